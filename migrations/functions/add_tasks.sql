@@ -1,0 +1,57 @@
+-- Stores the planned tasks of a job that has none yet; those without dependencies are ready at once.
+-- Called by admit and, for a single task, by submit. Returns [[lane, seq]].
+-- p_tasks: [{n, name, gate, executor, handler, priority, run_if, max_attempts, crash_limit,
+-- backoff_ms, max_backoff_ms, depends, parents, has_workspace, spec}] in the order of n.
+-- p_gates: [{g, first, last, parents}].
+create or replace function postq.add_tasks(
+    p_job uuid, p_queue text, p_priority int, p_tasks jsonb, p_gates jsonb
+) returns jsonb
+language plpgsql volatile
+set search_path = pg_catalog, postq, pg_temp
+as $$
+declare
+    v_ready jsonb;
+begin
+    -- Before the first nextval: the floor of a lane rests on it.
+    perform pg_current_xact_id();
+    with kind as (
+        select k.executor, k.handler,
+               postq.lane_of(p_queue, p_priority, k.executor::postq.executor, k.handler) as lane
+        from (select distinct t.executor, t.handler
+              from jsonb_to_recordset(p_tasks) as t (executor text, handler text)) k
+    ), described as (
+        insert into postq.task_spec (job, n, name, run_if, max_attempts, crash_limit, backoff_ms,
+            max_backoff_ms, depends, parents, has_workspace, spec)
+        select p_job, t.n, t.name, t.run_if::postq.run_if, t.max_attempts, t.crash_limit, t.backoff_ms,
+            t.max_backoff_ms, t.depends, t.parents, t.has_workspace, t.spec
+        from jsonb_to_recordset(p_tasks) as t (n int, name text, run_if text, max_attempts int,
+            crash_limit int, backoff_ms bigint, max_backoff_ms bigint, depends int[], parents int[],
+            has_workspace boolean, spec jsonb)
+    ), entered as (
+        insert into postq.task (job, n, state, gate, lane, seq, revision)
+        select p_job, t.n, case when t.gate is null then 'ready' else 'blocked' end::postq.task_state,
+               t.gate, k.lane, case when t.gate is null then nextval('postq.ready_seq') end, 1
+        from jsonb_to_recordset(p_tasks) as t (n int, gate int, executor text, handler text)
+        join kind k on k.executor = t.executor and k.handler is not distinct from t.handler
+        order by t.n
+        returning n, lane, seq
+    ), waiting as (
+        insert into postq.ready (lane, seq, job, n)
+        select e.lane, e.seq, p_job, e.n from entered e where e.seq is not null
+    )
+    select coalesce(jsonb_agg(jsonb_build_array(l.lane, l.seq)), '[]')
+    into v_ready
+    from (select e.lane, min(e.seq) as seq from entered e where e.seq is not null group by e.lane) l;
+
+    insert into postq.gate (job, g, first_n, last_n, open)
+    select p_job, g.g, g.first, g.last, cardinality(g.parents)
+    from jsonb_to_recordset(p_gates) as g (g int, first int, last int, parents int[]);
+    insert into postq.gate_parent (job, parent, g)
+    select p_job, p.parent, g.g
+    from jsonb_to_recordset(p_gates) as g (g int, parents int[]), unnest(g.parents) as p (parent);
+
+    perform postq.hint_ready(v_ready);
+    return v_ready;
+end;
+$$;
+revoke all on function postq.add_tasks(uuid, text, int, jsonb, jsonb) from public;

@@ -1,0 +1,63 @@
+-- The last step of every verb that changes tasks: gives each job its next revision, counts what has
+-- ended, and ends the jobs that have no open task left. The caller holds the jobs' rows.
+-- Returns the jobs that ended.
+create or replace function postq.advance(
+    p_job uuid[], p_ended_job uuid[], p_ended_n int[]
+) returns uuid[]
+language plpgsql volatile
+set search_path = pg_catalog, postq, pg_temp
+set jit = off
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+as $$
+declare
+    c_keep constant int := 64;
+    v_ended uuid[];
+begin
+    with ended as (
+        select t.job, count(*)::int as ended,
+               count(*) filter (where t.state = 'failed')::int as failed,
+               count(*) filter (where t.state = 'cancelled')::int as cancelled
+        from unnest(p_ended_job, p_ended_n) as x (job, n)
+        join postq.task t on t.job = x.job and t.n = x.n
+        group by t.job
+    ), newest as (
+        select j.job, p.revision, p.open - coalesce(e.ended, 0) as open,
+               p.failed + coalesce(e.failed, 0) as failed,
+               p.cancelled + coalesce(e.cancelled, 0) as cancelled
+        from (select distinct u.job from unnest(p_job) as u (job)) j
+        cross join lateral (
+            select * from postq.job_progress p
+            where p.job = j.job order by p.revision desc limit 1
+        ) p
+        left join ended e on e.job = j.job
+    ), noted as (
+        insert into postq.job_progress (job, revision, open, failed, cancelled)
+        select job, revision + 1, open, failed, cancelled from newest
+        returning job, revision, open, failed, cancelled
+    ), trimmed as (
+        -- In pages, so that the rows a reader is on are not pulled away from under it.
+        delete from postq.job_progress p
+        using newest n
+        where n.revision % c_keep = 0 and p.job = n.job and p.revision < n.revision
+    ), done as (
+        update postq.job j
+        set state = case when n.failed > 0 then 'failed'
+                         when n.cancelled > 0 then 'cancelled'
+                         else 'succeeded' end::postq.job_state,
+            finished_at = postq.now(),
+            reason = coalesce(j.reason, (
+                select format('task "%s" %s%s', s.name, t.state, ': ' || t.reason)
+                from postq.task t join postq.task_spec s on s.job = t.job and s.n = t.n
+                where n.failed > 0 and t.job = n.job and t.state = 'failed'
+                order by t.n limit 1))
+        from noted n
+        where j.id = n.job and n.open = 0 and j.finished_at is null
+        returning j.id
+    )
+    select coalesce(array_agg(id), '{}') into v_ended from done;
+    return v_ended;
+end;
+$$;
+revoke all on function postq.advance(uuid[], uuid[], int[]) from public;

@@ -1,0 +1,28 @@
+-- A coordinator's sign of life, and all it asks while idle. Returns null where it is not registered
+-- (any more), else {"beats": [[coordinator, beat]], "due_ms": milliseconds until the next task falls
+-- due or null, "submissions": bool, "inbox": bool, "openings": bool, "cancels": [[agent, attempt]]}
+-- with the requests to cancel that concern its own agents.
+create or replace function postq.beat(p_coordinator uuid) returns jsonb
+language plpgsql volatile
+set search_path = pg_catalog, postq, pg_temp
+set jit = off
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+as $$
+begin
+    update postq.coordinator c set beat = c.beat + 1 where c.id = p_coordinator;
+    if not found then
+        return null;
+    end if;
+    return jsonb_build_object(
+        'beats', (select jsonb_agg(jsonb_build_array(c.id, c.beat)) from postq.coordinator c),
+        'due_ms', (select (extract(epoch from min(s.run_at) - postq.now()) * 1000)::bigint
+                   from postq.scheduled s),
+        'submissions', exists (select from postq.submission),
+        'inbox', exists (select from postq.inbox),
+        'openings', exists (select from postq.opening),
+        'cancels', postq.cancels(p_coordinator));
+end;
+$$;
+revoke all on function postq.beat(uuid) from public;

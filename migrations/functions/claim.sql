@@ -1,0 +1,93 @@
+-- Takes ready tasks for agents with free slots and makes their attempts. Called by the dispatcher.
+-- Each lane is read from behind its cursor (p_after), so that dead rows at its head, which a held
+-- horizon keeps from being vacuumed, are not walked again and again. Every element of
+-- p_slot_lane/p_slot_session is one free slot, offered to one lane; a slot whose session is not its
+-- agent's current one takes nothing. Tasks go first to the agent that they prefer.
+-- A task that is no longer ready (cancelled meanwhile) is dropped from its lane here.
+-- A claim writes a job only at its first start and raises no revision.
+create or replace function postq.claim(
+    p_lane bigint[], p_after bigint[], p_slot_lane bigint[], p_slot_session bigint[]
+) returns table (attempt bigint, session bigint, job uuid, n int, lane bigint, seq bigint)
+language plpgsql volatile
+set search_path = pg_catalog, postq, pg_temp
+set jit = off
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+declare
+    v_lane bigint[];
+    v_seq bigint[];
+    v_job uuid[];
+    v_n int[];
+    v_session bigint[];
+    v_agent uuid[];
+begin
+    with slot as materialized (
+        select s.lane, s.session, a.id as agent, s.ord
+        from unnest(p_slot_lane, p_slot_session) with ordinality as s (lane, session, ord)
+        join postq.agent a on a.session = s.session and a.coordinator is not null
+    ), want as materialized (
+        select l.lane, l.after, (select count(*) from slot s where s.lane = l.lane) as wanted
+        from unnest(p_lane, p_after) as l (lane, after)
+    ), picked as materialized (
+        select r.row, r.lane, r.seq, r.job, r.n, r.prefer
+        from want w
+        cross join lateral (
+            select r.ctid as row, r.lane, r.seq, r.job, r.n, r.prefer
+            from postq.ready r
+            where r.lane = w.lane and r.seq > w.after
+            order by r.seq
+            limit w.wanted
+            for update skip locked
+        ) r
+    ), gone as (
+        delete from postq.ready r where r.ctid = any (array(select p.row from picked p))
+    ), preferred as materialized (
+        select p.lane, p.seq, s.ord, s.session, s.agent
+        from (select p.*, row_number() over (partition by p.lane, p.prefer order by p.seq) as k
+              from picked p where p.prefer is not null) p
+        join (select s.*, row_number() over (partition by s.lane, s.agent order by s.ord) as k
+              from slot s) s
+          on s.lane = p.lane and s.agent = p.prefer and s.k = p.k
+    ), paired as (
+        select p.lane, p.seq, p.session, p.agent from preferred p
+        union all
+        select p.lane, p.seq, s.session, s.agent
+        from (select p.lane, p.seq, row_number() over (partition by p.lane order by p.seq) as k
+              from picked p where (p.lane, p.seq) not in (select f.lane, f.seq from preferred f)) p
+        join (select s.*, row_number() over (partition by s.lane order by s.ord) as k
+              from slot s where s.ord not in (select f.ord from preferred f)) s
+          on s.lane = p.lane and s.k = p.k
+    )
+    select array_agg(p.lane), array_agg(p.seq), array_agg(p.job), array_agg(p.n),
+           array_agg(x.session), array_agg(x.agent)
+    into v_lane, v_seq, v_job, v_n, v_session, v_agent
+    from (select * from picked order by job, n) p
+    join paired x on x.lane = p.lane and x.seq = p.seq;
+    if v_job is null then
+        return;
+    end if;
+
+    update postq.job j set state = 'running', started_at = postq.now()
+    from (select q.id from postq.job q
+          where q.id = any (v_job) and q.state = 'queued' order by q.id for update) q
+    where j.id = q.id and j.state = 'queued';
+
+    return query
+    with started as (
+        update postq.task t
+        set state = 'running', attempt = nextval('postq.attempt_id'), seq = null,
+            started_at = coalesce(t.started_at, postq.now())
+        from unnest(v_lane, v_seq, v_job, v_n, v_session, v_agent) as x (lane, seq, job, n, session, agent)
+        where t.job = x.job and t.n = x.n and t.state = 'ready' and t.seq = x.seq
+        returning t.attempt, x.session, x.agent, t.job, t.n, x.lane, x.seq
+    ), opened as (
+        insert into postq.open_attempt (job, n, attempt, agent, session, started_at)
+        select s.job, s.n, s.attempt, s.agent, s.session, postq.now() from started s
+    )
+    select s.attempt, s.session, s.job, s.n, s.lane, s.seq from started s;
+end;
+$$;
+revoke all on function postq.claim(bigint[], bigint[], bigint[], bigint[]) from public;

@@ -1,0 +1,28 @@
+-- The lane for tasks of one kind; made where none is visible yet. Called by admit, in whatever
+-- transaction submits: two at once may make twins, and neither waits for the other.
+create or replace function postq.lane_of(
+    p_queue text, p_priority int, p_executor postq.executor, p_handler text
+) returns bigint
+language plpgsql volatile
+set search_path = pg_catalog, postq, pg_temp
+set jit = off
+set enable_seqscan = off
+as $$
+declare
+    v_lane bigint;
+begin
+    select l.id into v_lane
+    from postq.lane l
+    where l.queue = p_queue and l.priority = p_priority and l.executor = p_executor
+      and l.handler is not distinct from p_handler
+    order by l.id
+    limit 1;
+    if v_lane is null then
+        insert into postq.lane (queue, priority, executor, handler)
+        values (p_queue, p_priority, p_executor, p_handler)
+        returning id into v_lane;
+    end if;
+    return v_lane;
+end;
+$$;
+revoke all on function postq.lane_of(text, int, postq.executor, text) from public;

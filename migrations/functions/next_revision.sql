@@ -1,0 +1,10 @@
+-- The revision that the verb under way gives its job. The caller holds the job's row and ends with
+-- advance, which makes it the newest.
+create or replace function postq.next_revision(p_job uuid) returns bigint
+language sql stable
+set search_path = pg_catalog, postq, pg_temp
+as $$
+    select p.revision + 1 from postq.job_progress p
+    where p.job = p_job order by p.revision desc limit 1;
+$$;
+revoke all on function postq.next_revision(uuid) from public;

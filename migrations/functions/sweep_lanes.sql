@@ -1,0 +1,47 @@
+-- Moves the floors of the lanes, in two steps. A first pass notes the newest seq as a candidate,
+-- together with a transaction id made after it was read: whoever took a seq up to the candidate had
+-- an id before that, so a smaller one. A later pass applies the candidate once every smaller id has
+-- ended, at most to the smallest seq that is still there. (The xmax of a snapshot would not do: it
+-- lies just behind the newest id that has *ended*, so running ones may be beyond it.)
+-- Must be the first statement of its transaction. Returns how many floors were applied.
+create or replace function postq.sweep_lanes() returns int
+language plpgsql volatile
+set search_path = pg_catalog, postq, pg_temp
+set jit = off
+set enable_seqscan = off
+as $$
+declare
+    v_newest bigint;
+    v_horizon xid8;
+    v_lane record;
+    v_lowest bigint;
+    v_moved int := 0;
+begin
+    if pg_current_xact_id_if_assigned() is not null then
+        raise exception using errcode = 'invalid_transaction_state',
+            message = 'sweep_lanes must be the first statement of its transaction';
+    end if;
+    select s.last_value into v_newest from postq.ready_seq s;
+    v_horizon := pg_current_xact_id();
+    for v_lane in
+        select l.id, l.floor, l.floor_candidate, l.floor_horizon from postq.lane l
+        order by l.id for update skip locked
+    loop
+        if v_lane.floor_candidate is null then
+            update postq.lane l
+            set floor_candidate = v_newest, floor_horizon = v_horizon
+            where l.id = v_lane.id and l.floor < v_newest;
+        elsif pg_snapshot_xmin(pg_current_snapshot()) >= v_lane.floor_horizon then
+            select r.seq into v_lowest from postq.ready r
+            where r.lane = v_lane.id and r.seq > v_lane.floor order by r.seq limit 1;
+            update postq.lane l
+            set floor = greatest(l.floor, least(v_lane.floor_candidate, v_lowest - 1)),
+                floor_candidate = null, floor_horizon = null
+            where l.id = v_lane.id;
+            v_moved := v_moved + 1;
+        end if;
+    end loop;
+    return v_moved;
+end;
+$$;
+revoke all on function postq.sweep_lanes() from public;
