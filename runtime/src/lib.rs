@@ -3,7 +3,11 @@
 //! | room | owns |
 //! |---|---|
 //! | [`shutdown`] | the only place that spawns tasks, and the way they stop |
+//! | [`telemetry`] | logs, traces, and the trace context that travels with calls |
+//! | [`channel`] | the connection of a client to a coordinator, with its credentials |
 
+pub mod channel;
 pub mod shutdown;
+pub mod telemetry;
 
 pub use shutdown::Shutdown;
