@@ -105,7 +105,10 @@ pub fn endpoint(url: &str) -> Result<Endpoint, ChannelError> {
     if uri.host().unwrap_or_default().is_empty() {
         return Err(bad("the host is missing"));
     }
-    if uri.port().is_some() && uri.port_u16().is_none() {
+    let authority = uri.authority().map_or("", http::uri::Authority::as_str);
+    // In [::1]:7432 only what follows the bracket is a port.
+    let after_host = authority.rsplit(']').next().unwrap_or_default();
+    if after_host.contains(':') && uri.port_u16().is_none() {
         return Err(bad("the port must be a number up to 65535"));
     }
     if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
@@ -154,7 +157,7 @@ mod tests {
             ("https://host:1", "TLS"),
             ("ftp://host", "http://"),
             ("http://:7432", ""),
-            ("host:99999", ""),
+            ("host:99999", "port"),
             ("http://host:1/path", "nothing may follow"),
             ("http://ho st:1", ""),
         ] {
