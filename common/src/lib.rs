@@ -1,1 +1,25 @@
-//! x
+//! The pure core of PostQ: every decision, no effect. No IO, no async, no clock, no randomness but
+//! as arguments.
+//!
+//! | room | owns |
+//! |---|---|
+//! | [`id`] | the names of things |
+//! | [`spec`] | what a user wrote, and what is wrong with it |
+//! | [`dag`] | a spec checked into a plan, which cannot be invalid |
+//! | [`state`] | the legal moves of jobs, tasks and attempts |
+//! | [`retry`] | which retry waits how long |
+//! | [`place`] | which free slot is offered to which lane |
+//! | [`tree`], [`times`] | the trees of a workspace |
+//! | [`provenance`] | who wrote what |
+//! | [`merge`] | the workspace of a task whose parents left different ones |
+
+pub mod dag;
+pub mod id;
+pub mod merge;
+pub mod place;
+pub mod provenance;
+pub mod retry;
+pub mod spec;
+pub mod state;
+pub mod times;
+pub mod tree;

@@ -1,0 +1,52 @@
+//! The way from a spec to a plan.
+//!
+//! Invariant: either a plan, or every problem of the document that can be told apart.
+
+use super::{
+    cycle,
+    edges::Edges,
+    names, number,
+    plan_type::{Parts, Plan},
+    reduce,
+};
+use crate::spec::{JobSpec, Limits, Problems, RunIf, check_fields};
+
+/// Checks `spec` and makes it a plan, or tells all that is wrong with it.
+pub fn plan(spec: JobSpec, limits: &Limits) -> Result<Plan, Vec<crate::spec::Problem>> {
+    let mut problems = Problems::new(limits.problems);
+    check_fields(&spec, limits, &mut problems);
+    let depends = names::resolve(&spec, limits, &mut problems);
+    let task_names: Vec<&str> = spec.tasks.keys().map(String::as_str).collect();
+    let order = cycle::order(&depends, &task_names, &mut problems);
+    problems.into_result()?;
+    let order = order.expect("invariant: a cycle is a problem");
+    let (reduced, levels) = reduce_in_order(&depends, &order, &spec);
+    let numbering = number::number(&reduced, &levels);
+    Ok(Plan::assemble(spec, Parts { depends, levels, numbering }))
+}
+
+/// The reduced parents and the level of each task, by index.
+fn reduce_in_order(depends: &Edges, order: &[u32], spec: &JobSpec) -> (Edges, Vec<u32>) {
+    let mut position = vec![0; order.len()];
+    for (at, &task) in (0..).zip(order) {
+        position[task as usize] = at;
+    }
+    let mut by_position = Edges::with_capacity(order.len(), depends.edge_count());
+    for &task in order {
+        by_position.push(depends.of(task).iter().map(|&parent| position[parent as usize]));
+    }
+    let strict_by_index: Vec<bool> =
+        spec.tasks.values().map(|task| task.run_if == RunIf::Succeeded).collect();
+    let is_strict: Vec<bool> = order.iter().map(|&task| strict_by_index[task as usize]).collect();
+    let levels = reduce::levels(&by_position);
+    let implied = reduce::implied(&by_position, &is_strict, &levels);
+
+    let mut reduced = Edges::with_capacity(order.len(), depends.edge_count());
+    for (task, &at) in (0..).zip(&position) {
+        let start = by_position.start_of(at);
+        let list = depends.of(task).iter().enumerate();
+        reduced.push(list.filter(|(nth, _)| !implied[start + nth]).map(|(_, &parent)| parent));
+    }
+    let levels = position.iter().map(|&at| levels[at as usize]).collect();
+    (reduced, levels)
+}

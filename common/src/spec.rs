@@ -1,0 +1,25 @@
+//! What a user wrote, as plain Rust types, and the means to say what is wrong with it.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `job` | [`JobSpec`], [`TaskSpec`] and their enums |
+//! | `retry_policy` | [`RetryPolicy`], [`MaxAttempts`] |
+//! | `limits` | [`Limits`] |
+//! | `problem` | [`Problem`], [`Problems`] |
+//! | `check` | the rules for the fields of one job and one task |
+//! | `text` | the rules for names and other text |
+
+mod check;
+mod job;
+mod limits;
+mod problem;
+mod retry_policy;
+mod text;
+
+pub(crate) use check::check_fields;
+pub(crate) use job::words;
+pub use job::{Executor, JobSpec, OnConflict, RunIf, TaskSpec, UnknownWord, WorkspaceUse};
+pub use limits::Limits;
+pub use problem::{Problem, Problems};
+pub use retry_policy::{BadMaxAttempts, MaxAttempts, RetryPolicy};
+pub use text::shown;

@@ -1,0 +1,108 @@
+//! How often and after what pause a task is tried again.
+//!
+//! The pause itself is computed in `crate::retry`.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use thiserror::Error;
+
+/// Executions in total, the first included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MaxAttempts {
+    /// At most so many.
+    AtMost(NonZeroU32),
+    /// As many as it takes.
+    Unlimited,
+}
+
+/// A number of attempts below -1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("{0} is not a number of attempts; write 1 or more, or -1 for no limit")]
+pub struct BadMaxAttempts(pub i32);
+
+impl MaxAttempts {
+    /// One execution, no retry.
+    pub const ONE: Self = Self::AtMost(NonZeroU32::MIN);
+
+    /// Whether a task that was executed `attempts` times may be executed again.
+    pub fn allows_after(self, attempts: u32) -> bool {
+        match self {
+            Self::AtMost(limit) => attempts < limit.get(),
+            Self::Unlimited => true,
+        }
+    }
+
+    /// As SQL and the wire write it: -1 is unlimited.
+    pub fn to_i32(self) -> i32 {
+        match self {
+            Self::AtMost(limit) => i32::try_from(limit.get()).unwrap_or(i32::MAX),
+            Self::Unlimited => -1,
+        }
+    }
+}
+
+impl Default for MaxAttempts {
+    fn default() -> Self {
+        Self::ONE
+    }
+}
+
+/// As written: 0 is the default, -1 unlimited.
+impl TryFrom<i32> for MaxAttempts {
+    type Error = BadMaxAttempts;
+
+    fn try_from(written: i32) -> Result<Self, BadMaxAttempts> {
+        match written {
+            0 => Ok(Self::default()),
+            -1 => Ok(Self::Unlimited),
+            _ => u32::try_from(written)
+                .ok()
+                .and_then(NonZeroU32::new)
+                .map(Self::AtMost)
+                .ok_or(BadMaxAttempts(written)),
+        }
+    }
+}
+
+/// The n-th retry waits `backoff * 2^(n-1)`, at most `max_backoff`, less a random part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RetryPolicy {
+    /// Executions in total.
+    pub max_attempts: MaxAttempts,
+    /// The pause before the first retry.
+    pub backoff: Duration,
+    /// The longest pause.
+    pub max_backoff: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            max_attempts: MaxAttempts::default(),
+            backoff: Duration::from_secs(1),
+            max_backoff: Duration::from_secs(60),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_attempts_mean_one_and_minus_one_means_unlimited() {
+        assert_eq!(MaxAttempts::try_from(0), Ok(MaxAttempts::ONE));
+        assert_eq!(MaxAttempts::try_from(-1), Ok(MaxAttempts::Unlimited));
+        assert_eq!(MaxAttempts::try_from(-2), Err(BadMaxAttempts(-2)));
+        assert_eq!(MaxAttempts::try_from(4).unwrap().to_i32(), 4);
+        assert_eq!(MaxAttempts::Unlimited.to_i32(), -1);
+    }
+
+    #[test]
+    fn max_attempts_counts_the_first_execution() {
+        let three = MaxAttempts::try_from(3).unwrap();
+        assert!(three.allows_after(2));
+        assert!(!three.allows_after(3));
+        assert!(MaxAttempts::Unlimited.allows_after(u32::MAX));
+    }
+}
