@@ -1,0 +1,118 @@
+-- The rules for fields that can be judged one by one, on a document that passed check_shape: the
+-- rules, the messages and their order are those of postq_common::spec. (Text in jsonb holds no
+-- NUL, so nothing looks for one here.) Returns one line per problem.
+create or replace function postq.check_fields(p_job jsonb) returns text[]
+language plpgsql stable
+set search_path = pg_catalog, postq, pg_temp
+set jit = off
+as $$
+declare
+    c_name constant int := 255;
+    c_image constant int := 4096;
+    c_command constant int := 131071;
+    c_variable constant int := 131071;
+    c_env constant int := 1048576;
+    c_attributes constant int := 1048576;
+    c_arguments constant int := 1048576;
+    c_duration constant int := 316224000;
+    c_control constant text := '[\u0001-\u001F\u007F-\u009F]';
+    c_space constant text := '[\u0001-\u0020\u007F-\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]';
+    v_lines text[];
+begin
+    with owner as materialized (
+        select null::text as task, p_job -> 'env' as env
+        union all
+        select e.key, e.value -> 'env' from jsonb_each(p_job -> 'tasks') e where e.value ? 'env'
+    ), variable as materialized (
+        select o.task, v.key, v.value
+        from owner o cross join lateral jsonb_each_text(o.env) v
+    ), task as (
+        select t.key as name, coalesce(t.value ->> 'command', '') as command, t.value ->> 'image' as image,
+               t.value ->> 'handler' as handler, nullif(t.value -> 'arguments', 'null') as arguments,
+               t.value ->> 'timeout' as timeout, t.value ->> 'grace' as grace,
+               t.value -> 'retry' ->> 'backoff' as backoff,
+               coalesce(t.value -> 'retry' ->> 'max_backoff', t.value -> 'retry' ->> 'maxBackoff') as max_backoff,
+               coalesce(t.value -> 'retry' ->> 'max_attempts', t.value -> 'retry' ->> 'maxAttempts') as max_attempts
+        from jsonb_each(p_job -> 'tasks') t
+    ), problem as (
+        select null::text as task, r.rank, null::text as key, r.field, r.message
+        from (values
+            (1, 'name', postq.name_fault('job name', p_job ->> 'name', c_name)),
+            (2, 'queue', postq.name_fault('queue name', p_job ->> 'queue', c_name)),
+            (3, 'priority', case when not (p_job ->> 'priority')::int between -1000 and 1000 then
+                format('is %s; it may be -1000 to 1000', (p_job ->> 'priority')::int) end),
+            (4, 'attributes', postq.size_fault(postq.json_bytes(nullif(p_job -> 'attributes', 'null')) - 2, c_attributes)),
+            (100, 'tasks', case when coalesce(p_job -> 'tasks', '{}') = '{}' then
+                'the job has no task; add at least one' end)
+        ) as r (rank, field, message)
+        where r.message is not null
+        union all
+        select t.name, r.rank, null, r.field, r.message
+        from task t
+        cross join lateral (values
+            (1, null, case
+                when t.name = '' then 'is empty; give the task a name'
+                when t.name like '%/%' then 'has a "/", which separates job and task in paths; use another character'
+                when t.name in ('.', '..') then 'means a directory; use another name'
+                when octet_length(t.name) > c_name or t.name ~ c_control then
+                    postq.name_fault('task name', t.name, c_name) end),
+            (2, 'handler', case when t.image is not null and t.handler is not null then
+                'is set beside image; a task has one of them' end),
+            (2, 'command', case
+                when t.command = '' and t.image is null and t.handler is null then
+                    'is empty; write a command, or set image or handler'
+                when t.command <> '' and t.handler is not null and t.image is null then
+                    'is set beside handler, which runs no command; remove one' end),
+            (3, 'arguments', case when t.arguments is not null and t.handler is null then
+                'are for a handler, and the task has none; remove them' end),
+            (5, 'image', case
+                when t.image = '' then 'is empty; name an image, or leave it out for a shell'
+                when t.image ~ c_space then 'has a space or control character; name an image'
+                else postq.size_fault(octet_length(t.image), c_image) end),
+            (6, 'handler', case
+                when t.handler = '' then 'is empty; name a handler, or leave it out'
+                else postq.name_fault('handler name', t.handler, c_name) end),
+            (7, 'arguments', postq.size_fault(postq.json_bytes(t.arguments), c_arguments)),
+            (8, 'command', case when octet_length(t.command) > c_command then
+                postq.size_fault(octet_length(t.command), c_command) end),
+            (10, 'timeout', case when t.timeout ~ '^0+(\.0+)?s$' then
+                'is zero; give the task some time, or leave it out for no limit' end),
+            (11, 'timeout', postq.duration_fault(t.timeout, c_duration)),
+            (12, 'grace', postq.duration_fault(t.grace, c_duration)),
+            (13, 'retry.backoff', postq.duration_fault(t.backoff, c_duration)),
+            (14, 'retry.max_backoff', postq.duration_fault(t.max_backoff, c_duration)),
+            (15, 'retry.max_attempts', case when t.max_attempts::int < -1 then
+                format('%s is not a number of attempts; write 1 or more, or -1 for no limit', t.max_attempts::int) end)
+        ) as r (rank, field, message)
+        where r.message is not null
+        union all
+        select v.task, 9, v.key, null, r.message
+        from variable v
+        cross join lateral (values
+            (case
+                when v.key = '' then 'is empty; give the variable a name'
+                when v.key like '%=%' then 'has a "=", which ends a variable''s name; use another character'
+                when octet_length(v.key) > c_name or v.key ~ c_control then
+                    postq.name_fault('variable name', v.key, c_name) end),
+            (case when octet_length(v.key) + 1 + octet_length(v.value) > c_variable then
+                postq.size_fault(octet_length(v.key) + 1 + octet_length(v.value), c_variable) end)
+        ) as r (message)
+        where r.message is not null
+        union all
+        select e.task, 9, null, 'env', postq.size_fault(e.bytes + case when e.task is null then 0 else shared.bytes end, c_env)
+        from (select v.task, sum(octet_length(v.key) + octet_length(v.value) + 2) as bytes
+              from variable v group by v.task) e
+        cross join (select coalesce(sum(octet_length(v.key) + octet_length(v.value) + 2), 0) as bytes
+                    from variable v where v.task is null) shared
+        where e.bytes + case when e.task is null then 0 else shared.bytes end > c_env
+    )
+    select array_agg(postq.problem_line(
+               array_remove(array[case when p.task is not null then 'tasks' end, p.task,
+                                  case when p.key is not null then 'env' end, p.key, p.field], null),
+               '', p.message)
+               order by p.task collate "C" nulls first, p.rank, p.key collate "C" nulls last)
+    into v_lines from problem p;
+    return coalesce(v_lines, '{}');
+end;
+$$;
+revoke all on function postq.check_fields(jsonb) from public;
