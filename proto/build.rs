@@ -30,6 +30,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     pbjson_build::Builder::new()
         .register_descriptors(&encoded)?
         .btree_map([".postq.v1"])
+        // As the proto, YAML, SQL and the documents spell them; both spellings are read.
+        .preserve_proto_field_names()
         .build(&[".postq.v1"])?;
     Ok(())
 }

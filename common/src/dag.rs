@@ -26,4 +26,4 @@ mod tests;
 mod walk;
 
 pub use plan_type::{Gate, Plan, PlannedTask};
-pub use planner::plan;
+pub use planner::{plan, plan_with};

@@ -1,7 +1,16 @@
 //! The contract of PostQ: the generated types and services of `postq.v1`, and what leads from a
 //! document or a message on the wire to the types of `postq-common` and back.
 //!
+//! | room | owns |
+//! |---|---|
+//! | [`v1`] | the generated types and services |
+//! | [`document`] | between text or JSON and the messages |
+//! | [`convert`] | between the messages and the types of `postq-common` |
+//!
 //! Nothing here decides anything; the rules are in `postq-common`.
+
+pub mod convert;
+pub mod document;
 
 /// Generated from `proto/postq/v1`.
 #[allow(missing_docs, clippy::all, clippy::unwrap_used)] // generated code

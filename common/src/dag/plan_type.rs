@@ -10,7 +10,10 @@ use super::{
     edges::{Edges, index},
     number::Numbering,
 };
-use crate::spec::{Executor, JobSpec, OnConflict, TaskSpec, WorkspaceUse};
+use crate::{
+    spec::{Executor, JobSpec, OnConflict, TaskSpec, WorkspaceUse},
+    tree::Digest,
+};
 
 /// A job that can be admitted.
 #[derive(Clone, Debug, PartialEq)]
@@ -118,7 +121,7 @@ impl Plan {
     }
 
     /// Digest of the files that the first tasks start from.
-    pub fn input(&self) -> Option<[u8; 32]> {
+    pub fn input(&self) -> Option<Digest> {
         self.job.input
     }
 

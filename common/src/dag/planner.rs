@@ -9,11 +9,20 @@ use super::{
     plan_type::{Parts, Plan},
     reduce,
 };
-use crate::spec::{JobSpec, Limits, Problems, RunIf, check_fields};
+use crate::spec::{JobSpec, Limits, Problem, Problems, RunIf, check_fields};
 
 /// Checks `spec` and makes it a plan, or tells all that is wrong with it.
-pub fn plan(spec: JobSpec, limits: &Limits) -> Result<Plan, Vec<crate::spec::Problem>> {
-    let mut problems = Problems::new(limits.problems);
+pub fn plan(spec: JobSpec, limits: &Limits) -> Result<Plan, Vec<Problem>> {
+    plan_with(spec, limits, Problems::new(limits.problems))
+}
+
+/// As [`plan`], but tells also the `problems` that were found on the way to the spec. Where there
+/// are some, the spec may hold any value in place of a faulty one.
+pub fn plan_with(
+    spec: JobSpec,
+    limits: &Limits,
+    mut problems: Problems,
+) -> Result<Plan, Vec<Problem>> {
     check_fields(&spec, limits, &mut problems);
     let depends = names::resolve(&spec, limits, &mut problems);
     let task_names: Vec<&str> = spec.tasks.keys().map(String::as_str).collect();

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::RetryPolicy;
+use crate::tree::Digest;
 
 /// A job as submitted: a directed acyclic graph of named tasks.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,7 +26,7 @@ pub struct JobSpec {
     /// Greater is claimed first.
     pub priority: i32,
     /// Digest of the uploaded files that the first tasks start from.
-    pub input: Option<[u8; 32]>,
+    pub input: Option<Digest>,
     /// What happens where parents left different things at one path.
     pub on_conflict: OnConflict,
 }

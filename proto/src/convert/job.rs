@@ -1,0 +1,156 @@
+//! A submitted job from the wire.
+//!
+//! A faulty field becomes a problem and any value, so that the rest is judged as well.
+
+use std::time::Duration;
+
+use pbjson_types::Duration as WireDuration;
+use postq_common::{
+    dag::{Plan, plan_with},
+    spec::{
+        JobSpec, Limits, MaxAttempts, OnConflict, Problem, Problems, RetryPolicy, RunIf, TaskSpec,
+        WorkspaceUse, shown,
+    },
+    tree::Digest,
+};
+use prost::Message;
+
+use super::{duration, value};
+use crate::v1;
+
+/// Makes a submitted job a plan, or tells all that is wrong with it.
+pub fn plan(job: &v1::JobSpec, limits: &Limits) -> Result<Plan, Vec<Problem>> {
+    let mut problems = Problems::new(limits.problems);
+    let (size, max) = (job.encoded_len(), limits.document_bytes);
+    if size > max {
+        problems
+            .add(|| Problem::new("", format!("the document has {size} bytes; it may have {max}")));
+    }
+    let spec = convert_job(job, &mut problems);
+    plan_with(spec, limits, problems)
+}
+
+/// A job as plain types; what it means is not checked yet.
+pub fn job_spec(job: &v1::JobSpec) -> Result<JobSpec, Vec<Problem>> {
+    let mut problems = Problems::new(Limits::default().problems);
+    let spec = convert_job(job, &mut problems);
+    problems.into_result().map(|()| spec)
+}
+
+/// A task as plain types with defaults filled in; what it means is not checked yet.
+pub fn task_spec(task: &v1::TaskSpec) -> Result<TaskSpec, Vec<Problem>> {
+    let mut problems = Problems::new(Limits::default().problems);
+    let spec = Convert { problems: &mut problems, path: "" }.task(task);
+    problems.into_result().map(|()| spec)
+}
+
+fn convert_job(job: &v1::JobSpec, problems: &mut Problems) -> JobSpec {
+    let mut convert = Convert { problems, path: "" };
+    let mut spec = JobSpec {
+        name: job.name.clone(),
+        queue: job.queue.clone(),
+        env: job.env.clone(),
+        priority: job.priority,
+        input: convert.input(&job.input),
+        on_conflict: convert.on_conflict(job.on_conflict),
+        ..JobSpec::default()
+    };
+    if let Some(attributes) = &job.attributes {
+        spec.attributes = value::object(attributes, "attributes", convert.problems);
+    }
+    for (name, task) in &job.tasks {
+        let path = format!("tasks.{}.", shown(name));
+        let task = Convert { problems: convert.problems, path: &path }.task(task);
+        spec.tasks.insert(name.clone(), task);
+    }
+    spec
+}
+
+struct Convert<'a> {
+    problems: &'a mut Problems,
+    /// Before the name of each field.
+    path: &'a str,
+}
+
+impl Convert<'_> {
+    fn task(&mut self, task: &v1::TaskSpec) -> TaskSpec {
+        let arguments = task.arguments.as_ref().map(|arguments| {
+            value::value(arguments, &format!("{}arguments", self.path), self.problems)
+        });
+        TaskSpec {
+            depends: task.depends.clone(),
+            command: task.command.clone(),
+            image: task.image.clone(),
+            handler: task.handler.clone(),
+            // null is how JSON leaves a field out.
+            arguments: arguments.filter(|arguments| !arguments.is_null()),
+            env: task.env.clone(),
+            timeout: self.duration("timeout", task.timeout.as_ref()),
+            grace: self.duration("grace", task.grace.as_ref()).unwrap_or(TaskSpec::DEFAULT_GRACE),
+            retry: task.retry.as_ref().map(|retry| self.retry(retry)).unwrap_or_default(),
+            run_if: self.run_if(task.run_if),
+            workspace: self.workspace(task.workspace),
+        }
+    }
+
+    fn retry(&mut self, retry: &v1::RetryPolicy) -> RetryPolicy {
+        let default = RetryPolicy::default();
+        let max_attempts = MaxAttempts::try_from(retry.max_attempts).unwrap_or_else(|error| {
+            self.add("retry.max_attempts", error);
+            default.max_attempts
+        });
+        let backoff = self.duration("retry.backoff", retry.backoff.as_ref());
+        let max_backoff = self.duration("retry.max_backoff", retry.max_backoff.as_ref());
+        RetryPolicy {
+            max_attempts,
+            backoff: backoff.unwrap_or(default.backoff),
+            max_backoff: max_backoff.unwrap_or(default.max_backoff),
+        }
+    }
+
+    fn duration(&mut self, field: &str, wire: Option<&WireDuration>) -> Option<Duration> {
+        duration(wire?).map_err(|error| self.add(field, error)).ok()
+    }
+
+    fn run_if(&mut self, number: i32) -> RunIf {
+        v1::task_spec::RunIf::try_from(number).map(RunIf::from).unwrap_or_else(|_| {
+            self.unknown("run_if", number, "SUCCEEDED, FAILED or FINISHED");
+            RunIf::default()
+        })
+    }
+
+    fn workspace(&mut self, number: i32) -> Option<WorkspaceUse> {
+        let Ok(wire) = v1::task_spec::Workspace::try_from(number) else {
+            self.unknown("workspace", number, "DEFAULT, FILES or NONE");
+            return None;
+        };
+        wire.try_into().ok()
+    }
+
+    fn on_conflict(&mut self, number: i32) -> OnConflict {
+        v1::job_spec::OnConflict::try_from(number).map(OnConflict::from).unwrap_or_else(|_| {
+            self.unknown("on_conflict", number, "FAIL or PREFER_LAST_DEPENDENCY");
+            OnConflict::default()
+        })
+    }
+
+    fn input(&mut self, text: &str) -> Option<Digest> {
+        if text.is_empty() {
+            return None;
+        }
+        let digest = text.parse();
+        if digest.is_err() {
+            self.add("input", "is not a digest of a snapshot; it has 64 hexadecimal digits");
+        }
+        digest.ok()
+    }
+
+    fn unknown(&mut self, field: &str, number: i32, words: &str) {
+        self.add(field, format!("{number} is unknown; use {words}"));
+    }
+
+    fn add(&mut self, field: &str, message: impl ToString) {
+        let path = format!("{}{field}", self.path);
+        self.problems.add(|| Problem::new(path, message.to_string()));
+    }
+}

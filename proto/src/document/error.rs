@@ -1,0 +1,72 @@
+//! Why a document could not be read: one line that says where and what to do.
+
+use std::fmt;
+
+use postq_common::spec::{Problem, shown};
+use thiserror::Error;
+
+/// A document that has not the shape of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub struct DocumentError {
+    /// The field, as `tasks.count.retry.max_attempts`; empty for the whole.
+    pub path: String,
+    /// Line and column in the text, from 1, where they are known.
+    pub position: Option<(u64, u64)>,
+    /// What is wrong, and what to do.
+    pub message: String,
+}
+
+impl fmt::Display for DocumentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((line, column)) = self.position {
+            write!(f, "line {line}, column {column}: ")?;
+        }
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl From<DocumentError> for Problem {
+    fn from(error: DocumentError) -> Self {
+        let message = match error.position {
+            Some((line, column)) => format!("{} (line {line}, column {column})", error.message),
+            None => error.message,
+        };
+        Self::new(error.path, message)
+    }
+}
+
+impl From<DocumentError> for Vec<Problem> {
+    fn from(error: DocumentError) -> Self {
+        vec![error.into()]
+    }
+}
+
+/// The end of the path of every duration.
+const DURATIONS: [&str; 4] = ["timeout", "grace", "backoff", "max_backoff"];
+
+/// The message for the fault `told` by a parser about the field at `path`.
+pub(super) fn explain(path: &str, told: &str) -> String {
+    let field = path.rsplit('.').next().unwrap_or_default();
+    if DURATIONS.contains(&field) || field == "maxBackoff" {
+        return "is not a duration; write seconds with an \"s\", as \"90s\" or \"0.5s\"".to_owned();
+    }
+    if told.contains("out of range integral type conversion") {
+        return "is an integer that JSON cannot carry (beyond 2^53); write it as a string"
+            .to_owned();
+    }
+    if told.contains("expected a string") && !told.contains("map") && !told.contains("sequence") {
+        return format!("{}; put it in quotes", one_line(told));
+    }
+    one_line(told)
+}
+
+fn one_line(text: &str) -> String {
+    text.lines().map(shown_line).collect::<Vec<_>>().join(" ")
+}
+
+fn shown_line(line: &str) -> String {
+    line.split(' ').map(shown).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
