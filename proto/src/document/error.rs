@@ -57,6 +57,9 @@ pub(super) fn explain(path: &str, told: &str) -> String {
         return "is an integer that JSON cannot carry (beyond 2^53); write it as a string"
             .to_owned();
     }
+    if told.contains("untagged enum Content") {
+        return "is not a whole number of 32 bits".to_owned();
+    }
     if told.contains("expected a string") && !told.contains("map") && !told.contains("sequence") {
         return format!("{}; put it in quotes", one_line(told));
     }

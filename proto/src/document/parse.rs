@@ -43,11 +43,9 @@ pub(super) fn parse_text<T: DeserializeOwned>(text: &str) -> Result<T, DocumentE
         })
     });
     parsed.map_err(|error| {
-        let location = error.location();
-        let told = error.without_snippet().to_string();
-        let position = location.map(|at| (at.line(), at.column()));
-        let told = position.map_or(told.as_str(), |at| without_position(&told, at));
-        DocumentError { message: explain(&path, told), path, position }
+        let position = error.location().map(|at| (at.line(), at.column()));
+        let message = explain(&path, &told(error.without_snippet(), position));
+        DocumentError { path, position, message }
     })
 }
 
@@ -57,7 +55,6 @@ fn rules() -> Options {
         budget: budget! {
             max_events: usize::MAX,
             max_nodes: usize::MAX,
-            max_documents: 1,
         },
         duplicate_keys: DuplicateKeyPolicy::Error,
         non_finite_float_policy: NonFiniteFloatPolicy::Reject,
@@ -68,9 +65,34 @@ fn rules() -> Options {
     }
 }
 
-/// The parser ends its messages with the position, which is told apart here.
-fn without_position(told: &str, (line, column): (u64, u64)) -> &str {
-    told.strip_suffix(&format!(" at line {line}, column {column}")).unwrap_or(told)
+/// What the parser says, in words for somebody who does not know it.
+fn told(error: &serde_saphyr::Error, position: Option<(u64, u64)>) -> String {
+    use serde_saphyr::Error;
+    match error {
+        Error::DuplicateMappingKey { key, .. } => {
+            let key = key.as_deref().map_or(String::new(), |key| format!(" {key:?}"));
+            format!("has the name{key} twice; rename or remove one")
+        }
+        Error::QuotingRequired { value, .. } => format!("must be text; write \"{value}\""),
+        Error::NonFiniteFloat { value, .. } => {
+            format!("is {value}, which is not a number in JSON; remove it")
+        }
+        Error::Unexpected { expected: "sequence start", .. } => {
+            "is not a list; write it as [a, b]".to_owned()
+        }
+        Error::Unexpected { expected: "mapping start", .. } => {
+            "is not a mapping; write it as {name: value}".to_owned()
+        }
+        Error::MultipleDocuments { .. } => {
+            "a second document begins here; write one job per document".to_owned()
+        }
+        other => {
+            // It ends with the position, which is told apart.
+            let text = other.to_string();
+            let ending = position.map(|(line, column)| format!(" at line {line}, column {column}"));
+            ending.and_then(|ending| text.strip_suffix(&ending)).unwrap_or(&text).to_owned()
+        }
+    }
 }
 
 fn from_json<T: DeserializeOwned>(value: &Value) -> Result<T, DocumentError> {
