@@ -1,6 +1,6 @@
 -- A coordinator's sign of life, and all it asks while idle. Returns null where it is not registered
 -- (any more), else {"beats": [[coordinator, beat]], "due_ms": milliseconds until the next task falls
--- due or null, "submissions": bool, "inbox": bool, "openings": bool, "cancels": [[agent, attempt]]}
+-- due or null, "submissions": bool, "inbox": bool, "openings": bool, "orphans": bool, "cancels": [[agent, attempt]]}
 -- with the requests to cancel that concern its own agents.
 create or replace function postq.beat(p_coordinator uuid) returns jsonb
 language plpgsql volatile
@@ -22,6 +22,7 @@ begin
         'submissions', exists (select from postq.submission),
         'inbox', exists (select from postq.inbox),
         'openings', exists (select from postq.opening),
+        'orphans', exists (select from postq.orphans()),
         'cancels', postq.cancels(p_coordinator));
 end;
 $$;

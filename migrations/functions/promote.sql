@@ -1,7 +1,7 @@
 -- Makes tasks ready whose time has come, behind the given time (the cursor of the caller; a slow
 -- pass starts at -infinity). Jobs that another transaction holds wait for the next pass.
--- Returns {"ready": [[lane, seq]], "moved": count, "last": the latest time taken,
--- "due_ms": until the next}.
+-- Returns {"ready": [[lane, seq]], "moved": count, "last": the latest time taken or null,
+-- "due_ms": milliseconds until the next or null}.
 create or replace function postq.promote(p_after timestamptz, p_limit int) returns jsonb
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
@@ -39,7 +39,7 @@ begin
         perform postq.advance(v_job, '{}', '{}');
     end if;
     return jsonb_build_object(
-        'ready', v_ready, 'moved', coalesce(cardinality(v_job), 0), 'last', coalesce(v_last, p_after),
+        'ready', v_ready, 'moved', coalesce(cardinality(v_job), 0), 'last', v_last,
         'due_ms', (select (extract(epoch from min(s.run_at) - postq.now()) * 1000)::bigint
                    from postq.scheduled s where s.run_at >= p_after));
 end;

@@ -1,0 +1,251 @@
+//! Between what the store knows and the messages of the wire.
+
+use std::str::FromStr;
+
+use postq_common::{
+    id::{AttemptId, JobId, SessionId, TaskNumber},
+    merge::OnConflict,
+    spec::Executor,
+    state::{JobState, Outcome, TaskState},
+    tree::Snapshot,
+};
+use postq_proto::{
+    convert,
+    document::{self, DocumentError},
+    v1::{self, assignment, attempt, job, task},
+};
+use serde_json::{Map, Value};
+use tonic::Status;
+use uuid::Uuid;
+
+use super::status;
+use crate::store::{AgentRow, AssignmentRow, AttemptKey, Finish, JobRow, Roots, TaskRow};
+
+/// The end of each stream that is kept with an attempt.
+const TAIL: usize = 64 * 1024;
+
+/// A job's id as given by a client.
+pub fn job_id(field: &str, text: &str) -> Result<JobId, Status> {
+    Uuid::parse_str(text)
+        .map(JobId)
+        .map_err(|_| status::bad_field(field, format!("{text:?} is not a job id (a UUID)")))
+}
+
+/// A job without its tasks.
+pub fn job(row: &JobRow) -> v1::Job {
+    v1::Job {
+        id: row.id.to_string(),
+        name: row.name.clone(),
+        queue: row.queue.clone(),
+        state: word(&row.state, |state: JobState| job::State::from(state) as i32),
+        reason: row.reason.clone().unwrap_or_default(),
+        priority: row.priority,
+        attributes: object(&row.attributes.0),
+        created_at: Some(row.created_at.into()),
+        started_at: row.started_at.map(Into::into),
+        finished_at: row.finished_at.map(Into::into),
+        cancel_requested_at: row.cancel_requested_at.map(Into::into),
+        revision: row.revision,
+        task_count: row.task_count,
+        open_tasks: row.open_tasks,
+        tasks: Default::default(),
+        tasks_truncated: false,
+        traceparent: row.traceparent.clone().unwrap_or_default(),
+    }
+}
+
+/// A task with its latest attempt.
+pub fn task(row: TaskRow) -> v1::Task {
+    let (results, results_raw) = text(row.results);
+    let (errors, errors_raw) = text(row.errors);
+    let attempt = row.attempt.map(|id| v1::Attempt {
+        id,
+        outcome: row.outcome.as_deref().map_or(0, |outcome| {
+            word(outcome, |outcome: Outcome| attempt::Outcome::from(outcome) as i32)
+        }),
+        agent: row.agent.unwrap_or_default(),
+        exit_code: row.exit_code,
+        signal: row.signal,
+        reason: row.attempt_reason.unwrap_or_default(),
+        started_at: row.attempt_started_at.map(Into::into),
+        finished_at: row.attempt_finished_at.map(Into::into),
+    });
+    v1::Task {
+        name: row.name,
+        state: word(&row.state, |state: TaskState| task::State::from(state) as i32),
+        reason: row.reason.unwrap_or_default(),
+        depends: row.depends,
+        attempts: row.attempts,
+        crashes: row.crashes,
+        started_at: row.started_at.map(Into::into),
+        finished_at: row.finished_at.map(Into::into),
+        run_at: row.run_at.map(Into::into),
+        attempt,
+        results,
+        errors,
+        results_raw,
+        errors_raw,
+        snapshot: row.snapshot.map(|digest| hex(&digest)).unwrap_or_default(),
+        number: row.n,
+        revision: row.revision,
+    }
+}
+
+/// An agent for operators.
+pub fn agent(row: AgentRow) -> v1::Agent {
+    let labels = row.labels.0.as_object().cloned().unwrap_or_default();
+    v1::Agent {
+        id: row.id.to_string(),
+        name: row.name,
+        host: row.host,
+        version: row.version,
+        session: row.session,
+        coordinator: row.coordinator.map(|id| id.to_string()).unwrap_or_default(),
+        is_connected: row.coordinator.is_some(),
+        slots: row.slots,
+        running: i32::try_from(row.running).unwrap_or(i32::MAX),
+        executors: row.executors,
+        handlers: row.handlers,
+        labels: labels
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value.as_str()?.to_owned())))
+            .collect(),
+        connected_at: Some(row.connected_at.into()),
+        left_at: row.left_at.map(Into::into),
+    }
+}
+
+/// What an agent is told of a task.
+pub fn assignment(
+    row: &AssignmentRow,
+    input: Option<&Snapshot>,
+) -> Result<v1::Assignment, DocumentError> {
+    let spec = document::task_from_json(&row.spec.0)?;
+    let mut env = string_map(row.job_spec.get("env"));
+    env.extend(spec.env);
+    let executor = Executor::from_str(&row.executor)
+        .map_or(assignment::Executor::Unspecified, assignment::Executor::from);
+    Ok(v1::Assignment {
+        attempt: row.attempt,
+        job_id: row.job.to_string(),
+        task: row.n,
+        task_name: row.name.clone(),
+        job_name: row.job_name.clone(),
+        queue: row.queue.clone(),
+        attempt_number: row.attempts + 1,
+        executor: executor as i32,
+        command: spec.command,
+        image: spec.image.unwrap_or_default(),
+        handler: spec.handler.unwrap_or_default(),
+        arguments: spec.arguments,
+        env,
+        timeout: spec.timeout,
+        grace: spec.grace,
+        input: input.map(|snapshot| {
+            let [content, provenance, times] = snapshot.to_fields();
+            v1::Snapshot { content, provenance, times }
+        }),
+        traceparent: row.traceparent.clone().unwrap_or_default(),
+    })
+}
+
+/// What the job says about conflicts.
+pub fn on_conflict(job_spec: &Value) -> OnConflict {
+    let given = job_spec.get("onConflict").or_else(|| job_spec.get("on_conflict"));
+    match given.and_then(Value::as_str) {
+        Some("PREFER_LAST_DEPENDENCY") => OnConflict::PreferLast,
+        _ => OnConflict::Fail,
+    }
+}
+
+/// A report as the committer takes it; none where it names no attempt or no outcome.
+pub fn finish(report: &v1::Report, session: SessionId) -> Option<Finish> {
+    let of = report.of.as_ref()?;
+    let key = AttemptKey {
+        attempt: AttemptId(of.attempt),
+        session,
+        job: JobId(of.job_id.parse().ok()?),
+        task: TaskNumber(of.task),
+    };
+    let ran_for = report.ran_for.as_ref().and_then(|ran| convert::duration(ran).ok());
+    Some(Finish {
+        key,
+        outcome: report.outcome().try_into().ok()?,
+        exit_code: report.exit_code,
+        signal: report.signal,
+        reason: (!report.reason.is_empty()).then(|| without_nul(&report.reason)),
+        results: Some(tail(&report.stdout)),
+        errors: Some(tail(&report.stderr)),
+        output: report.output.as_ref().map(|output| Roots {
+            content: output.content.clone(),
+            provenance: output.provenance.clone(),
+            times: output.times.clone(),
+        }),
+        ran_ms: ran_for.and_then(|ran| i64::try_from(ran.as_millis()).ok()),
+        log_chunks: Some(report.log_chunks),
+        is_final: report.is_final,
+    })
+}
+
+/// Free JSON as a `Struct`.
+pub fn object(value: &Value) -> Option<pbjson_types::Struct> {
+    let fields = value.as_object().filter(|fields| !fields.is_empty())?;
+    let fields =
+        fields.iter().map(|(key, value)| (key.clone(), convert::value_from_json(value))).collect();
+    Some(pbjson_types::Struct { fields })
+}
+
+/// Postgres text holds no NUL.
+fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+fn tail(bytes: &[u8]) -> Vec<u8> {
+    bytes[bytes.len().saturating_sub(TAIL)..].to_vec()
+}
+
+/// The text of some bytes, and the bytes themselves where the text is not faithful.
+fn text(bytes: Option<Vec<u8>>) -> (String, Vec<u8>) {
+    match String::from_utf8(bytes.unwrap_or_default()) {
+        Ok(text) => (text, Vec::new()),
+        Err(invalid) => {
+            (String::from_utf8_lossy(invalid.as_bytes()).into_owned(), invalid.into_bytes())
+        }
+    }
+}
+
+fn word<T: FromStr>(text: &str, number: impl FnOnce(T) -> i32) -> i32 {
+    text.parse().map_or(0, number)
+}
+
+fn string_map(value: Option<&Value>) -> std::collections::BTreeMap<String, String> {
+    let empty = Map::new();
+    value
+        .and_then(Value::as_object)
+        .unwrap_or(&empty)
+        .iter()
+        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+        .collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn output_that_is_no_text_is_given_as_bytes_too() {
+        assert_eq!(text(Some(b"a\xff".to_vec())), ("a\u{fffd}".into(), b"a\xff".to_vec()));
+        assert_eq!(text(Some(b"ab".to_vec())), ("ab".into(), Vec::new()));
+    }
+
+    #[test]
+    fn a_report_without_an_outcome_is_no_end() {
+        let of = v1::Held { attempt: 1, job_id: Uuid::nil().to_string(), task: 0 };
+        let report = v1::Report { of: Some(of), ..Default::default() };
+        assert!(finish(&report, SessionId(1)).is_none());
+    }
+}

@@ -1,0 +1,243 @@
+//! `JobService`: the wire side of submitting, reading, watching and cancelling jobs.
+
+use std::sync::Arc;
+
+use futures::stream::BoxStream;
+use postq_common::{id::JobId, state::JobState, state::TaskState, tree::Digest};
+use postq_proto::v1::{self, job_service_server::JobService};
+use postq_runtime::{Shutdown, telemetry};
+use prost::Message;
+use tonic::{Request, Response, Status};
+use tracing::{Span, info, instrument};
+use uuid::Uuid;
+
+use super::{convert, logs, page::Page, status, submit, watch};
+use crate::{
+    dispatch::Wakes,
+    metrics::Metrics,
+    store::{JobFilter, JobRow, Store},
+    watch::Looks,
+    workspace::{BlobError, Blobs},
+};
+
+/// Answers stay below the 4 MiB that gRPC clients accept by default.
+const ANSWER_BYTES: usize = 3 * 1024 * 1024;
+/// Tasks read from the database at a time.
+const CHUNK: i64 = 500;
+
+/// The service.
+#[derive(Clone)]
+pub struct JobApi {
+    /// The database.
+    pub store: Store,
+    /// The files.
+    pub blobs: Blobs,
+    /// The dispatcher.
+    pub wakes: Wakes,
+    /// Those who watch.
+    pub looks: Arc<Looks>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Where streams run.
+    pub shutdown: Shutdown,
+}
+
+impl JobApi {
+    async fn row(&self, id: JobId) -> Result<JobRow, Status> {
+        let row = self.store.job(id).await.map_err(status::of_store)?;
+        row.ok_or_else(|| Status::not_found(format!("there is no job {id}")))
+    }
+
+    /// Tasks behind `after` until a page is full; the number of the last one where more follow.
+    async fn task_page(
+        &self,
+        job: JobId,
+        states: &[String],
+        mut after: i32,
+        page_size: i64,
+    ) -> Result<(Vec<v1::Task>, Option<i32>), Status> {
+        let mut tasks = Vec::new();
+        let mut bytes = 0;
+        loop {
+            let wanted = (page_size - tasks.len() as i64 + 1).min(CHUNK);
+            let rows =
+                self.store.tasks(job, states, after, wanted).await.map_err(status::of_store)?;
+            let is_last = (rows.len() as i64) < wanted;
+            for row in rows {
+                let task = convert::task(row);
+                bytes += task.encoded_len();
+                let is_full = tasks.len() as i64 >= page_size || bytes > ANSWER_BYTES;
+                if is_full && !tasks.is_empty() {
+                    return Ok((tasks, Some(after)));
+                }
+                after = task.number;
+                tasks.push(task);
+            }
+            if is_last {
+                return Ok((tasks, None));
+            }
+        }
+    }
+
+    async fn keep_input(&self, job: JobId, digest: Digest) -> Result<(), Status> {
+        let snapshot = self.blobs.snapshot(digest).await.map_err(|error| match error {
+            BlobError::Store { .. } => Status::unavailable("the blob store does not answer"),
+            _ => status::bad_field(
+                "job.input",
+                format!("there is no snapshot {digest} here; upload the files first"),
+            ),
+        })?;
+        let [content, provenance, times] = snapshot.to_fields();
+        let roots = crate::store::Roots { content, provenance, times };
+        self.store.keep_input(job, &roots).await.map_err(status::of_store)
+    }
+}
+
+/// The id of a new job: the client's, or a new one.
+fn new_id(given: &str) -> Result<JobId, Status> {
+    if given.is_empty() {
+        return Ok(JobId(Uuid::now_v7()));
+    }
+    let id = convert::job_id("id", given)?;
+    match id.0.get_version_num() {
+        7 => Ok(id),
+        other => Err(status::bad_field(
+            "id",
+            format!(
+                "{id} is a UUID of version {other}; a job's id must be of version 7, so that ids sort by time"
+            ),
+        )),
+    }
+}
+
+#[tonic::async_trait]
+impl JobService for JobApi {
+    type WatchJobStream = BoxStream<'static, Result<v1::WatchJobResponse, Status>>;
+    type ReadLogsStream = BoxStream<'static, Result<v1::ReadLogsResponse, Status>>;
+
+    #[instrument(name = "submit", skip_all, fields(job.id))]
+    async fn submit_job(
+        &self,
+        request: Request<v1::SubmitJobRequest>,
+    ) -> Result<Response<v1::SubmitJobResponse>, Status> {
+        let span = Span::current();
+        let given = telemetry::extract(request.metadata());
+        let traceparent = telemetry::continue_trace(&span, given.as_deref());
+        let request = request.into_inner();
+        let id = new_id(&request.id)?;
+        span.record("job.id", tracing::field::display(id));
+        let document = request
+            .job
+            .ok_or_else(|| status::bad_field("job", "missing; a job is what there is to submit"))?;
+        // Planning a large graph takes a while.
+        let planned = tokio::task::spawn_blocking(move || submit::plan(id, &document, traceparent))
+            .await
+            .map_err(|_| Status::internal("planning the job failed"))?
+            .map_err(|problems| status::of_problems(&problems))?;
+        if let Some(digest) = planned.input {
+            self.keep_input(id, digest).await?;
+        }
+        let admitted = self.store.admit(&planned.new).await.map_err(status::of_store)?;
+        if admitted.created {
+            self.metrics.submitted();
+            info!(queue = %planned.new.job["queue"], tasks = %planned.new.job["task_count"], "job submitted");
+        }
+        self.wakes.readied(&admitted.ready);
+        Ok(Response::new(v1::SubmitJobResponse { id: id.to_string() }))
+    }
+
+    async fn get_job(
+        &self,
+        request: Request<v1::GetJobRequest>,
+    ) -> Result<Response<v1::GetJobResponse>, Status> {
+        let id = convert::job_id("id", &request.get_ref().id)?;
+        let mut job = convert::job(&self.row(id).await?);
+        let (tasks, more) = self.task_page(id, &[], -1, i64::from(i32::MAX)).await?;
+        job.tasks_truncated = more.is_some();
+        job.tasks = tasks.into_iter().map(|task| (task.name.clone(), task)).collect();
+        Ok(Response::new(v1::GetJobResponse { job: Some(job) }))
+    }
+
+    async fn list_jobs(
+        &self,
+        request: Request<v1::ListJobsRequest>,
+    ) -> Result<Response<v1::ListJobsResponse>, Status> {
+        let request = request.get_ref();
+        let page = Page::of(request.page_size, &request.page_token)?;
+        let states = request
+            .states()
+            .map(|state| JobState::try_from(state).map(|state| state.to_string()))
+            .collect::<Result<_, _>>()
+            .map_err(|error| status::bad_field("states", error.to_string()))?;
+        let filter = JobFilter {
+            states,
+            queue: Some(request.queue.clone()).filter(|queue| !queue.is_empty()),
+            before: page.after()?,
+            limit: page.size + 1,
+        };
+        let mut rows = self.store.jobs(&filter).await.map_err(status::of_store)?;
+        let next_page_token = page.next(&mut rows, |row| row.id.to_string());
+        let jobs = rows.iter().map(convert::job).collect();
+        Ok(Response::new(v1::ListJobsResponse { jobs, next_page_token }))
+    }
+
+    async fn list_tasks(
+        &self,
+        request: Request<v1::ListTasksRequest>,
+    ) -> Result<Response<v1::ListTasksResponse>, Status> {
+        let request = request.get_ref();
+        let id = convert::job_id("job_id", &request.job_id)?;
+        let page = Page::of(request.page_size, &request.page_token)?;
+        let states = request
+            .states()
+            .map(|state| TaskState::try_from(state).map(|state| state.to_string()))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| status::bad_field("states", error.to_string()))?;
+        self.row(id).await?;
+        let after = page.after()?.unwrap_or(-1);
+        let (tasks, next) = self.task_page(id, &states, after, page.size).await?;
+        let next_page_token = next.map(|n| n.to_string()).unwrap_or_default();
+        Ok(Response::new(v1::ListTasksResponse { tasks, next_page_token }))
+    }
+
+    async fn watch_job(
+        &self,
+        request: Request<v1::WatchJobRequest>,
+    ) -> Result<Response<Self::WatchJobStream>, Status> {
+        let request = request.into_inner();
+        let id = convert::job_id("id", &request.id)?;
+        self.row(id).await?;
+        let share = self.looks.watch(id);
+        let watch = watch::Watch::new(self.store.clone(), id, request.after_revision, share);
+        Ok(Response::new(watch.stream(&self.shutdown)))
+    }
+
+    #[instrument(name = "cancel", skip_all, fields(job.id = request.get_ref().id))]
+    async fn cancel_job(
+        &self,
+        request: Request<v1::CancelJobRequest>,
+    ) -> Result<Response<v1::CancelJobResponse>, Status> {
+        let request = request.get_ref();
+        let id = convert::job_id("id", &request.id)?;
+        self.row(id).await?;
+        let reason = Some(request.reason.as_str()).filter(|reason| !reason.is_empty());
+        self.store.cancel(id, reason).await.map_err(status::of_store)?;
+        // What has not started ends now; what runs is told by its coordinator, hinted by this.
+        self.store.apply_inbox(0, 1000).await.map_err(status::of_store)?;
+        self.looks.changed(id);
+        info!("cancel requested");
+        let job = convert::job(&self.row(id).await?);
+        Ok(Response::new(v1::CancelJobResponse { job: Some(job) }))
+    }
+
+    async fn read_logs(
+        &self,
+        request: Request<v1::ReadLogsRequest>,
+    ) -> Result<Response<Self::ReadLogsStream>, Status> {
+        let request = request.into_inner();
+        let id = convert::job_id("job_id", &request.job_id)?;
+        self.row(id).await?;
+        let reader = logs::Reader::new(self.store.clone(), id, request);
+        Ok(Response::new(reader.stream(&self.shutdown)))
+    }
+}

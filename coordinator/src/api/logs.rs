@@ -1,0 +1,130 @@
+//! `ReadLogs`: the output of a job's attempts, each in the order it was written, optionally until
+//! all of it was.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures::{StreamExt, stream::BoxStream};
+use postq_common::id::{AttemptId, JobId};
+use postq_proto::v1;
+use postq_runtime::Shutdown;
+use tokio::{sync::mpsc, time::Instant};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+use super::status;
+use crate::store::{LoggedAttempt, Store};
+
+/// Messages made ahead of a client that reads slowly.
+const AHEAD: usize = 8;
+/// Chunks read from the database at a time: some MiB at most.
+const CHUNK: i64 = 16;
+/// How often a follower looks for more.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How long a follower waits for chunks of an attempt that has ended: its agent may still send them,
+/// or may be gone.
+const LATE: Duration = Duration::from_secs(15);
+
+type Sender = mpsc::Sender<Result<v1::ReadLogsResponse, Status>>;
+
+/// Where the reading of one attempt is.
+#[derive(Debug)]
+struct Place {
+    last: i64,
+    is_done: bool,
+    moved: Instant,
+}
+
+/// One reader.
+pub struct Reader {
+    store: Store,
+    job: JobId,
+    request: v1::ReadLogsRequest,
+    places: BTreeMap<i64, Place>,
+}
+
+impl Reader {
+    /// Reads from the beginning.
+    pub fn new(store: Store, job: JobId, request: v1::ReadLogsRequest) -> Self {
+        Self { store, job, request, places: BTreeMap::new() }
+    }
+
+    /// Runs until everything was read or the client has gone.
+    pub fn stream(
+        mut self,
+        shutdown: &Shutdown,
+    ) -> BoxStream<'static, Result<v1::ReadLogsResponse, Status>> {
+        let (sender, receiver) = mpsc::channel(AHEAD);
+        let stop = shutdown.token();
+        shutdown.spawn("read logs", async move {
+            let end = tokio::select! {
+                end = self.run(&sender) => end,
+                () = sender.closed() => return,
+                () = stop.cancelled() => Err(Status::unavailable("the coordinator stops; read again")),
+            };
+            if let Err(status) = end {
+                // The client may have gone.
+                let _ = sender.send(Err(status)).await;
+            }
+        });
+        ReceiverStream::new(receiver).boxed()
+    }
+
+    async fn run(&mut self, sender: &Sender) -> Result<(), Status> {
+        loop {
+            // Asked before the attempts are read: an attempt made later belongs to a later look.
+            let glance = self.store.glance(self.job).await.map_err(status::of_store)?;
+            let has_ended = glance.is_none_or(|glance| glance.is_ended);
+            let attempt = Some(AttemptId(self.request.attempt)).filter(|attempt| attempt.0 != 0);
+            let attempts = self
+                .store
+                .logged_attempts(self.job, &self.request.tasks, attempt)
+                .await
+                .map_err(status::of_store)?;
+            let mut is_done = has_ended || attempt.is_some();
+            for attempt in &attempts {
+                is_done &= self.read(attempt, sender).await?;
+            }
+            if is_done || !self.request.follow {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Passes on what is new of one attempt. True where there will be no more.
+    async fn read(&mut self, attempt: &LoggedAttempt, sender: &Sender) -> Result<bool, Status> {
+        let place = self.places.entry(attempt.id).or_insert_with(|| Place {
+            last: 0,
+            is_done: false,
+            moved: Instant::now(),
+        });
+        while !place.is_done {
+            let chunks = self
+                .store
+                .chunks(AttemptId(attempt.id), place.last, CHUNK)
+                .await
+                .map_err(status::of_store)?;
+            if chunks.is_empty() {
+                let is_whole = attempt.log_chunks.is_some_and(|all| place.last >= all);
+                let is_late = !attempt.is_open && place.moved.elapsed() > LATE;
+                place.is_done = is_whole || is_late;
+                break;
+            }
+            for chunk in chunks {
+                place.last = chunk.number;
+                place.moved = Instant::now();
+                let message = v1::ReadLogsResponse {
+                    task: attempt.task.clone(),
+                    attempt: attempt.id,
+                    number: chunk.number,
+                    stream: i32::from(chunk.stream),
+                    data: chunk.data.into(),
+                };
+                if sender.send(Ok(message)).await.is_err() {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(place.is_done)
+    }
+}

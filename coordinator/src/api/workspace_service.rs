@@ -1,0 +1,203 @@
+//! `WorkspaceService`: blobs in and out, and the files that jobs have left.
+//!
+//! It owns the wire side only: limits, pieces, and how errors become statuses. What a job left is
+//! told by a [`SnapshotSource`], so that no SQL is needed here.
+
+use std::sync::Arc;
+
+use futures::{
+    StreamExt, TryStreamExt,
+    stream::{self, BoxStream},
+};
+use postq_common::{
+    merge::OnConflict,
+    tree::{Digest, Snapshot},
+};
+use postq_proto::v1::{self, blob_piece::Piece, workspace_service_server::WorkspaceService};
+use tonic::{Request, Response, Status, Streaming};
+use tracing::error;
+use uuid::Uuid;
+
+use crate::workspace::{
+    BlobError, Blobs, Intake, IntakeError, IsAncestor, Join, Joins, MergeError, describe,
+};
+
+/// Digests in one request.
+const MAX_DIGESTS: usize = 10_000;
+
+/// What a task or a whole job left, as the database knows it.
+#[derive(Clone)]
+pub struct Left {
+    /// The task's own snapshot; or those of the tasks that nobody depends on, each replaced by its
+    /// parents' where it left none; or the job's input.
+    pub snapshots: Vec<Snapshot>,
+    /// The job's graph.
+    pub is_ancestor: IsAncestor,
+    /// The task with this number, for messages.
+    pub name_of: Arc<dyn Fn(i32) -> String + Send + Sync>,
+}
+
+/// Where the service learns what jobs left.
+#[tonic::async_trait]
+pub trait SnapshotSource: Send + Sync + 'static {
+    /// What `task`, or the whole job, left. `NOT_FOUND` where there is no such job or task,
+    /// `FAILED_PRECONDITION` where it has left nothing (yet).
+    async fn left_by(&self, job: Uuid, task: Option<&str>) -> Result<Left, Status>;
+}
+
+/// The service.
+pub struct WorkspaceApi {
+    blobs: Blobs,
+    joins: Joins,
+    source: Arc<dyn SnapshotSource>,
+}
+
+impl WorkspaceApi {
+    /// Serves `blobs`; `source` tells what jobs left, `joins` merges it.
+    pub fn new(blobs: Blobs, joins: Joins, source: impl SnapshotSource) -> Self {
+        Self { blobs, joins, source: Arc::new(source) }
+    }
+}
+
+type Pieces = BoxStream<'static, Result<v1::DownloadResponse, Status>>;
+
+#[tonic::async_trait]
+impl WorkspaceService for WorkspaceApi {
+    type DownloadStream = Pieces;
+
+    async fn find_missing(
+        &self,
+        request: Request<v1::FindMissingRequest>,
+    ) -> Result<Response<v1::FindMissingResponse>, Status> {
+        let digests = digests(&request.get_ref().digests)?;
+        let missing = self.blobs.find_missing(digests).await.map_err(blob_status)?;
+        let missing = missing.iter().map(|digest| digest.as_bytes().to_vec()).collect();
+        Ok(Response::new(v1::FindMissingResponse { missing }))
+    }
+
+    async fn upload(
+        &self,
+        request: Request<Streaming<v1::UploadRequest>>,
+    ) -> Result<Response<v1::UploadResponse>, Status> {
+        let mut requests = request.into_inner();
+        let mut intake = Intake::new(self.blobs.clone());
+        while let Some(request) = requests.try_next().await? {
+            match request.piece.and_then(|piece| piece.piece) {
+                Some(Piece::Start(start)) => {
+                    let taken = intake.start(digest(&start.digest)?, start.size).await;
+                    taken.map_err(intake_status)?;
+                }
+                Some(Piece::Data(data)) => intake.data(data).await.map_err(intake_status)?,
+                None => return Err(Status::invalid_argument("piece: missing")),
+            }
+        }
+        let blobs = intake.finish().await.map_err(intake_status)?;
+        Ok(Response::new(v1::UploadResponse { blobs }))
+    }
+
+    async fn download(
+        &self,
+        request: Request<v1::DownloadRequest>,
+    ) -> Result<Response<Self::DownloadStream>, Status> {
+        let mut digests = digests(&request.get_ref().digests)?;
+        digests.sort_unstable();
+        digests.dedup();
+        let blobs = self.blobs.clone();
+        let pieces = stream::iter(digests)
+            .then(move |digest| pieces(blobs.clone(), digest))
+            .try_flatten()
+            .map_ok(|piece| v1::DownloadResponse {
+                piece: Some(v1::BlobPiece { piece: Some(piece) }),
+            })
+            .map_err(blob_status);
+        Ok(Response::new(pieces.boxed()))
+    }
+
+    async fn get_snapshot(
+        &self,
+        request: Request<v1::GetSnapshotRequest>,
+    ) -> Result<Response<v1::GetSnapshotResponse>, Status> {
+        let v1::GetSnapshotRequest { job_id, task } = request.into_inner();
+        let job = job_id
+            .parse()
+            .map_err(|_| Status::invalid_argument(format!("job_id: `{job_id}` is no job id")))?;
+        let task = Some(task.as_str()).filter(|task| !task.is_empty());
+        let left = self.source.left_by(job, task).await?;
+        let join = Join {
+            job,
+            task: i32::MAX,
+            parents: left.snapshots,
+            on_conflict: OnConflict::Fail,
+            is_ancestor: left.is_ancestor,
+        };
+        let merged = self.joins.merge(join).await;
+        let snapshot = merged.map_err(|error| merge_status(error, &*left.name_of))?;
+        Ok(Response::new(v1::GetSnapshotResponse { snapshot: Some(to_message(&snapshot)) }))
+    }
+}
+
+/// A snapshot on the wire.
+pub fn to_message(snapshot: &Snapshot) -> v1::Snapshot {
+    let [content, provenance, times] = snapshot.to_fields();
+    v1::Snapshot { content, provenance, times }
+}
+
+/// A snapshot from the wire.
+pub fn from_message(message: &v1::Snapshot) -> Result<Snapshot, Status> {
+    Snapshot::from_fields(&message.content, &message.provenance, &message.times)
+        .map_err(|error| Status::invalid_argument(format!("snapshot: {error}")))
+}
+
+/// One blob as it goes over the wire.
+async fn pieces(
+    blobs: Blobs,
+    digest: Digest,
+) -> Result<BoxStream<'static, Result<Piece, BlobError>>, BlobError> {
+    let blob = blobs.open(digest).await?;
+    let digest = digest.as_bytes().to_vec();
+    let start = Piece::Start(v1::BlobStart { digest, size: blob.size });
+    Ok(stream::iter([Ok(start)]).chain(blob.pieces.map_ok(Piece::Data)).boxed())
+}
+
+fn digests(fields: &[Vec<u8>]) -> Result<Vec<Digest>, Status> {
+    if fields.len() > MAX_DIGESTS {
+        let count = fields.len();
+        let message = format!("digests: {count} are too many; at most {MAX_DIGESTS} at once");
+        return Err(Status::invalid_argument(message));
+    }
+    fields.iter().map(|field| digest(field)).collect()
+}
+
+fn digest(field: &[u8]) -> Result<Digest, Status> {
+    let invalid = |error| Status::invalid_argument(format!("digest: {error}"));
+    Digest::try_from(field).map_err(invalid)
+}
+
+fn blob_status(error: BlobError) -> Status {
+    match &error {
+        BlobError::Missing(_) => Status::not_found(error.to_string()),
+        BlobError::Damaged(_) => Status::data_loss(error.to_string()),
+        BlobError::Unfit(_) => Status::failed_precondition(error.to_string()),
+        BlobError::Store { verb, source } => {
+            error!(error = %source, "the blob store cannot {verb}");
+            Status::unavailable(error.to_string())
+        }
+    }
+}
+
+fn intake_status(error: IntakeError) -> Status {
+    match error {
+        IntakeError::Blob(error) => blob_status(error),
+        error => Status::invalid_argument(error.to_string()),
+    }
+}
+
+fn merge_status(error: MergeError, name_of: &dyn Fn(i32) -> String) -> Status {
+    match error {
+        MergeError::Conflict(conflicts) => {
+            Status::failed_precondition(describe(&conflicts, name_of))
+        }
+        MergeError::Tree(error) => Status::data_loss(error.to_string()),
+        MergeError::Blob(error) => blob_status(error),
+    }
+}

@@ -1,0 +1,294 @@
+//! All of it put together: started, served on one port, and stopped.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::middleware;
+use postq_common::id::CoordinatorId;
+use postq_proto::{
+    FILE_DESCRIPTOR_SET,
+    v1::{
+        agent_service_server::AgentServiceServer, dispatch_service_server::DispatchServiceServer,
+        job_service_server::JobServiceServer, workspace_service_server::WorkspaceServiceServer,
+    },
+};
+use postq_runtime::{Shutdown, channel::MESSAGE_LIMIT};
+use sqlx::postgres::PgConnectOptions;
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{service::Routes, transport::Server};
+use tonic_health::ServingStatus;
+use tracing::info;
+use uuid::Uuid;
+
+use crate::{
+    api::{
+        agent_service::AgentApi,
+        auth::{self, Tokens},
+        dispatch_service::DispatchApi,
+        job_service::JobApi,
+        left::Leavings,
+        workspace_service::WorkspaceApi,
+    },
+    dispatch::{
+        Committer, Delivery, Dispatcher, Finishes, Roster, Wakes, session::Sessions, wakes,
+    },
+    graphs::Graphs,
+    http::{self, Pages},
+    metrics::Metrics,
+    store::{MigrationError, Store, StoreError, migrate},
+    upkeep::{
+        Signals, due::Due, floors, heart::Heart, hints::Hints, inbox::Inbox, openings::Openings,
+        submissions::Submissions,
+    },
+    watch::Looks,
+    workspace::{Blobs, Joins, OpenError},
+};
+
+/// Connections are pinged so often, and given up after so long without an answer: an agent is
+/// silent after the sum.
+const PING_EVERY: Duration = Duration::from_secs(2);
+const PING_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// What a coordinator is made of.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The database.
+    pub database: PgConnectOptions,
+    /// For the connection that waits for notifications.
+    pub listen_database: PgConnectOptions,
+    /// Connections to the database.
+    pub max_connections: u32,
+    /// The blob store.
+    pub store: String,
+    /// Who may come in.
+    pub tokens: Tokens,
+}
+
+/// Why a coordinator cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The schema cannot be brought up to date.
+    #[error(transparent)]
+    Migration(#[from] MigrationError),
+    /// The database does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The blob store cannot be used.
+    #[error(transparent)]
+    Blobs(#[from] OpenError),
+    /// The address is taken or not ours.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// As given.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The server failed.
+    #[error("the server failed")]
+    Serve(#[from] tonic::transport::Error),
+    /// The descriptors of the services cannot be served.
+    #[error("cannot serve reflection")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// A coordinator that holds its database, its blob store and its port.
+pub struct Coordinator {
+    id: CoordinatorId,
+    host: String,
+    options: Options,
+    store: Store,
+    blobs: Blobs,
+    listener: TcpListener,
+}
+
+/// The parts that talk to each other.
+struct Parts {
+    roster: Arc<Roster>,
+    wakes: Wakes,
+    looks: Arc<Looks>,
+    metrics: Arc<Metrics>,
+    finishes: Finishes,
+    graphs: Graphs,
+    joins: Joins,
+    signals: Arc<Signals>,
+}
+
+impl Coordinator {
+    /// Migrates the database, opens the blob store that belongs to it, and takes the port.
+    pub async fn open(options: Options, listen: SocketAddr) -> Result<Self, StartError> {
+        migrate(&options.database).await?;
+        let store = Store::open(options.database.clone(), options.max_connections);
+        let expected = store.store_id().await?;
+        let blobs = Blobs::create_or_open(&options.store, expected).await?;
+        let settled = store.settle_store_id(blobs.store_id()).await?;
+        if settled != blobs.store_id() {
+            // Two coordinators started on an empty database with different directories.
+            Blobs::create_or_open(&options.store, Some(settled)).await?;
+        }
+        let listener = TcpListener::bind(listen)
+            .await
+            .map_err(|source| StartError::Listen { address: listen, source })?;
+        let host = hostname();
+        let id = CoordinatorId(Uuid::new_v4());
+        store.enlist(id, &host).await?;
+        Ok(Self { id, host, options, store, blobs, listener })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until told to stop.
+    pub async fn serve(self, shutdown: Shutdown) -> Result<(), StartError> {
+        let parts = self.start(&shutdown);
+        let routes = self.routes(&parts, &shutdown)?;
+        let stop = shutdown.token();
+        info!(coordinator.id = %self.id, address = ?self.listener.local_addr(), "coordinator ready");
+        Server::builder()
+            .accept_http1(true)
+            .tcp_nodelay(true)
+            .http2_keepalive_interval(Some(PING_EVERY))
+            .http2_keepalive_timeout(Some(PING_TIMEOUT))
+            .add_routes(routes)
+            .serve_with_incoming_shutdown(
+                TcpListenerStream::new(self.listener),
+                stop.cancelled_owned(),
+            )
+            .await?;
+        Ok(())
+    }
+
+    /// Starts everything that runs beside the server.
+    fn start(&self, shutdown: &Shutdown) -> Parts {
+        let store = &self.store;
+        let roster = Arc::new(Roster::new());
+        let metrics = Arc::new(Metrics::new());
+        let looks = Arc::new(Looks::new(store.clone(), shutdown.clone()));
+        let signals = Arc::new(Signals::default());
+        let (wakes, ear) = wakes();
+        let (committer, finishes) = Committer::new(
+            store.clone(),
+            Arc::clone(&roster),
+            wakes.clone(),
+            Arc::clone(&looks),
+            Arc::clone(&signals),
+            Arc::clone(&metrics),
+        );
+        let (graphs, joins) = (Graphs::new(store.clone()), Joins::new(self.blobs.clone()));
+        let delivery = Delivery::new(
+            store.clone(),
+            Arc::clone(&roster),
+            finishes.clone(),
+            joins.clone(),
+            graphs.clone(),
+            shutdown.clone(),
+        );
+        let dispatcher = Dispatcher::new(
+            self.id,
+            store.clone(),
+            Arc::clone(&roster),
+            Arc::clone(&metrics),
+            delivery,
+            ear,
+        );
+        let parts = Parts { roster, wakes, looks, metrics, finishes, graphs, joins, signals };
+        let stop = shutdown.token();
+        shutdown.spawn_critical("committer", committer.run(stop.clone()));
+        shutdown.spawn_critical("dispatcher", dispatcher.run(stop));
+        self.start_upkeep(&parts, shutdown);
+        parts
+    }
+
+    fn start_upkeep(&self, parts: &Parts, shutdown: &Shutdown) {
+        let (store, signals) = (&self.store, &parts.signals);
+        let stop = || shutdown.token();
+        let heart = Heart::new(
+            self.id,
+            self.host.clone(),
+            store.clone(),
+            Arc::clone(&parts.roster),
+            parts.finishes.clone(),
+            Arc::clone(signals),
+        );
+        let hints = Hints::new(
+            self.options.listen_database.clone(),
+            parts.wakes.clone(),
+            Arc::clone(signals),
+        );
+        let due = Due::new(store.clone(), parts.wakes.clone(), Arc::clone(signals));
+        let (wakes, looks) = (&parts.wakes, &parts.looks);
+        let submissions =
+            Submissions::new(store.clone(), wakes.clone(), Arc::clone(looks), Arc::clone(signals));
+        let inbox = Inbox::new(store.clone(), Arc::clone(looks), Arc::clone(signals));
+        let openings =
+            Openings::new(store.clone(), wakes.clone(), Arc::clone(looks), Arc::clone(signals));
+        shutdown.spawn_critical("heart", heart.run(stop()));
+        shutdown.spawn_critical("hints", hints.run(stop()));
+        shutdown.spawn_critical("due", due.run(stop()));
+        shutdown.spawn_critical("submissions", submissions.run(stop()));
+        shutdown.spawn_critical("inbox", inbox.run(stop()));
+        shutdown.spawn_critical("openings", openings.run(stop()));
+        shutdown.spawn_critical("floors", floors::run(store.clone(), stop()));
+    }
+
+    /// Everything that is served, behind the door.
+    fn routes(&self, parts: &Parts, shutdown: &Shutdown) -> Result<Routes, StartError> {
+        let store = &self.store;
+        let jobs = JobApi {
+            store: store.clone(),
+            blobs: self.blobs.clone(),
+            wakes: parts.wakes.clone(),
+            looks: Arc::clone(&parts.looks),
+            metrics: Arc::clone(&parts.metrics),
+            shutdown: shutdown.clone(),
+        };
+        let sessions = Sessions {
+            id: self.id,
+            store: store.clone(),
+            roster: Arc::clone(&parts.roster),
+            finishes: parts.finishes.clone(),
+            wakes: parts.wakes.clone(),
+            shutdown: shutdown.clone(),
+        };
+        let dispatch = DispatchApi { sessions, store: store.clone(), shutdown: shutdown.clone() };
+        let leavings = Leavings { store: store.clone(), graphs: parts.graphs.clone() };
+        let files = WorkspaceApi::new(self.blobs.clone(), parts.joins.clone(), leavings);
+        let (health, health_service) = tonic_health::server::health_reporter();
+        let reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .build_v1()?;
+        let stop = shutdown.token();
+        shutdown.spawn("health", async move {
+            health.set_service_status("", ServingStatus::Serving).await;
+            stop.cancelled().await;
+            health.set_service_status("", ServingStatus::NotServing).await;
+        });
+        let grpc =
+            Routes::new(JobServiceServer::new(jobs).max_decoding_message_size(MESSAGE_LIMIT))
+                .add_service(
+                    DispatchServiceServer::new(dispatch).max_decoding_message_size(MESSAGE_LIMIT),
+                )
+                .add_service(
+                    WorkspaceServiceServer::new(files).max_decoding_message_size(MESSAGE_LIMIT),
+                )
+                .add_service(AgentServiceServer::new(AgentApi { store: store.clone() }))
+                .add_service(health_service)
+                .add_service(reflection);
+        let pages = Pages {
+            store: store.clone(),
+            roster: Arc::clone(&parts.roster),
+            metrics: Arc::clone(&parts.metrics),
+        };
+        let door = middleware::from_fn_with_state(self.options.tokens.clone(), auth::check);
+        let router = grpc.into_axum_router().merge(http::routes(pages)).layer(door);
+        Ok(Routes::from(router))
+    }
+}
+
+fn hostname() -> String {
+    nix::unistd::gethostname()
+        .map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned())
+}

@@ -1,0 +1,206 @@
+//! Claimed attempts made into assignments: what was written about the task, the files it starts
+//! from, and onto its agent's stream.
+//!
+//! Invariant: every claimed attempt is either on the stream of the session it was claimed for, or
+//! was ended (failed where its input cannot be, given back where it could not be delivered).
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use futures::{StreamExt, stream};
+use postq_common::{
+    state::Outcome,
+    tree::{BadDigest, Snapshot},
+};
+use postq_proto::v1::connect_response::Message;
+use postq_runtime::Shutdown;
+use tracing::{Instrument, info, info_span, warn};
+
+use super::{Finishes, Roster};
+use crate::{
+    api::convert,
+    errors,
+    graphs::Graphs,
+    store::{AssignmentRow, AttemptKey, Claimed, Finish, Roots, Sources, Store, StoreError},
+    workspace::{BlobError, Join, Joins, MergeError, describe},
+};
+
+/// Merges of one batch worked on at a time: they read the store and use the blocking pool.
+const MERGES: usize = 4;
+/// The pause before an attempt is given back that could not be prepared for now.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Hands out what was claimed. Cheap to clone.
+#[derive(Clone)]
+pub struct Delivery {
+    store: Store,
+    roster: Arc<Roster>,
+    finishes: Finishes,
+    joins: Joins,
+    shutdown: Shutdown,
+    graphs: Graphs,
+}
+
+/// Why an attempt cannot begin.
+enum Unfit {
+    /// It never can: the task fails.
+    Fails(String),
+    /// Not now: it is given back.
+    Waits(String),
+}
+
+impl Delivery {
+    /// Hands out over `roster`.
+    pub fn new(
+        store: Store,
+        roster: Arc<Roster>,
+        finishes: Finishes,
+        joins: Joins,
+        graphs: Graphs,
+        shutdown: Shutdown,
+    ) -> Self {
+        Self { store, roster, finishes, joins, graphs, shutdown }
+    }
+
+    /// Hands out a claim. Returns at once.
+    pub fn deliver(&self, claimed: Vec<Claimed>) {
+        let this = self.clone();
+        // Bounded by the slots of all agents: each attempt in here holds one.
+        self.shutdown.spawn("deliver", async move { this.hand_out(claimed).await });
+    }
+
+    async fn hand_out(&self, claimed: Vec<Claimed>) {
+        let keys: HashMap<_, _> = claimed.iter().map(|c| (c.attempt, key(c))).collect();
+        match self.prepare(&claimed).await {
+            Ok(rows) => {
+                stream::iter(rows)
+                    .for_each_concurrent(MERGES, |(row, sources)| {
+                        let key = keys[&row.id()];
+                        let span = info_span!(
+                            "assign", job.id = %key.job, task.name = row.name,
+                            attempt.id = %key.attempt
+                        );
+                        self.assign(key, row, sources).instrument(span)
+                    })
+                    .await;
+            }
+            Err(error) => {
+                warn!(
+                    error = errors::chain(&error),
+                    "claimed attempts cannot be read; giving them back"
+                );
+                for key in keys.into_values() {
+                    self.give_back(key, "it could not be read for its agent").await;
+                }
+            }
+        }
+    }
+
+    async fn prepare(
+        &self,
+        claimed: &[Claimed],
+    ) -> Result<Vec<(AssignmentRow, Sources)>, StoreError> {
+        let tasks: Vec<_> = claimed.iter().map(|c| (c.attempt, c.job, c.task)).collect();
+        let rows = self.store.assignments(&tasks).await?;
+        let with_files: Vec<_> =
+            rows.iter().filter(|row| row.has_workspace).map(AssignmentRow::task).collect();
+        let mut sources = match with_files.is_empty() {
+            true => HashMap::new(),
+            false => self.store.sources(&with_files).await?,
+        };
+        Ok(rows
+            .into_iter()
+            .map(|row| {
+                let of = sources.remove(&row.task()).unwrap_or_default();
+                (row, of)
+            })
+            .collect())
+    }
+
+    async fn assign(&self, key: AttemptKey, row: AssignmentRow, sources: Sources) {
+        let input = match row.has_workspace {
+            true => self.input(&row, sources).await.map(Some),
+            false => Ok(None),
+        };
+        let assignment = input.and_then(|input| {
+            convert::assignment(&row, input.as_ref())
+                .map_err(|error| Unfit::Fails(format!("the stored task cannot be read: {error}")))
+        });
+        match assignment {
+            Ok(assignment) => {
+                info!("task assigned");
+                if !self.roster.assign(key.session, key.attempt, Message::Assignment(assignment)) {
+                    self.finishes
+                        .finish_all([Finish::bare(
+                            key,
+                            Outcome::Released,
+                            "its agent went away before it could be told",
+                        )])
+                        .await;
+                }
+            }
+            Err(Unfit::Fails(reason)) => {
+                info!(reason, "task cannot start");
+                let mut finish = Finish::bare(key, Outcome::Failed, reason);
+                finish.is_final = true;
+                self.finishes.finish_all([finish]).await;
+            }
+            Err(Unfit::Waits(reason)) => self.give_back(key, &reason).await,
+        }
+    }
+
+    async fn give_back(&self, key: AttemptKey, reason: &str) {
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            () = self.shutdown.token().cancelled_owned() => {}
+        }
+        self.finishes.finish_all([Finish::bare(key, Outcome::Released, reason)]).await;
+    }
+
+    /// What a task's files are made from, merged where it is more than one snapshot.
+    async fn input(&self, row: &AssignmentRow, sources: Sources) -> Result<Snapshot, Unfit> {
+        let (job, task) = row.task();
+        let parents: Vec<Snapshot> = sources
+            .iter()
+            .map(|(_, roots)| snapshot(roots))
+            .collect::<Result<_, _>>()
+            .map_err(|_| Unfit::Fails("a stored snapshot is damaged".into()))?;
+        match parents.as_slice() {
+            [] => return Ok(Snapshot::default()),
+            [only] => return Ok(*only),
+            _ => {}
+        }
+        let is_ancestor =
+            self.graphs.of(job).await.map_err(|error| Unfit::Waits(errors::chain(&error)))?;
+        let on_conflict = convert::on_conflict(&row.job_spec);
+        let join = Join { job: job.0, task: task.0, parents, on_conflict, is_ancestor };
+        match self.joins.merge(join).await {
+            Ok(merged) => Ok(merged),
+            Err(MergeError::Conflict(conflicts)) => {
+                let mut writers: Vec<i32> =
+                    conflicts.iter().flat_map(|c| c.writers.iter().copied()).collect();
+                writers.sort_unstable();
+                writers.dedup();
+                let names = self.store.task_names(job, Some(&writers)).await.unwrap_or_default();
+                let name = |n| names.get(&n).cloned().unwrap_or_else(|| n.to_string());
+                Err(Unfit::Fails(describe(&conflicts, name)))
+            }
+            Err(error @ MergeError::Blob(BlobError::Store { .. })) => {
+                Err(Unfit::Waits(errors::chain(&error)))
+            }
+            Err(error) => Err(Unfit::Fails(format!("input lost: {}", errors::chain(&error)))),
+        }
+    }
+}
+
+fn key(claimed: &Claimed) -> AttemptKey {
+    AttemptKey {
+        attempt: claimed.attempt,
+        session: claimed.session,
+        job: claimed.job,
+        task: claimed.task,
+    }
+}
+
+fn snapshot(roots: &Roots) -> Result<Snapshot, BadDigest> {
+    Snapshot::from_fields(&roots.content, &roots.provenance, &roots.times)
+}

@@ -1,0 +1,234 @@
+//! The loop that claims ready tasks for free slots.
+//!
+//! It looks by itself as long as it finds something; with nothing to do it registers as sleeping,
+//! looks once more, and waits for a hint, a free slot or the safety pass. Invariant: whatever is
+//! claimed is handed to [`Delivery`]; an answer that was lost is found when agents are asked what
+//! they hold.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use postq_common::id::{CoordinatorId, LaneId, SessionId};
+use tokio::{sync::mpsc, time::Instant};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error};
+
+use super::{Delivery, Roster, lanes::Lanes};
+use crate::{
+    metrics::Metrics,
+    store::{ClaimRequest, Claimed, Readied, Store, StoreError},
+};
+
+/// Most slots offered in one claim: keeps the statement in the low milliseconds.
+const MAX_SLOTS: usize = 512;
+/// How often every lane is read again from its floor, while there is work and while there is none.
+const SAFETY_PASS: Duration = Duration::from_secs(2);
+const IDLE_SAFETY_PASS: Duration = Duration::from_secs(10);
+/// After finding nothing, it looks again so often before it goes to sleep.
+const IDLE_BEFORE_SLEEP: Duration = Duration::from_secs(1);
+/// The pause between two looks of a dispatcher that is awake and finds nothing.
+const LOOK: Duration = Duration::from_millis(20);
+/// Wake-ups that wait to be read; each is worth at most one look, so a full channel loses nothing
+/// that the next safety pass would not find.
+const WAKES: usize = 4096;
+
+/// Something that may have changed what can be claimed.
+#[derive(Clone, Copy, Debug)]
+pub enum Wake {
+    /// A lane has rows from this seq on.
+    Readied(Readied),
+    /// A slot became free or an agent arrived.
+    Slot,
+    /// Hints may have been missed.
+    Rewind,
+}
+
+/// The handle by which others wake the dispatcher.
+#[derive(Clone, Debug)]
+pub struct Wakes(mpsc::Sender<Wake>);
+
+impl Wakes {
+    /// Wakes it. Never waits.
+    pub fn wake(&self, wake: Wake) {
+        // Full: it is awake, and the safety pass finds the rest.
+        let _ = self.0.try_send(wake);
+    }
+
+    /// Wakes it for lanes that have new rows.
+    pub fn readied(&self, ready: &[Readied]) {
+        ready.iter().for_each(|readied| self.wake(Wake::Readied(*readied)));
+    }
+}
+
+/// The way to wake the dispatcher, and its ear.
+pub fn wakes() -> (Wakes, mpsc::Receiver<Wake>) {
+    let (sender, receiver) = mpsc::channel(WAKES);
+    (Wakes(sender), receiver)
+}
+
+/// The loop's state.
+pub struct Dispatcher {
+    id: CoordinatorId,
+    store: Store,
+    roster: Arc<Roster>,
+    delivery: Delivery,
+    metrics: Arc<Metrics>,
+    wakes: mpsc::Receiver<Wake>,
+    lanes: Lanes,
+    turn: usize,
+    is_registered_asleep: bool,
+}
+
+impl Dispatcher {
+    /// A dispatcher that has not looked yet.
+    pub fn new(
+        id: CoordinatorId,
+        store: Store,
+        roster: Arc<Roster>,
+        metrics: Arc<Metrics>,
+        delivery: Delivery,
+        wakes: mpsc::Receiver<Wake>,
+    ) -> Self {
+        let lanes = Lanes::new();
+        Self {
+            id,
+            store,
+            roster,
+            delivery,
+            metrics,
+            wakes,
+            lanes,
+            turn: 0,
+            is_registered_asleep: false,
+        }
+    }
+
+    /// Runs until told to stop.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut next_safety = Instant::now();
+        let mut last_find = Instant::now();
+        while !stop.is_cancelled() {
+            if next_safety <= Instant::now() {
+                self.refresh_lanes().await;
+                self.lanes.rewind();
+                let period = if self.is_registered_asleep { IDLE_SAFETY_PASS } else { SAFETY_PASS };
+                next_safety = Instant::now() + period;
+            }
+            self.read_wakes().await;
+            match self.look().await {
+                Ok(0) => {}
+                Ok(_) => {
+                    last_find = Instant::now();
+                    self.register(false).await;
+                    continue;
+                }
+                Err(error) => {
+                    error!(error = &error as &dyn std::error::Error, "claim failed");
+                    self.roster.ask_everyone();
+                }
+            }
+            let is_idle = last_find.elapsed() > IDLE_BEFORE_SLEEP;
+            if is_idle && self.register(true).await {
+                // What came between the last look and the registration was not hinted.
+                self.refresh_lanes().await;
+                self.lanes.rewind();
+                continue;
+            }
+            let pause =
+                if is_idle { next_safety } else { (Instant::now() + LOOK).min(next_safety) };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep_until(pause) => {
+                    if !is_idle {
+                        self.lanes.warm();
+                    }
+                }
+                Some(wake) = self.wakes.recv() => self.note(wake).await,
+            }
+        }
+        self.register(false).await;
+    }
+
+    /// One claim: how many attempts it made.
+    async fn look(&mut self) -> Result<usize, StoreError> {
+        let hot = self.lanes.hot();
+        if hot.is_empty() {
+            return Ok(0);
+        }
+        self.turn = self.turn.wrapping_add(1);
+        let offers = self.roster.offer(&hot, MAX_SLOTS, self.turn);
+        if offers.is_empty() {
+            return Ok(0);
+        }
+        let request = ClaimRequest {
+            lanes: self.lanes.cursors(offers.iter().map(|(lane, _)| *lane)),
+            slots: offers.clone(),
+        };
+        let started = Instant::now();
+        let answer = self.store.claim(&request).await;
+        let claimed = answer.as_deref().unwrap_or_default();
+        let taken: Vec<_> = claimed.iter().map(|row| (row.session, row.attempt)).collect();
+        self.roster.settle(&offers, &taken);
+        let claimed: Vec<Claimed> = answer?;
+        self.lanes.took(&counts(&offers), &claimed);
+        self.metrics.claimed(claimed.len(), started.elapsed());
+        debug!(offered = offers.len(), claimed = claimed.len(), "claim");
+        let count = claimed.len();
+        if count > 0 {
+            self.delivery.deliver(claimed);
+        }
+        Ok(count)
+    }
+
+    async fn read_wakes(&mut self) {
+        while let Ok(wake) = self.wakes.try_recv() {
+            self.note(wake).await;
+        }
+    }
+
+    async fn note(&mut self, wake: Wake) {
+        match wake {
+            Wake::Readied(readied) => {
+                if !self.lanes.readied(readied) {
+                    self.refresh_lanes().await;
+                    self.lanes.readied(readied);
+                }
+            }
+            Wake::Slot => {}
+            Wake::Rewind => self.lanes.rewind(),
+        }
+    }
+
+    async fn refresh_lanes(&mut self) {
+        match self.store.lanes(LaneId(0)).await {
+            Ok(lanes) => self.lanes.refresh(lanes),
+            Err(error) => {
+                error!(error = &error as &dyn std::error::Error, "cannot read the lanes");
+            }
+        }
+    }
+
+    /// Tells the database whether this coordinator sleeps. True where that is news.
+    async fn register(&mut self, is_sleeping: bool) -> bool {
+        if self.is_registered_asleep == is_sleeping {
+            return false;
+        }
+        match self.store.doze(self.id, is_sleeping).await {
+            Ok(()) => {
+                self.is_registered_asleep = is_sleeping;
+                true
+            }
+            Err(error) => {
+                error!(error = &error as &dyn std::error::Error, "cannot register as sleeping");
+                false
+            }
+        }
+    }
+}
+
+fn counts(offers: &[(LaneId, SessionId)]) -> Vec<(LaneId, usize)> {
+    let mut counts: BTreeMap<LaneId, usize> = BTreeMap::new();
+    for (lane, _) in offers {
+        *counts.entry(*lane).or_default() += 1;
+    }
+    counts.into_iter().collect()
+}

@@ -1,0 +1,149 @@
+//! The lanes and how far each was read.
+//!
+//! It knows no SQL and no agents. Invariant: a lane's cursor never passes a row that this
+//! coordinator could have seen and did not take; rows that commit late, below the cursor, are
+//! found by hints and by the safety pass, which starts again at the floor.
+
+use std::{collections::BTreeMap, str::FromStr};
+
+use postq_common::{id::LaneId, place::LaneView, spec::Executor};
+
+use crate::store::{Claimed, Lane, Readied};
+
+#[derive(Debug)]
+struct Track {
+    view: LaneView,
+    floor: i64,
+    /// The last seq taken.
+    cursor: i64,
+    /// Rows are believed to be behind the cursor.
+    is_hot: bool,
+}
+
+/// Every lane this coordinator knows.
+#[derive(Debug, Default)]
+pub struct Lanes {
+    tracks: BTreeMap<LaneId, Track>,
+}
+
+impl Lanes {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes over what the database says: new lanes, and how far floors have moved.
+    pub fn refresh(&mut self, lanes: Vec<Lane>) {
+        for lane in lanes {
+            let Ok(executor) = Executor::from_str(&lane.executor) else { continue };
+            let view = LaneView {
+                lane: lane.id,
+                priority: lane.priority,
+                executor,
+                handler: lane.handler,
+            };
+            let track = self.tracks.entry(lane.id).or_insert(Track {
+                view,
+                floor: lane.floor,
+                cursor: lane.floor,
+                is_hot: true,
+            });
+            track.floor = track.floor.max(lane.floor);
+            track.cursor = track.cursor.max(lane.floor);
+        }
+    }
+
+    /// A lane has rows from `seq` on. False where the lane is not known yet.
+    pub fn readied(&mut self, Readied(lane, seq): Readied) -> bool {
+        let Some(track) = self.tracks.get_mut(&lane) else { return false };
+        track.cursor = track.cursor.min(seq - 1).max(track.floor);
+        track.is_hot = true;
+        true
+    }
+
+    /// The safety pass: every lane is read again from its floor.
+    pub fn rewind(&mut self) {
+        for track in self.tracks.values_mut() {
+            track.cursor = track.floor;
+            track.is_hot = true;
+        }
+    }
+
+    /// Believes in rows behind every cursor again: what others put there was not hinted while
+    /// nobody slept.
+    pub fn warm(&mut self) {
+        self.tracks.values_mut().for_each(|track| track.is_hot = true);
+    }
+
+    /// The lanes that are believed to have rows.
+    pub fn hot(&self) -> Vec<LaneView> {
+        self.tracks.values().filter(|t| t.is_hot).map(|t| t.view.clone()).collect()
+    }
+
+    /// Where to read these lanes from.
+    pub fn cursors(&self, lanes: impl IntoIterator<Item = LaneId>) -> Vec<(LaneId, i64)> {
+        let mut asked: Vec<LaneId> = lanes.into_iter().collect();
+        asked.sort_unstable();
+        asked.dedup();
+        asked.into_iter().filter_map(|id| Some((id, self.tracks.get(&id)?.cursor))).collect()
+    }
+
+    /// Moves the cursors behind what a claim took; a lane that gave less than it was offered has
+    /// nothing more. (Hints that arrive during the claim are read after it.)
+    pub fn took(&mut self, offered: &[(LaneId, usize)], claimed: &[Claimed]) {
+        for (lane, slots) in offered {
+            let Some(track) = self.tracks.get_mut(lane) else { continue };
+            let mut taken = 0;
+            for row in claimed.iter().filter(|row| row.lane == *lane) {
+                track.cursor = track.cursor.max(row.seq);
+                taken += 1;
+            }
+            track.is_hot = taken >= *slots;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use postq_common::id::{AttemptId, JobId, SessionId, TaskNumber};
+
+    use super::*;
+
+    fn lane(id: i64, floor: i64) -> Lane {
+        Lane { id: LaneId(id), priority: 0, executor: "shell".into(), handler: None, floor }
+    }
+
+    fn row(lane: i64, seq: i64) -> Claimed {
+        Claimed {
+            attempt: AttemptId(seq),
+            session: SessionId(1),
+            job: JobId(uuid::Uuid::nil()),
+            task: TaskNumber(0),
+            lane: LaneId(lane),
+            seq,
+        }
+    }
+
+    #[test]
+    fn a_lane_is_read_on_from_where_it_was_left() {
+        let mut lanes = Lanes::new();
+        lanes.refresh(vec![lane(1, 5)]);
+        lanes.took(&[(LaneId(1), 2)], &[row(1, 8), row(1, 9)]);
+        assert_eq!(lanes.cursors([LaneId(1)]), [(LaneId(1), 9)]);
+        assert_eq!(lanes.hot().len(), 1);
+        lanes.took(&[(LaneId(1), 2)], &[]);
+        assert!(lanes.hot().is_empty());
+    }
+
+    #[test]
+    fn a_late_row_below_the_cursor_pulls_it_back_but_not_below_the_floor() {
+        let mut lanes = Lanes::new();
+        lanes.refresh(vec![lane(1, 5)]);
+        lanes.took(&[(LaneId(1), 1)], &[row(1, 20)]);
+        assert!(lanes.readied(Readied(LaneId(1), 12)));
+        assert_eq!(lanes.cursors([LaneId(1)]), [(LaneId(1), 11)]);
+        lanes.rewind();
+        assert_eq!(lanes.cursors([LaneId(1)]), [(LaneId(1), 5)]);
+        assert!(!lanes.readied(Readied(LaneId(2), 1)));
+    }
+}

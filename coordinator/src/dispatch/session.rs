@@ -1,0 +1,312 @@
+//! One agent's stream: who it is, what both sides hold, reports in, words out.
+//!
+//! Invariant: nothing is claimed for a session before both sides have compared what they hold, and
+//! an attempt that only the database knows is given back only when the agent has failed to name it
+//! twice in a row (the first time it may just have been on its way).
+
+use std::{collections::HashSet, str::FromStr, sync::Arc, time::Duration};
+
+use postq_common::{
+    id::{AgentId, AttemptId, CoordinatorId, SessionId},
+    spec::Executor,
+    state::Outcome,
+};
+use postq_proto::v1::{
+    Abandon, ConnectRequest, ConnectResponse, Hello, Holding as HoldingMessage, Recorded, Report,
+    Welcome, WhatDoYouHold, connect_request, connect_response::Message,
+};
+use postq_runtime::Shutdown;
+use tokio::sync::mpsc;
+use tokio_stream::StreamExt;
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, Streaming};
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use super::{Finishes, Roster, Wake, Wakes, roster::OUTBOX, roster::Seat};
+use crate::{
+    api::{convert, status},
+    errors,
+    store::{AgentCard, AttemptKey, Finish, Holding, Store},
+};
+
+/// How long a stream may say nothing at its beginning.
+const HELLO_WITHIN: Duration = Duration::from_secs(10);
+/// How often an agent is asked what it holds.
+const ASK_EVERY: Duration = Duration::from_secs(10);
+/// How long an agent whose stream broke may take to come back, here or elsewhere.
+const COME_BACK_WITHIN: Duration = Duration::from_secs(3);
+
+/// What sessions need.
+#[derive(Clone)]
+pub struct Sessions {
+    /// This coordinator.
+    pub id: CoordinatorId,
+    /// The database.
+    pub store: Store,
+    /// The agents connected here.
+    pub roster: Arc<Roster>,
+    /// The committer.
+    pub finishes: Finishes,
+    /// The dispatcher.
+    pub wakes: Wakes,
+    /// Where sessions run.
+    pub shutdown: Shutdown,
+}
+
+/// What the agent reads.
+pub type Outbox = mpsc::Receiver<Result<ConnectResponse, Status>>;
+
+impl Sessions {
+    /// Opens a session for a new stream; it runs on its own from here.
+    pub async fn open(&self, mut inbound: Streaming<ConnectRequest>) -> Result<Outbox, Status> {
+        let hello = first_word(&mut inbound).await?;
+        let card = card(&hello)?;
+        let executors: HashSet<Executor> =
+            card.executors.iter().filter_map(|name| Executor::from_str(name).ok()).collect();
+        let (session, is_same_boot) =
+            self.store.connect(self.id, &card).await.map_err(status::of_store)?;
+        let held: Vec<AttemptId> = hello.held.iter().map(|held| AttemptId(held.attempt)).collect();
+        let compared = self.store.adopt(card.id, session, &held).await.map_err(status::of_store)?;
+
+        let (outbox, answers) = mpsc::channel(OUTBOX);
+        let closed = CancellationToken::new();
+        let mut open = HashSet::new();
+        let mut missing = Vec::new();
+        let mut first = vec![Message::Welcome(Welcome {
+            session: session.0,
+            coordinator: self.id.to_string(),
+        })];
+        for holding in compared {
+            match holding {
+                Holding::Adopted(key) => drop(open.insert(key.attempt)),
+                Holding::Missing(key) => missing.push(key),
+                Holding::Unknown(attempt) => {
+                    first.push(Message::Abandon(Abandon { attempt: attempt.0 }));
+                }
+            }
+        }
+        for message in first {
+            // The channel is new and larger than any agent's list; a full one closes the session.
+            if outbox.try_send(Ok(ConnectResponse { message: Some(message) })).is_err() {
+                return Err(Status::resource_exhausted("the agent holds too many attempts"));
+            }
+        }
+        info!(
+            agent.name = card.name, agent.id = %card.id, session.id = %session,
+            adopted = open.len(), missing = missing.len(), "agent connected"
+        );
+        let seat = Seat {
+            agent: card.id,
+            name: card.name.clone(),
+            slots: u32::try_from(card.slots).unwrap_or(0),
+            executors,
+            handlers: card.handlers.into_iter().collect(),
+            open,
+            outbox,
+            closed: closed.clone(),
+        };
+        self.roster.enter(session, seat);
+        self.finishes.finish_all(missing.into_iter().map(|key| gone(key, is_same_boot))).await;
+        self.wakes.wake(Wake::Slot);
+
+        let run = Session {
+            all: self.clone(),
+            agent: card.id,
+            name: card.name,
+            session,
+            closed,
+            suspects: HashSet::new(),
+            question: 0,
+            confirming: 0,
+        };
+        self.shutdown.spawn("session", run.run(inbound));
+        Ok(answers)
+    }
+}
+
+/// The end of an attempt that its agent does not have.
+fn gone(key: AttemptKey, never_arrived: bool) -> Finish {
+    if never_arrived {
+        Finish::bare(key, Outcome::Released, "it never reached its agent")
+    } else {
+        Finish::bare(key, Outcome::Lost, "its agent was restarted and knows nothing of it")
+    }
+}
+
+async fn first_word(inbound: &mut Streaming<ConnectRequest>) -> Result<Hello, Status> {
+    let first = tokio::time::timeout(HELLO_WITHIN, inbound.message()).await;
+    match first.map_err(|_| Status::deadline_exceeded("no Hello came"))?? {
+        Some(ConnectRequest { message: Some(connect_request::Message::Hello(hello)) }) => Ok(hello),
+        _ => Err(Status::invalid_argument("the first message of an agent must be Hello")),
+    }
+}
+
+fn card(hello: &Hello) -> Result<AgentCard, Status> {
+    let id = |field: &str, text: &str| {
+        Uuid::parse_str(text)
+            .map_err(|_| Status::invalid_argument(format!("{field}: {text:?} is not a UUID")))
+    };
+    if hello.slots < 1 {
+        return Err(Status::invalid_argument("slots: an agent needs at least one"));
+    }
+    Ok(AgentCard {
+        id: AgentId(id("agent_id", &hello.agent_id)?),
+        boot: id("boot_id", &hello.boot_id)?,
+        name: hello.name.clone(),
+        host: hello.host.clone(),
+        version: hello.version.clone(),
+        slots: hello.slots,
+        executors: hello.executors.clone(),
+        handlers: hello.handlers.clone(),
+        labels: hello.labels.clone(),
+    })
+}
+
+struct Session {
+    all: Sessions,
+    agent: AgentId,
+    name: String,
+    session: SessionId,
+    closed: CancellationToken,
+    /// Attempts that the agent did not name when it was last asked.
+    suspects: HashSet<AttemptId>,
+    question: i64,
+    /// The question whose answer confirms or clears the suspects.
+    confirming: i64,
+}
+
+impl Session {
+    async fn run(mut self, mut inbound: Streaming<ConnectRequest>) {
+        let stop = self.all.shutdown.token();
+        let mut ask = tokio::time::interval_at(tokio::time::Instant::now() + ASK_EVERY, ASK_EVERY);
+        let end = loop {
+            tokio::select! {
+                () = stop.cancelled() => break "the coordinator stops",
+                () = self.closed.cancelled() => break "replaced or closed",
+                _ = ask.tick() => self.ask(),
+                message = inbound.next() => match message {
+                    Some(Ok(ConnectRequest { message: Some(message) })) => self.hear(message).await,
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) => break "the stream broke",
+                    None => break "the agent left",
+                },
+            }
+        };
+        info!(agent.name = self.name, session.id = %self.session, reason = end, "session ended");
+        self.all.roster.leave(self.session);
+        if stop.is_cancelled() {
+            // Whoever goes on with this database finds the agents, or declares them gone.
+            return;
+        }
+        let given_up = async {
+            tokio::time::sleep(COME_BACK_WITHIN).await;
+            self.give_up().await;
+        };
+        tokio::select! {
+            () = given_up => {}
+            () = stop.cancelled() => {}
+        }
+    }
+
+    fn ask(&mut self) {
+        self.question += 1;
+        self.all
+            .roster
+            .send(self.session, Message::WhatDoYouHold(WhatDoYouHold { question: self.question }));
+    }
+
+    async fn hear(&mut self, message: connect_request::Message) {
+        match message {
+            connect_request::Message::Report(report) => self.report(report),
+            connect_request::Message::Holding(holding) => self.compare(holding).await,
+            connect_request::Message::Hello(_) => {
+                warn!(agent.name = self.name, "a second Hello on one stream; closing it");
+                self.closed.cancel();
+            }
+        }
+    }
+
+    /// Passes a report to the committer, and its verdict back when it is committed.
+    fn report(&self, report: Report) {
+        let Some(finish) = convert::finish(&report, self.session) else {
+            warn!(agent.name = self.name, ?report.of, "a report that names no attempt; left out");
+            return;
+        };
+        let (all, session, attempt) = (self.all.clone(), self.session, finish.key.attempt);
+        // Bounded by the agent's slots and by what it had spooled when it connected.
+        self.all.shutdown.spawn("report", async move {
+            if all.finishes.finish(finish).await.is_some() {
+                all.roster.send(session, Message::Recorded(Recorded { attempt: attempt.0 }));
+            }
+        });
+    }
+
+    /// Compares what the agent holds with what the database has open for it.
+    async fn compare(&mut self, holding: HoldingMessage) {
+        let held: Vec<AttemptId> = holding.held.iter().map(|h| AttemptId(h.attempt)).collect();
+        let compared = match self.all.store.adopt(self.agent, self.session, &held).await {
+            Ok(compared) => compared,
+            Err(error) => {
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot compare what the agent holds"
+                );
+                return;
+            }
+        };
+        // Only an answer to a question asked after the suspicion can confirm it.
+        let confirms = holding.question > 0 && holding.question >= self.confirming;
+        let mut suspects = HashSet::new();
+        for holding in compared {
+            match holding {
+                Holding::Adopted(_) => {}
+                Holding::Unknown(attempt) => {
+                    self.all
+                        .roster
+                        .send(self.session, Message::Abandon(Abandon { attempt: attempt.0 }));
+                    self.all.roster.close_attempt(self.session, attempt);
+                }
+                Holding::Missing(key)
+                    if self.all.roster.is_preparing(self.session, key.attempt) => {}
+                Holding::Missing(key) if confirms && self.suspects.contains(&key.attempt) => {
+                    self.all.finishes.finish_all([gone(key, true)]).await;
+                }
+                Holding::Missing(key) => drop(suspects.insert(key.attempt)),
+            }
+        }
+        if confirms || self.suspects.is_empty() {
+            self.suspects = suspects;
+            if !self.suspects.is_empty() {
+                self.ask();
+                self.confirming = self.question;
+            }
+        }
+    }
+
+    /// The agent did not come back: what it ran is lost.
+    async fn give_up(self) {
+        let left = loop {
+            match self.all.store.disconnect(self.agent, self.session).await {
+                Ok(left) => break left,
+                Err(error) => {
+                    warn!(
+                        error = errors::chain(&error),
+                        "cannot record that an agent left; trying again"
+                    );
+                    tokio::time::sleep(COME_BACK_WITHIN).await;
+                }
+            }
+        };
+        if !left.is_empty() {
+            warn!(
+                agent.name = self.name,
+                attempts = left.len(),
+                "agent gone; its attempts are lost"
+            );
+        }
+        let reason = format!("agent {} fell silent", self.name);
+        let lost = left.into_iter().map(|key| Finish::bare(key, Outcome::Lost, reason.clone()));
+        self.all.finishes.finish_all(lost).await;
+    }
+}

@@ -1,0 +1,83 @@
+//! `admit`: stores a planned job, and `reject_submission`: ends one that cannot be planned.
+
+use postq_common::id::{JobId, LaneId};
+use serde::Deserialize;
+use serde_json::Value;
+use sqlx::types::Json;
+
+use super::{Store, StoreError};
+
+/// A planned job as `postq.admit` takes it; the shapes are documented there.
+#[derive(Clone, Debug)]
+pub struct NewJob {
+    /// The job without its tasks.
+    pub job: Value,
+    /// Its tasks in the order of the plan.
+    pub tasks: Value,
+    /// Its gates.
+    pub gates: Value,
+    /// The submission this comes from, if it came by SQL.
+    pub submission: Option<i64>,
+}
+
+/// A lane that has new rows, and the lowest of them.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+pub struct Readied(pub LaneId, pub i64);
+
+/// What [`Store::admit`] did.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Admitted {
+    /// False where the job was there already.
+    pub created: bool,
+    /// Lanes that have new rows.
+    pub ready: Vec<Readied>,
+}
+
+impl Store {
+    /// Stores a planned job; the same job twice is stored once. Refused (PQ001) where the id belongs
+    /// to a job with another document.
+    pub async fn admit(&self, new: &NewJob) -> Result<Admitted, StoreError> {
+        self.run("admit", |pool| async move {
+            sqlx::query_scalar("/* admit */ select postq.admit($1, $2, $3, $4)")
+                .bind(Json(&new.job))
+                .bind(Json(&new.tasks))
+                .bind(Json(&new.gates))
+                .bind(new.submission)
+                .fetch_one(&pool)
+                .await
+                .map(|Json(admitted)| admitted)
+        })
+        .await
+    }
+
+    /// Ends a submitted job whose document cannot be planned. False: it is no longer waiting.
+    pub async fn reject_submission(
+        &self,
+        submission: i64,
+        reason: &str,
+    ) -> Result<bool, StoreError> {
+        self.run("reject_submission", |pool| async move {
+            sqlx::query_scalar("/* reject_submission */ select postq.reject_submission($1, $2)")
+                .bind(submission)
+                .bind(reason)
+                .fetch_one(&pool)
+                .await
+        })
+        .await
+    }
+
+    /// Keeps the files that a job's first tasks start from. Must precede its admission.
+    pub async fn keep_input(&self, job: JobId, roots: &super::Roots) -> Result<(), StoreError> {
+        self.run("keep_input", |pool| async move {
+            sqlx::query("/* keep_input */ select postq.keep_input($1, $2, $3, $4)")
+                .bind(job.0)
+                .bind(&roots.content)
+                .bind(&roots.provenance)
+                .bind(&roots.times)
+                .execute(&pool)
+                .await
+                .map(drop)
+        })
+        .await
+    }
+}

@@ -1,0 +1,106 @@
+//! `enlist`, `beat`, `bury`, `doze`: the coordinators among themselves.
+
+use postq_common::id::{AgentId, AttemptId, CoordinatorId};
+use serde::Deserialize;
+use sqlx::types::Json;
+
+use super::{AttemptKey, Store, StoreError, sessions::key};
+
+/// What a beat tells.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Beat {
+    /// All coordinators that are registered.
+    pub beats: Vec<(CoordinatorId, i64)>,
+    /// Milliseconds until the next task falls due; negative where one is overdue.
+    pub due_ms: Option<i64>,
+    /// Jobs wait to be planned.
+    pub submissions: bool,
+    /// Users' requests wait to be applied.
+    pub inbox: bool,
+    /// Gates wait to release more of their dependants.
+    pub openings: bool,
+    /// Attempts are open whose agent is connected nowhere.
+    pub orphans: bool,
+    /// Attempts of this coordinator's agents that were asked to stop.
+    pub cancels: Vec<(AgentId, AttemptId)>,
+}
+
+impl Store {
+    /// Registers a coordinator.
+    pub async fn enlist(&self, id: CoordinatorId, host: &str) -> Result<(), StoreError> {
+        self.run("enlist", |pool| async move {
+            sqlx::query("/* enlist */ select postq.enlist($1, $2, $3)")
+                .bind(id.0)
+                .bind(host)
+                .bind(env!("CARGO_PKG_VERSION"))
+                .execute(&pool)
+                .await
+                .map(drop)
+        })
+        .await
+    }
+
+    /// A sign of life; none where the coordinator is not registered (any more).
+    pub async fn beat(&self, id: CoordinatorId) -> Result<Option<Beat>, StoreError> {
+        self.once("beat", |pool| async move {
+            sqlx::query_scalar("/* beat */ select postq.beat($1)")
+                .bind(id.0)
+                .fetch_one(&pool)
+                .await
+                .map(|beat: Option<Json<Beat>>| beat.map(|Json(beat)| beat))
+        })
+        .await
+    }
+
+    /// Attempts of this coordinator's agents that were asked to stop.
+    pub async fn cancels(
+        &self,
+        id: CoordinatorId,
+    ) -> Result<Vec<(AgentId, AttemptId)>, StoreError> {
+        self.run("cancels", |pool| async move {
+            sqlx::query_scalar("/* cancels */ select postq.cancels($1)")
+                .bind(id.0)
+                .fetch_one(&pool)
+                .await
+                .map(|Json(cancels)| cancels)
+        })
+        .await
+    }
+
+    /// Declares a coordinator dead whose beat is still `beat`; what its agents leave behind.
+    pub async fn bury(&self, id: CoordinatorId, beat: i64) -> Result<Vec<AttemptKey>, StoreError> {
+        let rows: Vec<_> = self
+            .run("bury", |pool| async move {
+                sqlx::query_as("/* bury */ select * from postq.bury($1, $2)")
+                    .bind(id.0)
+                    .bind(beat)
+                    .fetch_all(&pool)
+                    .await
+            })
+            .await?;
+        Ok(rows.into_iter().map(key).collect())
+    }
+
+    /// Open attempts whose agent is connected to no registered coordinator.
+    pub async fn orphans(&self) -> Result<Vec<AttemptKey>, StoreError> {
+        let rows: Vec<_> = self
+            .run("orphans", |pool| async move {
+                sqlx::query_as("/* orphans */ select * from postq.orphans()").fetch_all(&pool).await
+            })
+            .await?;
+        Ok(rows.into_iter().map(key).collect())
+    }
+
+    /// Registers a coordinator as waiting for hints, or as looking by itself.
+    pub async fn doze(&self, id: CoordinatorId, is_sleeping: bool) -> Result<(), StoreError> {
+        self.run("doze", |pool| async move {
+            sqlx::query("/* doze */ select postq.doze($1, $2)")
+                .bind(id.0)
+                .bind(is_sleeping)
+                .execute(&pool)
+                .await
+                .map(drop)
+        })
+        .await
+    }
+}

@@ -1,0 +1,133 @@
+//! The one door to Postgres: every statement is named, has a deadline, and is sent again where the
+//! database says that it may succeed now (serialisation, deadlock) or where the connection was lost.
+//!
+//! That is safe because every verb may be sent twice. It must not know what the verbs do.
+
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use tracing::warn;
+
+/// Longest wait for one try of one verb, the wait for a connection included.
+const DEADLINE: Duration = Duration::from_secs(15);
+
+/// Why a verb did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database cannot be reached or did not answer in time.
+    #[error("the database did not answer {verb}")]
+    Unavailable {
+        /// The verb.
+        verb: &'static str,
+        /// What the driver said; none after a deadline.
+        #[source]
+        source: Option<sqlx::Error>,
+    },
+    /// The database refused the request with an error of PostQ's own (SQLSTATE class PQ).
+    #[error("{message}")]
+    Refused {
+        /// SQLSTATE.
+        code: String,
+        /// For the user.
+        message: String,
+    },
+    /// Anything else that the database answered.
+    #[error("the database failed {verb}")]
+    Failed {
+        /// The verb.
+        verb: &'static str,
+        /// What it said.
+        #[source]
+        source: sqlx::Error,
+    },
+}
+
+impl StoreError {
+    fn of(verb: &'static str, error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(db) => {
+                let code = db.code().unwrap_or_default().to_string();
+                if code.starts_with("PQ") {
+                    Self::Refused { code, message: db.message().to_owned() }
+                } else if is_transient(&code) || code.starts_with("57P") {
+                    Self::Unavailable { verb, source: Some(error) }
+                } else {
+                    Self::Failed { verb, source: error }
+                }
+            }
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Self::Unavailable { verb, source: Some(error) },
+            _ => Self::Failed { verb, source: error },
+        }
+    }
+
+    /// Whether the same call may succeed later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+}
+
+/// Serialisation failure, deadlock, lock or statement timeout.
+fn is_transient(code: &str) -> bool {
+    matches!(code, "40001" | "40P01" | "55P03" | "57014")
+}
+
+/// The pool of connections and the way through it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: PgPool,
+}
+
+impl Store {
+    /// Prepares a pool; connects at the first use.
+    pub fn open(options: PgConnectOptions, max_connections: u32) -> Self {
+        let options = options.options([
+            ("statement_timeout", "60s"),
+            ("lock_timeout", "5s"),
+            ("idle_in_transaction_session_timeout", "30s"),
+        ]);
+        let pool = PgPoolOptions::new()
+            .max_connections(max_connections)
+            .acquire_timeout(DEADLINE)
+            .test_before_acquire(false)
+            .connect_lazy_with(options);
+        Self { pool }
+    }
+
+    /// Does one verb a single time, for callers that have their own way to go on.
+    pub(super) async fn once<T, F, Fut>(&self, verb: &'static str, body: F) -> Result<T, StoreError>
+    where
+        F: FnOnce(PgPool) -> Fut,
+        Fut: Future<Output = Result<T, sqlx::Error>>,
+    {
+        match tokio::time::timeout(DEADLINE, body(self.pool.clone())).await {
+            Ok(answer) => answer.map_err(|error| StoreError::of(verb, error)),
+            Err(_) => Err(StoreError::Unavailable { verb, source: None }),
+        }
+    }
+
+    /// Does one verb, again where that may help. `body` may run several times, so it has no other
+    /// effect than its statement.
+    pub(super) async fn run<T, F, Fut>(&self, verb: &'static str, body: F) -> Result<T, StoreError>
+    where
+        F: Fn(PgPool) -> Fut,
+        Fut: Future<Output = Result<T, sqlx::Error>>,
+    {
+        let once = || self.once(verb, &body);
+        let pauses = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(10))
+            .with_max_delay(Duration::from_millis(500))
+            .with_max_times(4)
+            .with_jitter();
+        once.retry(pauses)
+            .when(StoreError::is_transient)
+            .notify(|error, pause| {
+                warn!(verb, ?pause, error = error as &dyn std::error::Error, "trying again");
+            })
+            .await
+    }
+}

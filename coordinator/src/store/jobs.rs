@@ -1,0 +1,176 @@
+//! Reads jobs.
+
+use chrono::{DateTime, Utc};
+use postq_common::id::JobId;
+use serde_json::Value;
+use sqlx::{FromRow, types::Json};
+use uuid::Uuid;
+
+use super::{Store, StoreError};
+
+/// A job as it stands.
+#[derive(Clone, Debug, FromRow)]
+pub struct JobRow {
+    /// Its id.
+    pub id: Uuid,
+    /// For people.
+    pub name: String,
+    /// Its queue.
+    pub queue: String,
+    /// One of the job states of the design.
+    pub state: String,
+    /// Why it ended so.
+    pub reason: Option<String>,
+    /// Greater is claimed first.
+    pub priority: i32,
+    /// Free JSON.
+    pub attributes: Json<Value>,
+    /// Times.
+    pub created_at: DateTime<Utc>,
+    /// First start of a task.
+    pub started_at: Option<DateTime<Utc>>,
+    /// End.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// Somebody asked for its end.
+    pub cancel_requested_at: Option<DateTime<Utc>>,
+    /// Of how many tasks it consists.
+    pub task_count: i32,
+    /// How many have not ended.
+    pub open_tasks: i32,
+    /// Rises with every change.
+    pub revision: i64,
+    /// What it was submitted with.
+    pub traceparent: Option<String>,
+}
+
+macro_rules! select_jobs {
+    ($name:literal, $rest:literal) => {
+        concat!(
+            "/* ",
+            $name,
+            " */ select j.id, s.name, j.queue, j.state::text, j.reason, j.priority,
+             s.attributes, j.created_at, j.started_at, j.finished_at, j.cancel_requested_at,
+             s.task_count, p.open as open_tasks, p.revision, s.traceparent
+             from postq.job j
+             join postq.job_spec s on s.job = j.id
+             cross join lateral (
+                 select p.open, p.revision from postq.job_progress p
+                 where p.job = j.id order by p.revision desc limit 1
+             ) p ",
+            $rest
+        )
+    };
+}
+
+/// Which jobs to list.
+#[derive(Clone, Debug, Default)]
+pub struct JobFilter {
+    /// Only these states; empty means all.
+    pub states: Vec<String>,
+    /// Only this queue.
+    pub queue: Option<String>,
+    /// Only ids below this one.
+    pub before: Option<Uuid>,
+    /// At most so many.
+    pub limit: i64,
+}
+
+impl Store {
+    /// One job.
+    pub async fn job(&self, id: JobId) -> Result<Option<JobRow>, StoreError> {
+        self.run("job", |pool| async move {
+            sqlx::query_as(select_jobs!("job", "where j.id = $1"))
+                .bind(id.0)
+                .fetch_optional(&pool)
+                .await
+        })
+        .await
+    }
+
+    /// Jobs, newest id first.
+    pub async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobRow>, StoreError> {
+        self.run("jobs", |pool| async move {
+            sqlx::query_as(select_jobs!(
+                "jobs",
+                "where (cardinality($1::text[]) = 0 or j.state = any ($1::text[]::postq.job_state[]))
+                   and ($2::text is null or j.queue = $2)
+                   and ($3::uuid is null or j.id < $3)
+                 order by j.id desc limit $4"
+            ))
+            .bind(&filter.states)
+            .bind(&filter.queue)
+            .bind(filter.before)
+            .bind(filter.limit)
+            .fetch_all(&pool)
+            .await
+        })
+        .await
+    }
+
+    /// The tasks that nobody depends on.
+    pub async fn sinks(&self, job: JobId) -> Result<Vec<i32>, StoreError> {
+        self.run("sinks", |pool| async move {
+            sqlx::query_scalar(
+                "/* sinks */ select s.n from postq.task_spec s
+                 where s.job = $1 and not exists (
+                     select from postq.gate_parent p where p.job = s.job and p.parent = s.n)
+                 order by s.n",
+            )
+            .bind(job.0)
+            .fetch_all(&pool)
+            .await
+        })
+        .await
+    }
+
+    /// The number of a task by its name.
+    pub async fn task_number(&self, job: JobId, name: &str) -> Result<Option<i32>, StoreError> {
+        self.run("task_number", |pool| async move {
+            sqlx::query_scalar(
+                "/* task_number */ select s.n from postq.task_spec s where s.job = $1 and s.name = $2",
+            )
+            .bind(job.0)
+            .bind(name)
+            .fetch_optional(&pool)
+            .await
+        })
+        .await
+    }
+}
+
+/// What changes whenever something about a job does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromRow)]
+pub struct Glance {
+    /// Rises with every change but the start of an attempt.
+    pub revision: i64,
+    /// Rises with that.
+    pub last_attempt: Option<i64>,
+    /// Everything has ended.
+    pub is_ended: bool,
+    /// Somebody asked for its end.
+    pub is_cancelled: bool,
+}
+
+impl Store {
+    /// The cheapest look at a job; none where it does not exist.
+    pub async fn glance(&self, job: JobId) -> Result<Option<Glance>, StoreError> {
+        self.run("glance", |pool| async move {
+            sqlx::query_as(
+                "/* glance */ select p.revision,
+                 (select max(o.attempt) from postq.open_attempt o where o.job = j.id) as last_attempt,
+                 j.finished_at is not null as is_ended,
+                 j.cancel_requested_at is not null as is_cancelled
+                 from postq.job j
+                 cross join lateral (
+                     select p.revision from postq.job_progress p
+                     where p.job = j.id order by p.revision desc limit 1
+                 ) p
+                 where j.id = $1",
+            )
+            .bind(job.0)
+            .fetch_optional(&pool)
+            .await
+        })
+        .await
+    }
+}

@@ -1,0 +1,53 @@
+//! All SQL of the coordinator: one file per verb, through one door.
+//!
+//! Every statement starts with its own name as a comment, so that it is found again in
+//! `pg_stat_activity` and in the log. State changes only through the functions in
+//! `migrations/functions`; what stands here calls them and reads.
+
+mod admit;
+mod agents;
+mod assignments;
+mod beat;
+mod claim;
+mod counts;
+mod door;
+mod facts;
+mod finish;
+mod jobs;
+mod lanes;
+mod listener;
+mod logs;
+mod migrate;
+mod sessions;
+mod submissions;
+mod sweep;
+mod tasks;
+
+pub use admit::{Admitted, NewJob, Readied};
+pub use agents::AgentRow;
+pub use assignments::{AssignmentRow, Sources};
+pub use beat::Beat;
+pub use claim::{ClaimRequest, Claimed};
+pub use counts::StateCount;
+pub use door::{Store, StoreError};
+pub use finish::{AttemptKey, Finish, Finished, Verdict};
+pub use jobs::{Glance, JobFilter, JobRow};
+pub use lanes::Lane;
+pub use listener::{Hint, Listener};
+pub use logs::{Chunk, LoggedAttempt, NewChunk};
+pub use migrate::{Migrated, MigrationError, migrate};
+pub use sessions::{AgentCard, Holding};
+pub use submissions::Submission;
+pub use sweep::{Applied, Opened, Promoted};
+pub use tasks::TaskRow;
+
+/// The three roots of a snapshot: digests of 32 bytes; empty for the empty tree.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Roots {
+    /// Of the content tree.
+    pub content: Vec<u8>,
+    /// Of the provenance tree.
+    pub provenance: Vec<u8>,
+    /// Of the tree of modification times.
+    pub times: Vec<u8>,
+}

@@ -1,0 +1,110 @@
+//! What the sweepers call: `promote`, `apply_inbox`, `release_opening`, `sweep_lanes`.
+
+use chrono::{DateTime, Utc};
+use postq_common::id::JobId;
+use serde::Deserialize;
+use sqlx::types::Json;
+
+use super::{Readied, Store, StoreError};
+
+/// What [`Store::promote`] did.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Promoted {
+    /// Lanes that have new rows.
+    pub ready: Vec<Readied>,
+    /// How many tasks were moved.
+    pub moved: i64,
+    /// The latest time taken.
+    pub last: Option<DateTime<Utc>>,
+    /// Milliseconds until the next one is due.
+    pub due_ms: Option<i64>,
+}
+
+/// What [`Store::apply_inbox`] did.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Applied {
+    /// How many requests were taken.
+    pub applied: i64,
+    /// The last of them.
+    pub last: i64,
+    /// Jobs that ended.
+    pub ended: Vec<JobId>,
+}
+
+/// What [`Store::release_opening`] did.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Opened {
+    /// Lanes that have new rows.
+    pub ready: Vec<Readied>,
+    /// How many gates were worked on.
+    pub gates: i64,
+    /// Jobs that ended.
+    pub ended: Vec<JobId>,
+}
+
+impl Store {
+    /// Makes ready what has fallen due at or behind `after`; none: everything.
+    pub async fn promote(
+        &self,
+        after: Option<DateTime<Utc>>,
+        limit: i32,
+    ) -> Result<Promoted, StoreError> {
+        self.run("promote", |pool| async move {
+            sqlx::query_scalar("/* promote */ select postq.promote(coalesce($1, '-infinity'), $2)")
+                .bind(after)
+                .bind(limit)
+                .fetch_one(&pool)
+                .await
+                .map(|Json(promoted)| promoted)
+        })
+        .await
+    }
+
+    /// Applies what users asked for, behind `after`.
+    pub async fn apply_inbox(&self, after: i64, limit: i32) -> Result<Applied, StoreError> {
+        self.run("apply_inbox", |pool| async move {
+            sqlx::query_scalar("/* apply_inbox */ select postq.apply_inbox($1, $2)")
+                .bind(after)
+                .bind(limit)
+                .fetch_one(&pool)
+                .await
+                .map(|Json(applied)| applied)
+        })
+        .await
+    }
+
+    /// Releases one more page of the dependants of wide gates.
+    pub async fn release_opening(&self, limit: i32) -> Result<Opened, StoreError> {
+        self.run("release_opening", |pool| async move {
+            sqlx::query_scalar("/* release_opening */ select postq.release_opening($1)")
+                .bind(limit)
+                .fetch_one(&pool)
+                .await
+                .map(|Json(opened)| opened)
+        })
+        .await
+    }
+
+    /// Moves the floors of the lanes.
+    pub async fn sweep_lanes(&self) -> Result<i32, StoreError> {
+        self.run("sweep_lanes", |pool| async move {
+            sqlx::query_scalar("/* sweep_lanes */ select postq.sweep_lanes()")
+                .fetch_one(&pool)
+                .await
+        })
+        .await
+    }
+
+    /// Asks for the end of a job; it takes effect with the next [`Store::apply_inbox`].
+    pub async fn cancel(&self, job: JobId, reason: Option<&str>) -> Result<(), StoreError> {
+        self.run("cancel", |pool| async move {
+            sqlx::query("/* cancel */ select postq.cancel($1, $2)")
+                .bind(job.0)
+                .bind(reason)
+                .execute(&pool)
+                .await
+                .map(drop)
+        })
+        .await
+    }
+}

@@ -1,0 +1,77 @@
+//! What the database tells sleepers, passed on. A hint may be lost; after a broken connection
+//! everything is looked at again.
+
+use std::{sync::Arc, time::Duration};
+
+use sqlx::postgres::PgConnectOptions;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::Signals;
+use crate::{
+    dispatch::{Wake, Wakes},
+    store::{Hint, Listener},
+};
+
+/// The pause before the connection is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The listener's state.
+pub struct Hints {
+    options: PgConnectOptions,
+    wakes: Wakes,
+    signals: Arc<Signals>,
+}
+
+impl Hints {
+    /// Listens over a connection of its own.
+    pub fn new(options: PgConnectOptions, wakes: Wakes, signals: Arc<Signals>) -> Self {
+        Self { options, wakes, signals }
+    }
+
+    /// Passes hints on until told to stop.
+    pub async fn run(self, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                error = self.listen() => {
+                    warn!(error = &error as &dyn std::error::Error, "not listening; trying again");
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(PAUSE) => {}
+            }
+        }
+    }
+
+    /// Listens until the connection fails for good.
+    async fn listen(&self) -> sqlx::Error {
+        let mut listener = match Listener::open(self.options.clone()).await {
+            Ok(listener) => listener,
+            Err(error) => return error,
+        };
+        info!("listening for hints");
+        self.pass_on(Hint::Reconnected);
+        loop {
+            match listener.next().await {
+                Ok(hint) => self.pass_on(hint),
+                Err(error) => return error,
+            }
+        }
+    }
+
+    fn pass_on(&self, hint: Hint) {
+        match hint {
+            Hint::Ready(readied) => self.wakes.wake(Wake::Readied(readied)),
+            Hint::Due => self.signals.due.notify_one(),
+            Hint::Submission => self.signals.submissions.notify_one(),
+            Hint::Inbox => self.signals.inbox.notify_one(),
+            Hint::Cancel => self.signals.cancels.notify_one(),
+            Hint::Reconnected => {
+                self.wakes.wake(Wake::Rewind);
+                self.signals.all();
+            }
+        }
+    }
+}

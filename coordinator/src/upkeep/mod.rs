@@ -1,0 +1,24 @@
+//! What goes on beside the way of a task, one file per concern: each sweeper runs by signal and by
+//! period, is idempotent, and may run on several coordinators at once.
+//!
+//! | file | concern |
+//! |---|---|
+//! | [`signals`] | how sweepers are told that there is something to do |
+//! | [`heart`] | the beat: who lives, and what it says is waiting |
+//! | [`hints`] | what the database tells sleepers |
+//! | [`due`] | tasks whose time has come |
+//! | [`submissions`] | jobs that came by SQL |
+//! | [`inbox`] | what users asked for |
+//! | [`openings`] | gates too wide for one transaction |
+//! | [`floors`] | how far lanes are empty for good |
+
+pub mod due;
+pub mod floors;
+pub mod heart;
+pub mod hints;
+pub mod inbox;
+pub mod openings;
+pub mod signals;
+pub mod submissions;
+
+pub use signals::Signals;

@@ -1,0 +1,37 @@
+//! How sweepers are told that there is something to do. A signal is a hint; the beat asks the
+//! database every two seconds and signals what it finds.
+
+use tokio::sync::Notify;
+
+/// One signal per sweeper.
+#[derive(Debug, Default)]
+pub struct Signals {
+    /// A task falls due before the next beat.
+    pub due: Notify,
+    /// Jobs wait to be planned.
+    pub submissions: Notify,
+    /// Users' requests wait.
+    pub inbox: Notify,
+    /// Wide gates wait.
+    pub openings: Notify,
+    /// Attempts were asked to stop.
+    pub cancels: Notify,
+    /// Attempts are open whose agent is connected nowhere.
+    pub orphans: Notify,
+}
+
+impl Signals {
+    /// Everything: hints may have been missed.
+    pub fn all(&self) {
+        for signal in [
+            &self.due,
+            &self.submissions,
+            &self.inbox,
+            &self.openings,
+            &self.cancels,
+            &self.orphans,
+        ] {
+            signal.notify_one();
+        }
+    }
+}
