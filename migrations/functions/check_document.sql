@@ -6,11 +6,14 @@ as $$
 declare
     -- What one transaction checks in well under two seconds.
     c_tasks constant int := 10000;
+    c_bytes constant int := 67108864;
     c_lines constant int := 100;
     v_lines text[] := postq.check_shape(p_job);
     v_count int;
 begin
-    if v_lines = '{}' then
+    if octet_length(p_job::text) > c_bytes then
+        v_lines := array[format('the document has %s bytes; it may have %s', octet_length(p_job::text), c_bytes)];
+    elsif v_lines = '{}' then
         select count(*) into v_count from jsonb_object_keys(coalesce(p_job -> 'tasks', '{}'));
         if v_count > c_tasks then
             v_lines := array[postq.problem_line('{tasks}', '', format(

@@ -35,8 +35,10 @@ begin
                coalesce(t.value -> 'retry' ->> 'max_attempts', t.value -> 'retry' ->> 'maxAttempts') as max_attempts
         from jsonb_each(p_job -> 'tasks') t
     ), problem as (
-        select null::text as task, r.rank, null::text as key, r.field, r.message
+        select null::text as task, r.rank, null::text as key, r.field, '' as place, r.message
         from (values
+            (-20, 'input', case when coalesce(p_job ->> 'input', '') !~ '^([0-9a-fA-F]{64})?$' then
+                'is not a digest of a snapshot; it has 64 hexadecimal digits' end),
             (1, 'name', postq.name_fault('job name', p_job ->> 'name', c_name)),
             (2, 'queue', postq.name_fault('queue name', p_job ->> 'queue', c_name)),
             (3, 'priority', case when not (p_job ->> 'priority')::int between -1000 and 1000 then
@@ -47,9 +49,22 @@ begin
         ) as r (rank, field, message)
         where r.message is not null
         union all
-        select t.name, r.rank, null, r.field, r.message
+        select x.task, -10, null, x.field, l.place,
+               'is an integer that JSON cannot carry (beyond 2^53); write it as a string'
+        from (select null::text as task, 'attributes' as field, p_job -> 'attributes' as value
+              union all
+              select t.name, 'arguments', t.arguments from task t where t.arguments is not null) x
+        cross join lateral postq.large_integers(x.value) l (place)
+        union all
+        select t.name, r.rank, null, r.field, '', r.message
         from task t
         cross join lateral (values
+            (-9, 'timeout', postq.negative_fault(t.timeout)),
+            (-8, 'grace', postq.negative_fault(t.grace)),
+            (-7, 'retry.max_attempts', case when t.max_attempts::int < -1 then format(
+                '%s is not a number of attempts; write 1 or more, or -1 for no limit', t.max_attempts::int) end),
+            (-6, 'retry.backoff', postq.negative_fault(t.backoff)),
+            (-5, 'retry.max_backoff', postq.negative_fault(t.max_backoff)),
             (1, null, case
                 when t.name = '' then 'is empty; give the task a name'
                 when t.name like '%/%' then 'has a "/", which separates job and task in paths; use another character'
@@ -80,13 +95,11 @@ begin
             (11, 'timeout', postq.duration_fault(t.timeout, c_duration)),
             (12, 'grace', postq.duration_fault(t.grace, c_duration)),
             (13, 'retry.backoff', postq.duration_fault(t.backoff, c_duration)),
-            (14, 'retry.max_backoff', postq.duration_fault(t.max_backoff, c_duration)),
-            (15, 'retry.max_attempts', case when t.max_attempts::int < -1 then
-                format('%s is not a number of attempts; write 1 or more, or -1 for no limit', t.max_attempts::int) end)
+            (14, 'retry.max_backoff', postq.duration_fault(t.max_backoff, c_duration))
         ) as r (rank, field, message)
         where r.message is not null
         union all
-        select v.task, 9, v.key, null, r.message
+        select v.task, 9, v.key, null, '', r.message
         from variable v
         cross join lateral (values
             (case
@@ -99,7 +112,7 @@ begin
         ) as r (message)
         where r.message is not null
         union all
-        select e.task, 9, null, 'env', postq.size_fault(e.bytes + case when e.task is null then 0 else shared.bytes end, c_env)
+        select e.task, 9, null, 'env', '', postq.size_fault(e.bytes + case when e.task is null then 0 else shared.bytes end, c_env)
         from (select v.task, sum(octet_length(v.key) + octet_length(v.value) + 2) as bytes
               from variable v group by v.task) e
         cross join (select coalesce(sum(octet_length(v.key) + octet_length(v.value) + 2), 0) as bytes
@@ -109,8 +122,9 @@ begin
     select array_agg(postq.problem_line(
                array_remove(array[case when p.task is not null then 'tasks' end, p.task,
                                   case when p.key is not null then 'env' end, p.key, p.field], null),
-               '', p.message)
-               order by p.task collate "C" nulls first, p.rank, p.key collate "C" nulls last)
+               p.place, p.message)
+               -- The negative ranks come first over all: there, the way from the wire finds them.
+               order by p.rank > 0, p.task collate "C" nulls first, p.rank, p.key collate "C" nulls last, p.place)
     into v_lines from problem p;
     return coalesce(v_lines, '{}');
 end;

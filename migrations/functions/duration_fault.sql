@@ -1,15 +1,9 @@
--- What is wrong with a duration of proto3-JSON ("1.5s"); null where nothing is.
+-- What is wrong with a duration of proto3-JSON ("1.5s") that is too long; null where nothing is.
 create or replace function postq.duration_fault(p_duration text, p_max_seconds int) returns text
-language plpgsql immutable strict
+language sql immutable strict
 set search_path = pg_catalog, postq, pg_temp
 as $$
-declare
-    v_seconds numeric := rtrim(p_duration, 's');
-begin
-    return case
-        when v_seconds < 0 then format('is negative')
-        when v_seconds > p_max_seconds then
-            format('is %ss; it may be %ss', trunc(v_seconds), p_max_seconds) end;
-end;
+    select case when rtrim(p_duration, 's')::numeric > p_max_seconds then
+        format('is %ss; it may be %ss', trunc(rtrim(p_duration, 's')::numeric), p_max_seconds) end;
 $$;
 revoke all on function postq.duration_fault(text, int) from public;

@@ -1,29 +1,34 @@
--- What is wrong with a value that is not of the given kind (or shape) of spec_field.
+-- What is wrong with a value that is not of the given kind (or shape) of spec_field; p_words are
+-- those of an enum. Worded as the readers of documents in postq-proto do.
 create or replace function postq.shape_fault(p_kind text, p_words text[], p_value jsonb) returns text
 language plpgsql immutable
 set search_path = pg_catalog, postq, pg_temp
 as $$
 declare
     v_type text := coalesce(jsonb_typeof(p_value), 'null');
-    v_given text := case v_type
-        when 'null' then 'null'
-        when 'string' then format('"%s"', postq.shown(p_value #>> '{}'))
-        when 'number' then p_value::text
-        when 'boolean' then p_value::text
-        when 'array' then 'a list'
-        else 'an object' end;
+    v_words text := '`' || array_to_string(p_words, '`, `') || '`';
 begin
-    if p_kind in ('struct', 'value') and (v_type = 'object' or p_kind = 'value') then
-        return 'has an integer beyond 2^53, which not every reader keeps; write it as a string';
+    if p_kind = 'duration' then
+        return 'is not a duration; write seconds with an "s", as "90s" or "0.5s"';
+    elsif p_kind = 'int32' then
+        return 'is not a whole number of 32 bits';
+    elsif p_kind = 'enum' and v_type = 'string' then
+        return format('unknown variant `%s`, expected one of %s', postq.shown(p_value #>> '{}'), v_words);
+    elsif p_kind = 'enum' then
+        return format('is not one of the words %s', v_words);
     end if;
-    return format('is %s; write %s', v_given, case p_kind
-        when 'string' then 'a string'
-        when 'int32' then 'a whole number'
-        when 'bool' then 'true or false'
-        when 'enum' then 'one of ' || array_to_string(p_words, ', ')
-        when 'duration' then 'a duration in seconds, such as "60s"'
-        when 'list' then 'a list'
-        else 'an object' end);
+    return format('invalid type: %s, expected %s%s',
+        case v_type
+            when 'string' then format('string "%s"', postq.shown(p_value #>> '{}'))
+            when 'number' then case when p_value::text ~ '^-?[0-9]+$' then format('integer `%s`', p_value)
+                                    else format('floating point `%s`', p_value) end
+            when 'boolean' then format('boolean `%s`', p_value)
+            when 'array' then 'sequence'
+            when 'object' then 'map'
+            else 'null' end,
+        case p_kind when 'string' then 'a string' when 'bool' then 'a boolean' when 'list' then 'a sequence'
+                    else 'a map' end,
+        case when p_kind = 'string' and v_type not in ('array', 'object') then '; put it in quotes' else '' end);
 end;
 $$;
 revoke all on function postq.shape_fault(text, text[], jsonb) from public;

@@ -19,12 +19,12 @@ const HEADER: &str = "\
 -- kind: string, int32, bool, enum, duration, struct, value or message.
 -- shape: one, list or map (whose keys are text). target: of which message or enum.
 create or replace view postq.spec_field as
-select f.message, f.field, f.spelling, f.kind, f.shape, f.target, f.is_nullable, f.words
+select f.position, f.message, f.field, f.spelling, f.kind, f.shape, f.target, f.is_nullable, f.words
 from (values
 ";
 
 const FOOTER: &str = "
-) as f (message, field, spelling, kind, shape, target, is_nullable, words);
+) as f (position, message, field, spelling, kind, shape, target, is_nullable, words);
 revoke all on postq.spec_field from public;
 ";
 
@@ -59,7 +59,8 @@ fn generate() -> String {
             }
         }
     }
-    format!("{HEADER}{}{FOOTER}", rows.join(",\n"))
+    let rows = (1..).zip(rows).map(|(position, row): (u32, _)| format!("    ({position}, {row})"));
+    format!("{HEADER}{}{FOOTER}", rows.collect::<Vec<_>>().join(",\n"))
 }
 
 /// The messages and enums of the package by full name, map entries and nested ones included.
@@ -149,7 +150,8 @@ impl Field {
     }
 
     fn rows(&self, message: &str) -> Vec<String> {
-        let spellings = BTreeSet::from([&self.name, &self.json_name]);
+        let mut spellings = vec![&self.name, &self.json_name];
+        spellings.dedup();
         spellings.into_iter().map(|spelling| self.row(message, spelling)).collect()
     }
 
@@ -158,9 +160,9 @@ impl Field {
         let target =
             self.target.as_ref().map_or("null".to_owned(), |target| format!("'{}'", short(target)));
         let mut row = format!(
-            "    ('{message}', '{name}', '{spelling}', '{kind}', '{shape}', {target}, {is_nullable}, "
+            "'{message}', '{name}', '{spelling}', '{kind}', '{shape}', {target}, {is_nullable}, "
         );
-        write!(row, "'{{{}}}'::text[])", self.words.join(",")).unwrap();
+        write!(row, "'{{{}}}'::text[]", self.words.join(",")).unwrap();
         row
     }
 }
