@@ -123,7 +123,7 @@ fn check_numbers(graph: &Graph, names: &[usize]) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_reduction_of_plain_graphs_is_the_one_of_the_definition(

@@ -134,7 +134,7 @@ fn each_bad_shape_is_told_with_its_place_and_field_in_one_line() {
         ("priority: 1.5", "priority: is not a whole number"),
         ("priority: 99999999999", "priority: is not a whole number"),
         ("tasks: {a: {command: x}", "line 1"),
-        ("name: x\n---\nname: y\n", "line 2, column 1: a second document begins here"),
+        ("name: x\n---\nname: y\n", "line 3, column 1: a second document begins here"),
     ];
     for (text, wanted) in table {
         let told = refused(text);
