@@ -2,7 +2,7 @@
 //!
 //! Invariant: without a conflict the result depends on the set of sides only, not on their order.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::{
     below::Children,
@@ -48,11 +48,13 @@ pub(super) struct Merger<'p, 'n, 'r> {
     pub(super) pass: &'p mut Pass<'n>,
     request: &'r Merge<'r>,
     conflicts: Vec<Conflict>,
+    /// The last of all writers, for sets met before: the graph is slow to ask.
+    known: HashMap<Writers, Writers>,
 }
 
 impl<'p, 'n, 'r> Merger<'p, 'n, 'r> {
     pub(super) fn new(pass: &'p mut Pass<'n>, request: &'r Merge<'r>) -> Self {
-        Self { pass, request, conflicts: Vec::new() }
+        Self { pass, request, conflicts: Vec::new(), known: HashMap::new() }
     }
 
     pub(super) fn into_conflicts(mut self) -> Vec<Conflict> {
@@ -148,11 +150,16 @@ impl<'p, 'n, 'r> Merger<'p, 'n, 'r> {
         Ok(Side { rank, kind: winner.kind, trace, mtime_ns, times: None })
     }
 
-    fn last_writers(&self, sides: &[Side]) -> Writers {
+    fn last_writers(&mut self, sides: &[Side]) -> Writers {
         let all = Writers::new(sides.iter().flat_map(|side| side.trace.writers.tasks()).copied());
-        let precedes_one =
-            |task: &i32| all.tasks().iter().any(|other| (self.request.is_ancestor)(*task, *other));
-        Writers::new(all.tasks().iter().filter(|task| !precedes_one(task)).copied())
+        if let Some(last) = self.known.get(&all) {
+            return last.clone();
+        }
+        let is_ancestor = self.request.is_ancestor;
+        let precedes_one = |task: &i32| all.tasks().iter().any(|other| is_ancestor(*task, *other));
+        let last = Writers::new(all.tasks().iter().filter(|task| !precedes_one(task)).copied());
+        self.known.insert(all, last.clone());
+        last
     }
 
     fn report(&mut self, path: &[u8], writers: &Writers, below: Option<&Claim>) {

@@ -1,0 +1,122 @@
+//! Blobs to and from a coordinator: verified, in bounded memory, sent again where the way broke.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `nodes` | tree nodes, and those remembered |
+//! | `upload` | what the store lacks, streamed to it |
+//! | `download` | contents, streamed into a checkout |
+//!
+//! It knows digests only. Every call has a deadline that grows with what it carries.
+
+mod download;
+mod nodes;
+mod upload;
+
+use std::{sync::Arc, time::Duration};
+
+use backon::{ExponentialBuilder, Retryable};
+use postq_common::tree::Digest;
+use postq_proto::v1::{FindMissingRequest, workspace_service_client::WorkspaceServiceClient};
+use postq_runtime::channel::{Channel, MESSAGE_LIMIT};
+use tokio::sync::watch;
+use tracing::debug;
+
+pub(super) use upload::{Part, Stock};
+
+use self::nodes::Memory;
+use super::WorkspaceError;
+
+/// Digests per question; the coordinator takes no more.
+const QUESTION: usize = 10_000;
+
+/// How much a piece of a blob holds, in bytes.
+const PIECE_BYTES: usize = 256 * 1024;
+
+/// Pieces between a disk and the network: enough that neither waits, 2 MiB at most.
+const PIECES_AHEAD: usize = 8;
+
+/// What any call may take, and what each megabyte adds: even a slow line does better.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE_PER_MIB: Duration = Duration::from_secs(20);
+
+/// The coordinator's blobs.
+#[derive(Clone)]
+pub(super) struct Remote {
+    channel: watch::Receiver<Channel>,
+    tries: usize,
+    memory: Arc<Memory>,
+}
+
+impl Remote {
+    pub(super) fn new(channel: watch::Receiver<Channel>, tries: usize) -> Self {
+        Self { channel, tries, memory: Arc::default() }
+    }
+
+    fn client(&self) -> WorkspaceServiceClient<Channel> {
+        WorkspaceServiceClient::new(self.channel.borrow().clone())
+            .max_decoding_message_size(MESSAGE_LIMIT)
+            .max_encoding_message_size(MESSAGE_LIMIT)
+    }
+
+    /// Does `work` again while it fails in a way that may pass.
+    async fn persist<T, W>(&self, work: impl FnMut() -> W) -> Result<T, WorkspaceError>
+    where
+        W: Future<Output = Result<T, WorkspaceError>>,
+    {
+        let pauses = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(100))
+            .with_max_delay(Duration::from_secs(5))
+            .with_max_times(self.tries)
+            .with_jitter();
+        work.retry(pauses)
+            .when(WorkspaceError::is_passing)
+            .notify(|error, pause| debug!(%error, ?pause, "trying again"))
+            .await
+    }
+
+    /// Those of `digests` that the store lacks.
+    pub(super) async fn find_missing(
+        &self,
+        digests: &[Digest],
+    ) -> Result<Vec<Digest>, WorkspaceError> {
+        let mut missing = Vec::new();
+        for digests in digests.chunks(QUESTION) {
+            let lacks = self.persist(|| self.ask(digests)).await?;
+            missing.extend(lacks);
+        }
+        Ok(missing)
+    }
+
+    async fn ask(&self, digests: &[Digest]) -> Result<Vec<Digest>, WorkspaceError> {
+        const VERB: &str = "tell which files it lacks";
+        let digests = digests.iter().map(|digest| digest.as_bytes().to_vec()).collect();
+        let mut client = self.client();
+        let question = client.find_missing(FindMissingRequest { digests });
+        let answer = in_time(VERB, 0, question).await?.map_err(WorkspaceError::remote(VERB))?;
+        let missing = answer.into_inner().missing;
+        Ok(missing.iter().map(|field| Digest::try_from(&field[..])).collect::<Result<_, _>>()?)
+    }
+}
+
+/// Waits for `work`, which carries so many bytes, at most as long as that may take.
+async fn in_time<T>(
+    verb: &'static str,
+    bytes: u64,
+    work: impl Future<Output = T>,
+) -> Result<T, WorkspaceError> {
+    let megabytes = u32::try_from(bytes >> 20).unwrap_or(u32::MAX);
+    let patience = PATIENCE + PATIENCE_PER_MIB.saturating_mul(megabytes);
+    tokio::time::timeout(patience, work).await.map_err(|_| WorkspaceError::Late { verb })
+}
+
+/// Runs blocking `work` off the threads that serve.
+pub(super) async fn off<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(failed) => match failed.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is shutting down, and drops this future as well.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}

@@ -1,0 +1,13 @@
+//! Files between agents: what a task left is what its dependants find, and what was damaged on
+//! the way is found by its digest.
+
+#[path = "workspace/damage.rs"]
+mod damage;
+#[path = "workspace/files.rs"]
+mod files;
+#[path = "workspace/joining.rs"]
+mod joining;
+#[path = "workspace/round_trip.rs"]
+mod round_trip;
+#[path = "workspace/store.rs"]
+mod store;

@@ -1,0 +1,177 @@
+//! The damage matrix: a blob or tree that is truncated, changed, gone or swapped in the store is
+//! found by its digest, never checked out, and can be sent again.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use bytes::Bytes;
+use postq_agent::workspace::WorkspaceError;
+use postq_common::tree::{Digest, Directory, Entry, Kind, Node, Snapshot};
+use postq_proto::v1::{
+    self, BlobPiece, BlobStart, DownloadRequest, UploadRequest, blob_piece::Piece,
+};
+use tonic::{Code, Status};
+
+use crate::files::{Served, message, seen, snapshot, write};
+
+#[derive(Clone, Copy, Debug)]
+enum Damage {
+    Truncate,
+    Flip,
+    Delete,
+    Swap,
+}
+
+fn damage(at: &Path, how: Damage) {
+    let mut bytes = fs::read(at).unwrap();
+    match how {
+        Damage::Truncate => bytes.truncate(bytes.len() / 2),
+        Damage::Flip => bytes[0] ^= 1,
+        Damage::Swap => bytes = b"another blob altogether".to_vec(),
+        Damage::Delete => return fs::remove_file(at).unwrap(),
+    }
+    fs::write(at, bytes).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_in_the_store_is_named_and_can_be_mended() {
+    for (number, how) in [Damage::Truncate, Damage::Flip, Damage::Delete, Damage::Swap]
+        .into_iter()
+        .flat_map(|how| [(0, how), (1, how), (2, how)])
+    {
+        let served = Served::start().await;
+        let dir = served.directory("from");
+        write(&dir, "d/f", "some content that is long enough");
+        let taken = served.workspace().upload_dir(&dir).await.unwrap();
+        let roots = snapshot(&taken.snapshot);
+        let digest = match number {
+            0 => Digest::of(b"some content that is long enough"),
+            1 => roots.content.unwrap(),
+            _ => roots.times.unwrap(),
+        };
+        damage(&served.place(digest), how);
+
+        let refused = served.workspace().checkout(&taken.snapshot, &served.directory("to")).await;
+        let Err(error) = refused else { panic!("{how:?} of blob {number} went unnoticed") };
+        let told = match &error {
+            WorkspaceError::Lost(status) => status.message().to_owned(),
+            other => other.to_string(),
+        };
+        assert!(told.contains(&digest.to_string()), "{how:?} of blob {number}: {told}");
+
+        served.workspace().upload_dir(&dir).await.unwrap();
+        let mended = served.directory("mended");
+        served.workspace().checkout(&taken.snapshot, &mended).await.unwrap();
+        assert_eq!(seen(&mended), seen(&dir));
+    }
+}
+
+async fn upload(served: &Served, pieces: Vec<Piece>) -> Result<u64, Status> {
+    let requests = pieces
+        .into_iter()
+        .map(|piece| UploadRequest { piece: Some(BlobPiece { piece: Some(piece) }) });
+    let requests: Vec<_> = requests.collect();
+    let answer = served.client().upload(tokio_stream::iter(requests)).await?;
+    Ok(answer.into_inner().blobs)
+}
+
+fn start(digest: Digest, size: u64) -> Piece {
+    Piece::Start(BlobStart { digest: digest.as_bytes().to_vec(), size })
+}
+
+fn data(bytes: &'static [u8]) -> Piece {
+    Piece::Data(Bytes::from_static(bytes))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_what_it_says_is_not_taken() {
+    let served = Served::start().await;
+    let digest = Digest::of(b"abc");
+    let large = Digest::of(&vec![1; 3 << 20]);
+    let refused = [
+        vec![data(b"abc")],
+        vec![start(digest, 3), data(b"xyz")],
+        vec![start(digest, 2), data(b"abc")],
+        vec![start(digest, 4), data(b"abc")],
+        vec![start(digest, 3), start(digest, 3), data(b"abc")],
+        vec![start(digest, 0)],
+        vec![start(digest, 1 << 50)],
+        vec![start(large, 3 << 20), Piece::Data(vec![2; 3 << 20].into())],
+        vec![Piece::Start(BlobStart { digest: vec![1; 31], size: 3 })],
+    ];
+    for pieces in refused {
+        let status = upload(&served, pieces.clone()).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "{pieces:?}: {status}");
+    }
+    let missing = served.blobs.find_missing(vec![digest, large]).await.unwrap();
+    assert_eq!(missing, [digest, large]);
+    let blobs = files_below(&served.scratch.path().join("store"));
+    assert_eq!(blobs, [PathBuf::from("store-id")], "a refused blob left something behind");
+
+    let sent = vec![start(digest, 3), data(b"a"), data(b"bc"), start(digest, 3), data(b"abc")];
+    assert_eq!(upload(&served, sent).await.unwrap(), 2);
+    assert_eq!(served.blobs.read(digest).await.unwrap(), "abc");
+}
+
+fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let is_file = |path: &PathBuf| path.is_file();
+    let below =
+        seen(dir).into_keys().map(|name| PathBuf::from(std::str::from_utf8(&name).unwrap()));
+    below.filter(|path| is_file(&dir.join(path))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_that_is_not_there_is_named() {
+    let served = Served::start().await;
+    let digest = Digest::of(b"nowhere");
+    let request = DownloadRequest { digests: vec![digest.as_bytes().to_vec()] };
+    let mut stream = served.client().download(request).await.unwrap().into_inner();
+    let status = stream.message().await.unwrap_err();
+    assert_eq!(status.code(), Code::NotFound);
+    assert!(status.message().contains(&digest.to_string()), "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hostile_tree_is_refused_and_writes_nothing_outside() {
+    let served = Served::start().await;
+    let content = Digest::of(b"evil");
+    upload(&served, vec![start(content, 4), data(b"evil")]).await.unwrap();
+    let kind = Kind::File { digest: content, size: 4, bits: 0o644 };
+    for (honest, hostile) in [("XX", ".."), ("X", "/"), ("X", "."), ("XXXXXXXX", "../../up")] {
+        let entry = Entry { name: Bytes::from_static(honest.as_bytes()), kind: kind.clone() };
+        let mut node = Directory::new(vec![entry]).unwrap().encode().to_vec();
+        let at = node.windows(honest.len()).position(|part| part == honest.as_bytes()).unwrap();
+        node[at..at + hostile.len()].copy_from_slice(hostile.as_bytes());
+        refuse(&served, node, hostile).await;
+    }
+    // A size that is not the blob's, so that nobody can be made to expect more than there is.
+    let kind = Kind::File { digest: content, size: 5, bits: 0o644 };
+    let entry = Entry { name: Bytes::from_static(b"f"), kind };
+    refuse(&served, Directory::new(vec![entry]).unwrap().encode().to_vec(), "size").await;
+}
+
+async fn refuse(served: &Served, node: Vec<u8>, what: &str) {
+    let digest = Digest::of(&node);
+    let pieces = vec![start(digest, node.len() as u64), Piece::Data(node.into())];
+    upload(served, pieces).await.unwrap();
+    let tree = message(&Snapshot { content: Some(digest), ..Snapshot::default() });
+    let around = tempfile::tempdir_in(served.scratch.path()).unwrap();
+    let dir = around.path().join("deep/er");
+    fs::create_dir_all(&dir).unwrap();
+    let refused = served.workspace().checkout(&tree, &dir).await;
+    assert!(refused.is_err(), "{what}");
+    assert_eq!(files_below(around.path()), Vec::<PathBuf>::new(), "{what}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_malformed_request_is_refused() {
+    let served = Served::start().await;
+    let digests = vec![vec![0; 32]; 10_001];
+    let status = served.client().find_missing(v1::FindMissingRequest { digests }).await;
+    assert_eq!(status.unwrap_err().code(), Code::InvalidArgument);
+    let tree = v1::Snapshot { content: vec![1; 5], ..Default::default() };
+    let refused = served.workspace().checkout(&tree, &served.directory("to")).await;
+    assert!(matches!(refused, Err(WorkspaceError::BadSnapshot(_))), "{refused:?}");
+}

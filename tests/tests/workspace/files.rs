@@ -1,0 +1,159 @@
+//! A coordinator's workspace service over a store of its own, and directories to compare.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fs,
+    net::SocketAddr,
+    os::unix::{
+        ffi::{OsStrExt, OsStringExt},
+        fs::{MetadataExt, PermissionsExt},
+    },
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use postq_agent::workspace::Workspace;
+use postq_common::tree::{Digest, Snapshot};
+use postq_coordinator::{
+    api::workspace_service::{Left, SnapshotSource, WorkspaceApi},
+    workspace::{Blobs, Joins},
+};
+use postq_proto::v1::{
+    self, workspace_service_client::WorkspaceServiceClient,
+    workspace_service_server::WorkspaceServiceServer,
+};
+use postq_runtime::channel::{Channel, MESSAGE_LIMIT, connect_lazy};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Status, transport::Server};
+use uuid::Uuid;
+
+/// A store that is served.
+pub(crate) struct Served {
+    pub(crate) blobs: Blobs,
+    pub(crate) joins: Joins,
+    pub(crate) channel: Channel,
+    pub(crate) scratch: TempDir,
+}
+
+/// Jobs that left these snapshots.
+struct Leaves(Vec<Snapshot>);
+
+#[tonic::async_trait]
+impl SnapshotSource for Leaves {
+    async fn left_by(&self, _: Uuid, _: Option<&str>) -> Result<Left, Status> {
+        Ok(Left {
+            snapshots: self.0.clone(),
+            is_ancestor: Arc::new(|_, _| false),
+            name_of: Arc::new(|task| format!("task-{task}")),
+        })
+    }
+}
+
+impl Served {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let scratch = tempfile::tempdir().unwrap();
+        let blobs = open(scratch.path()).await;
+        let joins = serve(listener, &blobs, Vec::new());
+        Self { blobs, joins, channel: channel(address), scratch }
+    }
+
+    /// Another service over the same store, whose jobs left these.
+    pub(crate) async fn with_left(&self, left: Vec<Snapshot>) -> WorkspaceServiceClient<Channel> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        serve(listener, &self.blobs, left);
+        WorkspaceServiceClient::new(channel(address))
+    }
+
+    pub(crate) fn client(&self) -> WorkspaceServiceClient<Channel> {
+        WorkspaceServiceClient::new(self.channel.clone())
+    }
+
+    /// As an agent that has seen nothing yet.
+    pub(crate) fn workspace(&self) -> Workspace {
+        Workspace::over(self.channel.clone())
+    }
+
+    /// A new empty directory.
+    pub(crate) fn directory(&self, name: &str) -> PathBuf {
+        let path = self.scratch.path().join(name);
+        fs::create_dir(&path).unwrap();
+        path
+    }
+
+    /// Where the store keeps a blob.
+    pub(crate) fn place(&self, digest: Digest) -> PathBuf {
+        let name = digest.to_string();
+        self.scratch.path().join("store/blobs").join(&name[..2]).join(name)
+    }
+}
+
+pub(crate) async fn open(scratch: &Path) -> Blobs {
+    let url = scratch.join("store");
+    Blobs::create_or_open(url.to_str().unwrap(), None).await.unwrap()
+}
+
+pub(crate) fn channel(address: SocketAddr) -> Channel {
+    connect_lazy(&format!("http://{address}"), None).unwrap()
+}
+
+/// Serves until the test's runtime ends.
+pub(crate) fn serve(listener: TcpListener, blobs: &Blobs, left: Vec<Snapshot>) -> Joins {
+    let joins = Joins::new(blobs.clone());
+    let api = WorkspaceApi::new(blobs.clone(), joins.clone(), Leaves(left));
+    let service = WorkspaceServiceServer::new(api).max_decoding_message_size(MESSAGE_LIMIT);
+    let incoming = TcpListenerStream::new(listener);
+    tokio::spawn(Server::builder().add_service(service).serve_with_incoming(incoming));
+    joins
+}
+
+pub(crate) fn snapshot(message: &v1::Snapshot) -> Snapshot {
+    Snapshot::from_fields(&message.content, &message.provenance, &message.times).unwrap()
+}
+
+pub(crate) fn message(snapshot: &Snapshot) -> v1::Snapshot {
+    let [content, provenance, times] = snapshot.to_fields();
+    v1::Snapshot { content, provenance, times }
+}
+
+pub(crate) fn write(dir: &Path, name: impl AsRef<[u8]>, content: impl AsRef<[u8]>) -> PathBuf {
+    let path = dir.join(OsString::from_vec(name.as_ref().to_vec()));
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, content).unwrap();
+    path
+}
+
+pub(crate) fn chmod(path: &Path, bits: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(bits)).unwrap();
+}
+
+/// What is at a path: kind and bits, content or target, time.
+pub(crate) type Seen = (u32, Vec<u8>, (i64, i64));
+
+/// All below `dir`, by path.
+pub(crate) fn seen(dir: &Path) -> BTreeMap<Vec<u8>, Seen> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![dir.to_owned()];
+    while let Some(next) = open.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            let look = fs::symlink_metadata(&path).unwrap();
+            let content = if look.is_symlink() {
+                fs::read_link(&path).unwrap().into_os_string().into_vec()
+            } else if look.is_dir() {
+                open.push(path.clone());
+                Vec::new()
+            } else {
+                fs::read(&path).unwrap()
+            };
+            let name = path.strip_prefix(dir).unwrap().as_os_str().as_bytes().to_vec();
+            found.insert(name, (look.mode(), content, (look.mtime(), look.mtime_nsec())));
+        }
+    }
+    found
+}
