@@ -24,6 +24,7 @@ use crate::{
     api::{
         agent_service::AgentApi,
         auth::{self, Tokens},
+        deadline,
         dispatch_service::DispatchApi,
         job_service::JobApi,
         left::Leavings,
@@ -259,6 +260,8 @@ impl Coordinator {
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // The details of errors, so that a client by reflection can show them.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
             .build_v1()?;
         let stop = shutdown.token();
         shutdown.spawn("health", async move {
@@ -283,7 +286,11 @@ impl Coordinator {
             metrics: Arc::clone(&parts.metrics),
         };
         let door = middleware::from_fn_with_state(self.options.tokens.clone(), auth::check);
-        let router = grpc.into_axum_router().merge(http::routes(pages)).layer(door);
+        let router = grpc
+            .into_axum_router()
+            .merge(http::routes(pages))
+            .layer(middleware::from_fn(deadline::limit))
+            .layer(door);
         Ok(Routes::from(router))
     }
 }

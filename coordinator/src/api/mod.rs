@@ -3,6 +3,7 @@
 pub mod agent_service;
 pub mod auth;
 pub mod convert;
+pub mod deadline;
 pub mod dispatch_service;
 pub mod job_service;
 pub mod left;

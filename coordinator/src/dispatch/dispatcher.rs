@@ -22,7 +22,7 @@ use crate::{
 const MAX_SLOTS: usize = 512;
 /// How often every lane is read again from its floor, while there is work and while there is none.
 const SAFETY_PASS: Duration = Duration::from_secs(2);
-const IDLE_SAFETY_PASS: Duration = Duration::from_secs(10);
+const IDLE_SAFETY_PASS: Duration = Duration::from_secs(15);
 /// After finding nothing, it looks again so often before it goes to sleep.
 const IDLE_BEFORE_SLEEP: Duration = Duration::from_secs(1);
 /// The pause between two looks of a dispatcher that is awake and finds nothing.
