@@ -1,0 +1,138 @@
+//! Puts the parts of an agent together and runs them until it is told to leave.
+
+use std::{io, sync::Arc, time::Duration};
+
+use postq_proto::v1;
+use postq_runtime::{
+    Shutdown,
+    channel::{Channel, ChannelError},
+};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tracing::info;
+use uuid::Uuid;
+
+use crate::{
+    attempt::{Files, Runner},
+    config::Config,
+    coordinators::Coordinators,
+    executor::{ExecutorError, Executors},
+    home::{Home, HomeError},
+    ledger::Ledger,
+    logs::{Pusher, Shelf},
+    session::Session,
+    supervisor::{Command, Desk, Identity, Leave, Setup, recover},
+};
+
+/// Words of the session on their way to the desk; a full queue slows the stream.
+const COMMANDS: usize = 64;
+/// How long the parts may take to end once nothing runs any more.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why an agent cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address or the token.
+    #[error(transparent)]
+    Coordinator(#[from] ChannelError),
+    /// The work directory.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// What lies in the work directory.
+    #[error("what an earlier run left in the work directory cannot be read")]
+    Recovery(#[source] io::Error),
+    /// An executor.
+    #[error(transparent)]
+    Executor(#[from] ExecutorError),
+}
+
+/// An agent that is ready to connect.
+#[derive(Debug)]
+pub struct Agent {
+    desk: Desk,
+    commands: mpsc::Sender<Command>,
+    coordinators: Coordinators,
+    /// Tells the workspace which coordinator answers.
+    files: watch::Sender<Channel>,
+    shelf: Arc<Shelf>,
+    shutdown: Shutdown,
+    /// Holds the lock.
+    _home: Home,
+}
+
+impl Agent {
+    /// Takes the work directory, cleans up after an earlier life, and finds its executors. Connects
+    /// to no coordinator yet. Needs a multi-threaded runtime.
+    pub async fn open(config: Config) -> Result<Self, StartError> {
+        let mut coordinators = Coordinators::new(&config.coordinators, config.token.as_deref())?;
+        let home = Home::open(&config.work_dir)?;
+        let agent_id = home.agent_id().to_string();
+        let executors = Executors::open(&config.executors, config.guard.clone(), &agent_id).await?;
+        executors.reap_orphans().await;
+        let ledger = Ledger::open(home.attempts_dir()).map_err(StartError::Recovery)?;
+        let shelf = Arc::new(Shelf::open(&home.logs_dir()).map_err(StartError::Recovery)?);
+        let unrecorded = tokio::task::block_in_place(|| recover(&ledger, &shelf))
+            .map_err(StartError::Recovery)?;
+        let shutdown = Shutdown::new();
+        let identity = Identity { hello: hello(&config, agent_id, &executors) };
+        let (files, newest) = watch::channel(coordinators.take_turn().1);
+        coordinators.again();
+        let runner = Runner {
+            executors,
+            files: Files::new(newest),
+            shelf: shelf.clone(),
+            log_limits: config.log_limits,
+            slots: Arc::new(Semaphore::new(config.slots.into())),
+            shutdown: shutdown.clone(),
+        };
+        let (sender, commands) = mpsc::channel(COMMANDS);
+        let drain_timeout = config.drain_timeout;
+        let desk =
+            Desk::new(Setup { identity, runner, ledger, drain_timeout, commands, unrecorded });
+        Ok(Self { desk, commands: sender, coordinators, files, shelf, shutdown, _home: home })
+    }
+
+    /// Runs until it was told to leave and nothing runs any more. False: a part of it failed.
+    pub async fn run(self, leave: Leave) -> bool {
+        let session =
+            Session::new(self.coordinators.clone(), self.commands, self.files, leave.drain.clone());
+        let pusher = Pusher::new(self.shelf, self.coordinators);
+        let token = self.shutdown.token();
+        self.shutdown.spawn_critical("session", session.run(token.clone()));
+        self.shutdown.spawn_critical("log pusher", pusher.run(token.clone()));
+        // A part that failed takes the agent with it, in order.
+        let failed = token.clone();
+        let now = leave.now.clone();
+        self.shutdown.spawn("failure", async move {
+            failed.cancelled().await;
+            now.cancel();
+        });
+        self.desk.run(leave).await;
+        let is_well = !self.shutdown.has_begun();
+        self.shutdown.begin();
+        self.shutdown.wait(END_TIMEOUT).await;
+        is_well
+    }
+}
+
+fn hello(config: &Config, agent_id: String, executors: &Executors) -> v1::Hello {
+    let executors: Vec<String> = executors.names().iter().map(ToString::to_string).collect();
+    info!(
+        agent.id = agent_id,
+        agent.name = config.name,
+        slots = config.slots,
+        executors = executors.join(","),
+        work_dir = %config.work_dir.display(),
+        "agent started"
+    );
+    v1::Hello {
+        agent_id,
+        boot_id: Uuid::new_v4().to_string(),
+        name: config.name.clone(),
+        host: config.host.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        slots: config.slots.into(),
+        executors,
+        labels: config.labels.clone(),
+        ..v1::Hello::default()
+    }
+}

@@ -1,0 +1,74 @@
+//! What a task sees as its environment: what it was promised and nothing of the agent's own.
+
+use std::collections::BTreeMap;
+
+use postq_proto::v1;
+
+use crate::scratch::Scratch;
+
+/// Where the agent itself was given no PATH.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The environment of a shell task; a container gets only what [`promised`] gives, because the
+/// rest is its image's matter.
+pub(crate) fn for_shell(
+    assignment: &v1::Assignment,
+    traceparent: Option<&str>,
+    scratch: &Scratch,
+) -> BTreeMap<String, String> {
+    let path = std::env::var("PATH").unwrap_or_else(|_| DEFAULT_PATH.to_owned());
+    let text = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
+    let mut env = BTreeMap::from([
+        ("PATH".to_owned(), path),
+        ("HOME".to_owned(), text(scratch.home())),
+        ("TMPDIR".to_owned(), text(scratch.tmp())),
+        ("LANG".to_owned(), "C.UTF-8".to_owned()),
+    ]);
+    env.extend(promised(assignment, traceparent));
+    env
+}
+
+/// The job's and the task's variables, then those of PostQ, which win.
+pub(crate) fn promised(
+    assignment: &v1::Assignment,
+    traceparent: Option<&str>,
+) -> BTreeMap<String, String> {
+    let mut env = assignment.env.clone();
+    let ours = [
+        ("POSTQ_JOB_ID", assignment.job_id.clone()),
+        ("POSTQ_JOB_NAME", assignment.job_name.clone()),
+        ("POSTQ_TASK", assignment.task_name.clone()),
+        ("POSTQ_QUEUE", assignment.queue.clone()),
+        ("POSTQ_ATTEMPT", assignment.attempt.to_string()),
+        ("POSTQ_ATTEMPT_NUMBER", assignment.attempt_number.to_string()),
+    ];
+    env.extend(ours.map(|(name, value)| (name.to_owned(), value)));
+    if let Some(traceparent) = traceparent {
+        env.insert("TRACEPARENT".to_owned(), traceparent.to_owned());
+    }
+    env
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_jobs_variables_win_over_defaults_and_lose_to_postqs() {
+        let dir = tempfile::tempdir().unwrap();
+        let scratch = Scratch::create(dir.path().join("s")).unwrap();
+        let assignment = v1::Assignment {
+            attempt: 7,
+            env: [("LANG", "de_DE"), ("POSTQ_ATTEMPT", "forged"), ("A", "1")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            ..Default::default()
+        };
+        let env = for_shell(&assignment, Some("00-trace"), &scratch);
+        assert_eq!(env["LANG"], "de_DE");
+        assert_eq!(env["POSTQ_ATTEMPT"], "7");
+        assert_eq!(env["A"], "1");
+        assert_eq!(env["TRACEPARENT"], "00-trace");
+        assert!(env["HOME"].ends_with("/home"));
+    }
+}

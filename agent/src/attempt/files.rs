@@ -1,0 +1,91 @@
+//! The way to the workspace: a snapshot into a directory, a directory into a snapshot.
+//!
+//! Invariant: a coordinator that is away fails no attempt; whoever tires of waiting drops the
+//! future.
+
+use std::{error::Error, fmt, path::Path};
+
+use postq_proto::v1;
+use postq_runtime::channel::Channel;
+use tokio::sync::watch;
+use tonic::Code;
+use tracing::warn;
+
+use crate::workspace::{Taken, Workspace, WorkspaceError};
+
+/// Fetches and keeps the files of tasks.
+#[derive(Clone)]
+pub(crate) struct Files {
+    workspace: Workspace,
+}
+
+impl fmt::Debug for Files {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Files")
+    }
+}
+
+impl Files {
+    /// Goes over whatever channel is the newest.
+    pub(crate) fn new(channel: watch::Receiver<Channel>) -> Self {
+        Self { workspace: Workspace::new(channel) }
+    }
+
+    /// Fills the empty directory `dir`.
+    pub(crate) async fn checkout(&self, input: &v1::Snapshot, dir: &Path) -> Result<(), String> {
+        loop {
+            // Boxed, because it is large and an attempt's future is one of many.
+            match Box::pin(self.workspace.checkout(input, dir)).await {
+                Ok(()) => return Ok(()),
+                Err(error) if is_away(&error) => {
+                    warn!(%error, "waiting for a coordinator with the files of the task");
+                    let emptied = tokio::task::block_in_place(|| crate::scratch::empty(dir));
+                    emptied.map_err(|error| error.to_string())?;
+                }
+                Err(error) => return Err(chain(&error)),
+            }
+        }
+    }
+
+    /// Keeps what `task` made of `input` in `dir`; all of it is durable when this returns.
+    pub(crate) async fn snapshot(
+        &self,
+        input: &v1::Snapshot,
+        dir: &Path,
+        task: i32,
+    ) -> Result<Taken, String> {
+        loop {
+            match Box::pin(self.workspace.snapshot(input, dir, task)).await {
+                Ok(taken) => return Ok(taken),
+                Err(error) if is_away(&error) => {
+                    warn!(%error, "waiting for a coordinator that takes the files of the task");
+                }
+                Err(error) => return Err(chain(&error)),
+            }
+        }
+    }
+}
+
+/// Nobody was reached in the two minutes that a call is tried: try on. (A coordinator that answers
+/// with an error for as long will not do better.)
+fn is_away(error: &WorkspaceError) -> bool {
+    match error {
+        WorkspaceError::Late { .. } => true,
+        WorkspaceError::Remote { source, .. } => source.code() == Code::Unavailable,
+        _ => false,
+    }
+}
+
+/// The error with its causes, in one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,144 @@
+//! Which executors this agent has.
+
+use std::{fmt, str::FromStr};
+
+use tracing::{info, warn};
+
+use super::{
+    docker::Docker,
+    shell::Shell,
+    task::{Ended, Program, Started, Task},
+};
+use crate::{logs::Output, process::GuardBinary};
+
+/// An executor, as it is named in options and in the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ExecutorName {
+    /// `sh -c` on this host.
+    Shell,
+    /// Containers of a Docker engine.
+    Docker,
+}
+
+/// Why an executor cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecutorError {
+    /// The name is none of ours.
+    #[error("there is no executor `{0}`; this agent has shell and docker")]
+    UnknownName(String),
+    /// It was asked for and no engine answers.
+    #[error(
+        "no Docker engine answers: {0}; start one, point DOCKER_HOST at it, or leave docker out \
+         of --executors"
+    )]
+    NoDocker(String),
+}
+
+impl FromStr for ExecutorName {
+    type Err = ExecutorError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.trim() {
+            "shell" => Ok(Self::Shell),
+            "docker" => Ok(Self::Docker),
+            other => Err(ExecutorError::UnknownName(other.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for ExecutorName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Shell => "shell",
+            Self::Docker => "docker",
+        })
+    }
+}
+
+/// The executors of one agent.
+#[derive(Clone, Debug)]
+pub struct Executors {
+    shell: Option<Shell>,
+    docker: Option<Docker>,
+}
+
+impl Executors {
+    /// Opens those that were asked for. Where none was named: shell, and docker if an engine
+    /// answers.
+    pub async fn open(
+        wanted: &[ExecutorName],
+        guard: GuardBinary,
+        agent_id: &str,
+    ) -> Result<Self, ExecutorError> {
+        let wants = |name| wanted.is_empty() || wanted.contains(&name);
+        let shell = wants(ExecutorName::Shell).then(|| Shell::new(guard));
+        let docker = match wants(ExecutorName::Docker) {
+            false => None,
+            true => match Docker::connect(agent_id).await {
+                Ok(docker) => Some(docker),
+                Err(why) if wanted.is_empty() => {
+                    info!(why, "no Docker engine answers; tasks with an image will not run here");
+                    None
+                }
+                Err(why) => return Err(ExecutorError::NoDocker(why)),
+            },
+        };
+        Ok(Self { shell, docker })
+    }
+
+    /// Their names, for the coordinator.
+    pub fn names(&self) -> Vec<ExecutorName> {
+        let shell = self.shell.as_ref().map(|_| ExecutorName::Shell);
+        let docker = self.docker.as_ref().map(|_| ExecutorName::Docker);
+        shell.into_iter().chain(docker).collect()
+    }
+
+    /// Removes what an earlier life of the agent left running.
+    pub async fn reap_orphans(&self) {
+        crate::process::reap_orphans();
+        if let Some(docker) = &self.docker
+            && let Err(why) = docker.reap_orphans().await
+        {
+            warn!(why, "containers of an earlier run of this agent could not be removed");
+        }
+    }
+
+    /// What must be there before the task can start and may take long (an image). May be dropped
+    /// at any point.
+    pub(crate) async fn prepare(&self, task: &Task) -> Result<(), Ended> {
+        match (&task.program, &self.docker) {
+            (Program::Docker { image, .. }, Some(docker)) => docker.have_image(image).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Starts the task. Must not be dropped before it has returned.
+    pub(crate) async fn start(&self, task: &Task, output: Output) -> Started {
+        match &task.program {
+            Program::Shell { command } => match &self.shell {
+                Some(shell) => shell.start(task, command, output).await,
+                None => Err(lacks(ExecutorName::Shell)),
+            },
+            Program::Docker { image, command } => match &self.docker {
+                Some(docker) => docker.start(task, image, command.as_deref(), output).await,
+                None => Err(lacks(ExecutorName::Docker)),
+            },
+        }
+    }
+}
+
+fn lacks(name: ExecutorName) -> Ended {
+    Ended::NotStarted { why: format!("this agent has no executor {name}"), is_final: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_executor_is_refused_with_those_there_are() {
+        let error = "kubernetes".parse::<ExecutorName>().unwrap_err().to_string();
+        assert_eq!(error, "there is no executor `kubernetes`; this agent has shell and docker");
+        assert_eq!(" docker".parse::<ExecutorName>().unwrap(), ExecutorName::Docker);
+    }
+}

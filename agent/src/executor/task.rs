@@ -1,0 +1,91 @@
+//! What every executor is given, and what it gives back.
+
+use std::collections::BTreeMap;
+
+use futures::future::BoxFuture;
+
+use crate::{process, scratch::Scratch};
+
+/// One command with everything it needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Task {
+    pub(crate) attempt: i64,
+    pub(crate) job_id: String,
+    pub(crate) task_name: String,
+    pub(crate) program: Program,
+    /// The job's, the task's and `POSTQ_*`, as the task will see them.
+    pub(crate) env: BTreeMap<String, String>,
+    pub(crate) scratch: Scratch,
+}
+
+/// What is run, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Program {
+    /// A command line for `sh -c`.
+    Shell { command: String },
+    /// An image, with a command line for its `sh -c`; without one, what the image itself says.
+    Docker { image: String, command: Option<String> },
+}
+
+/// How a task ended, by itself or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// With this code; `note` is for a person, such as that memory ran out.
+    Exited { code: i32, note: String },
+    /// By this signal.
+    Signalled(i32),
+    /// It never ran.
+    NotStarted {
+        why: String,
+        /// Trying again cannot help.
+        is_final: bool,
+    },
+    /// It ran and nobody can tell how it ended.
+    Unknown(String),
+}
+
+impl From<process::Ended> for Ended {
+    fn from(ended: process::Ended) -> Self {
+        match ended {
+            process::Ended::Exited(code) => Self::Exited { code, note: String::new() },
+            process::Ended::Signalled(signal) => Self::Signalled(signal),
+            process::Ended::NotStarted(why) => Self::NotStarted { why, is_final: false },
+            process::Ended::Unknown(why) => Self::Unknown(why),
+        }
+    }
+}
+
+/// A task that was started.
+pub(crate) struct Running {
+    pub(crate) control: Control,
+    /// Resolves when the task and everything it started have ended, and all output was handed over.
+    pub(crate) ended: BoxFuture<'static, Ended>,
+}
+
+/// Stops a running task; harmless after its end.
+#[derive(Clone, Debug)]
+pub(crate) enum Control {
+    Shell(process::Control),
+    Docker(super::docker::Control),
+}
+
+impl Control {
+    /// The polite signal.
+    pub(crate) async fn terminate(&self) {
+        match self {
+            Self::Shell(control) => control.terminate(),
+            Self::Docker(control) => control.signal("SIGTERM").await,
+        }
+    }
+
+    /// The certain one.
+    pub(crate) async fn kill(&self) {
+        match self {
+            Self::Shell(control) => control.kill(),
+            Self::Docker(control) => control.signal("SIGKILL").await,
+        }
+    }
+}
+
+/// Starting a task either gives a running one or tells at once how it "ended".
+pub(crate) type Started = Result<Running, Ended>;

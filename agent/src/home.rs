@@ -1,0 +1,140 @@
+//! The work directory: that it can be used, that nobody else uses it, and who this agent is.
+//!
+//! ```text
+//! lock        held while an agent runs here
+//! agent-id    minted once
+//! attempts/   one directory per attempt that is not recorded (`ledger`)
+//! logs/       output that is not pushed (`logs`)
+//! ```
+
+use std::{
+    fs::{self, File, TryLockError},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use uuid::Uuid;
+
+/// Why a work directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum HomeError {
+    /// The file system refuses.
+    #[error("the work directory {path} cannot be used; name one you may write with --work-dir")]
+    Unusable {
+        /// The directory.
+        path: PathBuf,
+        /// What the file system says.
+        source: io::Error,
+    },
+    /// Another agent holds the lock.
+    #[error("another agent runs in the work directory {path}; give each its own with --work-dir")]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The file that names the agent was damaged.
+    #[error("{path} does not hold the id of an agent; remove it to get a new one")]
+    BadAgentId {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// A work directory that this process alone uses, until it is dropped.
+#[derive(Debug)]
+pub struct Home {
+    dir: PathBuf,
+    agent_id: Uuid,
+    _lock: File,
+}
+
+impl Home {
+    /// Creates the directory where it is missing, locks it, and finds or mints the agent's id.
+    pub fn open(dir: &Path) -> Result<Self, HomeError> {
+        let unusable = |source| HomeError::Unusable { path: dir.to_owned(), source };
+        fs::create_dir_all(dir).map_err(unusable)?;
+        let dir = &fs::canonicalize(dir).map_err(unusable)?;
+        let lock = File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(dir.join("lock"))
+            .map_err(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(HomeError::InUse { path: dir.to_owned() });
+            }
+            Err(TryLockError::Error(source)) => return Err(unusable(source)),
+        }
+        let agent_id = match fs::read_to_string(dir.join("agent-id")) {
+            Ok(text) => text
+                .trim()
+                .parse()
+                .map_err(|_| HomeError::BadAgentId { path: dir.join("agent-id") })?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => mint(dir).map_err(unusable)?,
+            Err(source) => return Err(unusable(source)),
+        };
+        Ok(Self { dir: dir.to_owned(), agent_id, _lock: lock })
+    }
+
+    /// Stays the same for this directory.
+    pub fn agent_id(&self) -> Uuid {
+        self.agent_id
+    }
+
+    /// Of the ledger.
+    pub fn attempts_dir(&self) -> PathBuf {
+        self.dir.join("attempts")
+    }
+
+    /// Of the log spools.
+    pub fn logs_dir(&self) -> PathBuf {
+        self.dir.join("logs")
+    }
+
+    /// The directory itself, for whoever keeps something else in it.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+}
+
+fn mint(dir: &Path) -> io::Result<Uuid> {
+    let id = Uuid::new_v4();
+    write_durably(&dir.join("agent-id"), format!("{id}\n").as_bytes())?;
+    Ok(id)
+}
+
+/// Writes a file that after a crash is there whole or not at all. Blocks on the disk.
+pub(crate) fn write_durably(path: &Path, content: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    let mut file = File::create(&temporary)?;
+    file.write_all(content)?;
+    file.sync_data()?;
+    fs::rename(&temporary, path)?;
+    let dir = path.parent().expect("invariant: every file here lies in a directory");
+    File::open(dir)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_stays_and_the_directory_is_locked() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::open(dir.path()).unwrap();
+        let id = home.agent_id();
+        let error = Home::open(dir.path()).unwrap_err();
+        assert!(matches!(error, HomeError::InUse { .. }), "{error}");
+        drop(home);
+        assert_eq!(Home::open(dir.path()).unwrap().agent_id(), id);
+    }
+
+    #[test]
+    fn a_path_that_is_no_directory_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = Home::open(file.path()).unwrap_err().to_string();
+        assert!(error.contains(file.path().to_str().unwrap()), "{error}");
+    }
+}

@@ -1,0 +1,261 @@
+//! Cuts the streams of one attempt into numbered chunks on its spool.
+//!
+//! A chunk ends at [`LogLimits::chunk_bytes`] or after [`LogLimits::flush_after`]. Past the cap the
+//! first and the last half are kept, with a marker between them that tells exactly how much is
+//! missing. When too much is unacknowledged the writer stops reading, and so does the task's pipe.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use postq_proto::v1;
+use postq_runtime::Shutdown;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::{
+    overflow::Overflow,
+    shelf::Shelf,
+    spool::{Spool, Stream},
+    tail::Tail,
+};
+
+/// Pieces of output on their way to the writer; each is at most one read of a pipe.
+const CHANNEL_PIECES: usize = 4;
+
+/// How output is cut and bounded.
+#[derive(Clone, Copy, Debug)]
+pub struct LogLimits {
+    /// Of one attempt, over both streams, in bytes.
+    pub cap_bytes: u64,
+    /// Of one attempt, written and not yet stored by a coordinator, in bytes.
+    pub spool_bytes: u64,
+    /// Largest chunk, in bytes.
+    pub chunk_bytes: usize,
+    /// Output waits at most this long for more.
+    pub flush_after: Duration,
+}
+
+impl Default for LogLimits {
+    fn default() -> Self {
+        Self {
+            cap_bytes: 64 * 1024 * 1024,
+            spool_bytes: 16 * 1024 * 1024,
+            chunk_bytes: 256 * 1024,
+            flush_after: Duration::from_secs(1),
+        }
+    }
+}
+
+/// What an attempt wrote.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// How many chunks it has in all.
+    pub chunks: i64,
+    /// The last 64 KiB of standard output.
+    pub stdout: Vec<u8>,
+    /// The last 64 KiB of standard error.
+    pub stderr: Vec<u8>,
+}
+
+/// Where an executor puts the output of a task. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Output {
+    pieces: mpsc::Sender<(Stream, Bytes)>,
+}
+
+impl Output {
+    /// Hands over output; waits while the coordinator is behind.
+    pub async fn write(&self, stream: Stream, data: Bytes) {
+        // The writer lives as long as any `Output`; should it have panicked, output is lost.
+        let _ = self.pieces.send((stream, data)).await;
+    }
+}
+
+/// The writer of one attempt, running until the last [`Output`] is gone.
+#[derive(Debug)]
+pub struct LogWriter {
+    written: oneshot::Receiver<Written>,
+    is_unbounded: CancellationToken,
+}
+
+impl LogWriter {
+    /// Starts it.
+    pub fn start(
+        shutdown: &Shutdown,
+        shelf: Arc<Shelf>,
+        of: v1::Held,
+        limits: LogLimits,
+    ) -> (Self, Output) {
+        let (pieces, inbox) = mpsc::channel(CHANNEL_PIECES);
+        let (done, written) = oneshot::channel();
+        let is_unbounded = CancellationToken::new();
+        let overflow = Overflow::new(&shelf.path_of(of.attempt), limits.cap_bytes / 2);
+        let cutter = Cutter {
+            head_left: limits.cap_bytes - limits.cap_bytes / 2,
+            shelf,
+            of,
+            limits,
+            overflow: Some(overflow),
+            spool: None,
+            buffers: Vec::new(),
+            stdout: Tail::default(),
+            stderr: Tail::default(),
+            is_unbounded: is_unbounded.clone(),
+            is_broken: false,
+        };
+        shutdown.spawn("log writer", async move {
+            let _ = done.send(cutter.run(inbox).await);
+        });
+        (Self { written, is_unbounded }, Output { pieces })
+    }
+
+    /// Cancel it when the task is being stopped: from then on the writer waits for no coordinator,
+    /// and what is left in the task's pipes is little.
+    pub fn unbounded(&self) -> CancellationToken {
+        self.is_unbounded.clone()
+    }
+
+    /// Waits for the last piece. All [`Output`]s must be gone, or be going.
+    pub async fn finish(self) -> Written {
+        self.is_unbounded.cancel();
+        self.written.await.unwrap_or_default()
+    }
+}
+
+struct Cutter {
+    shelf: Arc<Shelf>,
+    of: v1::Held,
+    limits: LogLimits,
+    head_left: u64,
+    overflow: Option<Overflow>,
+    spool: Option<Arc<Spool>>,
+    /// At most one per stream, the older first.
+    buffers: Vec<(Stream, Vec<u8>)>,
+    stdout: Tail,
+    stderr: Tail,
+    is_unbounded: CancellationToken,
+    /// The disk failed; what comes is only kept as tails.
+    is_broken: bool,
+}
+
+impl Cutter {
+    async fn run(mut self, mut inbox: mpsc::Receiver<(Stream, Bytes)>) -> Written {
+        let mut flush_at: Option<Instant> = None;
+        loop {
+            let due = flush_at.unwrap_or_else(Instant::now);
+            tokio::select! {
+                piece = inbox.recv() => match piece {
+                    Some((stream, data)) => {
+                        self.take(stream, &data).await;
+                        flush_at = match self.buffers.is_empty() {
+                            true => None,
+                            false => flush_at.or(Some(Instant::now() + self.limits.flush_after)),
+                        };
+                    }
+                    None => break,
+                },
+                () = tokio::time::sleep_until(due), if flush_at.is_some() => {
+                    self.flush().await;
+                    flush_at = None;
+                }
+            }
+        }
+        self.flush().await;
+        self.end();
+        let chunks = self.spool.as_ref().map_or(0, |spool| spool.chunks());
+        Written { chunks, stdout: self.stdout.into_bytes(), stderr: self.stderr.into_bytes() }
+    }
+
+    async fn take(&mut self, stream: Stream, mut data: &[u8]) {
+        match stream {
+            Stream::Stdout => self.stdout.push(data),
+            Stream::Stderr => self.stderr.push(data),
+            Stream::System => {}
+        }
+        while !data.is_empty() {
+            let at = match self.buffers.iter().position(|(of, _)| *of == stream) {
+                Some(at) => at,
+                None => {
+                    self.buffers.push((stream, Vec::new()));
+                    self.buffers.len() - 1
+                }
+            };
+            let buffer = &mut self.buffers[at].1;
+            let (now, later) =
+                data.split_at(data.len().min(self.limits.chunk_bytes - buffer.len()));
+            buffer.extend_from_slice(now);
+            data = later;
+            if buffer.len() == self.limits.chunk_bytes {
+                self.flush().await;
+            }
+        }
+    }
+
+    async fn flush(&mut self) {
+        for (stream, data) in std::mem::take(&mut self.buffers) {
+            self.keep(stream, data).await;
+        }
+    }
+
+    /// To the spool while the head has room, past that to the overflow.
+    async fn keep(&mut self, stream: Stream, data: Vec<u8>) {
+        let fits = usize::try_from(self.head_left).unwrap_or(usize::MAX).min(data.len());
+        self.head_left -= fits as u64;
+        let mut head = data;
+        let rest = head.split_off(fits);
+        if !head.is_empty() {
+            if let Some(spool) = &self.spool {
+                tokio::select! {
+                    () = spool.has_room(self.limits.spool_bytes) => {}
+                    () = self.is_unbounded.cancelled() => {}
+                }
+            }
+            self.on_disk(|cutter| cutter.append(stream, &head));
+        }
+        if !rest.is_empty() {
+            self.on_disk(|cutter| match &mut cutter.overflow {
+                Some(overflow) => overflow.push(stream, &rest),
+                None => Ok(()),
+            });
+        }
+    }
+
+    /// Marker and tail, once the task has ended.
+    fn end(&mut self) {
+        self.on_disk(|cutter| {
+            let Some(overflow) = cutter.overflow.take() else { return Ok(()) };
+            let left_out = overflow.left_out();
+            if left_out > 0 {
+                let marker = format!("postq: {left_out} bytes of output are left out here\n");
+                cutter.append(Stream::System, marker.as_bytes())?;
+            }
+            let piece = cutter.limits.chunk_bytes;
+            overflow.for_each(piece, |stream, data| cutter.append(stream, data))
+        });
+    }
+
+    fn append(&mut self, stream: Stream, data: &[u8]) -> std::io::Result<()> {
+        let spool = match &self.spool {
+            Some(spool) => spool,
+            None => self.spool.insert(self.shelf.create(self.of.clone())?),
+        };
+        spool.append(stream, data)?;
+        self.shelf.news.notify_one();
+        Ok(())
+    }
+
+    /// Disk work. After the first failure there is none, and output is only kept as tails.
+    fn on_disk(&mut self, work: impl FnOnce(&mut Self) -> std::io::Result<()>) {
+        if self.is_broken {
+            return;
+        }
+        if let Err(error) = tokio::task::block_in_place(|| work(self)) {
+            self.is_broken = true;
+            warn!(attempt.id = self.of.attempt, %error, "output cannot be stored and is lost");
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! The one task that owns the list of attempts, and what each message does to it.
+//!
+//! It waits for nothing but disk writes that are under way, so it always answers.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use postq_proto::v1::{self, ConnectRequest, connect_response::Message};
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tracing::{debug, info, warn};
+
+use super::{
+    StreamNumber,
+    entry::{Entry, Phase},
+    leaving::{Leave, Stage},
+    life::{self, Event, Life},
+    outbox::{Item, Outbox},
+};
+use crate::{
+    attempt::{Runner, held},
+    ledger::Ledger,
+    logs::Shelf,
+    stop::{self, Stop},
+};
+
+/// Ends of attempts on their way to the desk; who finds it full waits.
+const EVENTS: usize = 64;
+
+/// What the session says to the desk.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// A new stream: say hello on it, and all that is unrecorded.
+    Attach(StreamNumber, Sender<ConnectRequest>),
+    /// Heard on that stream.
+    Heard(StreamNumber, Box<Message>),
+    /// That stream has ended.
+    Detach(StreamNumber),
+}
+
+/// Who this agent is, for the hello.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    /// Without `held`.
+    pub(crate) hello: v1::Hello,
+}
+
+/// What a desk is made from.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) identity: Identity,
+    pub(crate) runner: Runner,
+    pub(crate) ledger: Ledger,
+    pub(crate) drain_timeout: Duration,
+    pub(crate) commands: Receiver<Command>,
+    /// What an earlier life left to report.
+    pub(crate) unrecorded: Vec<v1::Report>,
+}
+
+/// The list of attempts.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    identity: Identity,
+    runner: Runner,
+    ledger: Ledger,
+    shelf: Arc<Shelf>,
+    drain_timeout: Duration,
+    entries: BTreeMap<i64, Entry>,
+    outbox: Outbox,
+    stage: Stage,
+    commands: Receiver<Command>,
+    events: Receiver<Event>,
+    event_sender: Sender<Event>,
+}
+
+impl Desk {
+    /// A desk that works once it is run.
+    pub(crate) fn new(setup: Setup) -> Self {
+        let (event_sender, events) = mpsc::channel(EVENTS);
+        let entry = |report: v1::Report| {
+            let of = report.of.clone()?;
+            Some((of.attempt, Entry { of, phase: Phase::Reported(Box::new(report)) }))
+        };
+        Self {
+            identity: setup.identity,
+            shelf: setup.runner.shelf.clone(),
+            runner: setup.runner,
+            ledger: setup.ledger,
+            drain_timeout: setup.drain_timeout,
+            entries: setup.unrecorded.into_iter().filter_map(entry).collect(),
+            outbox: Outbox::default(),
+            stage: Stage::Working,
+            commands: setup.commands,
+            events,
+            event_sender,
+        }
+    }
+
+    /// Works until the agent is to go and has nothing left that runs.
+    pub(crate) async fn run(mut self, leave: Leave) {
+        while !self.may_go() {
+            tokio::select! {
+                Some(command) = self.commands.recv() => self.obey(command).await,
+                Some(event) = self.events.recv() => self.note(event),
+                permit = self.outbox.room(), if self.outbox.has_work() => match permit {
+                    Some(permit) => self.say(permit),
+                    None => self.outbox.close(),
+                },
+                () = leave.drain.cancelled(), if self.stage.is_working() => self.drain(),
+                () = leave.now.cancelled(), if !self.is_told_now() => self.hand_back(true),
+                () = self.stage.timeout() => self.stage_timed_out(),
+            }
+        }
+        let left = self.entries.len();
+        info!(unrecorded = left, "agent stopped");
+    }
+
+    async fn obey(&mut self, command: Command) {
+        match command {
+            Command::Attach(number, sender) => {
+                self.settle().await;
+                self.outbox.attach(number, sender);
+                self.greet();
+            }
+            Command::Detach(number) => self.outbox.detach(number),
+            Command::Heard(number, message) if self.outbox.is_current(number) => {
+                self.hear(*message).await;
+            }
+            Command::Heard(..) => debug!("a word on a stream that was replaced is dropped"),
+        }
+    }
+
+    fn greet(&mut self) {
+        let mut hello = self.identity.hello.clone();
+        hello.held = self.held();
+        if !self.stage.is_working() {
+            // As many as are taken, so that none is free. (A coordinator refuses an agent without
+            // any; what it sends when one of these ends is handed back.)
+            hello.slots = i32::try_from(self.running().max(1)).unwrap_or(i32::MAX);
+        }
+        self.outbox.push(Item::Hello(Box::new(hello)));
+        for (&attempt, entry) in &self.entries {
+            if entry.has_ended() {
+                self.outbox.push(Item::Report(attempt));
+            }
+        }
+    }
+
+    async fn hear(&mut self, message: Message) {
+        match message {
+            Message::Assignment(assignment) => self.assign(assignment),
+            Message::Cancel(cancel) => self.stop(cancel.attempt, Stop::Cancel(cancel.reason)),
+            Message::Abandon(abandon) => self.abandon(abandon.attempt),
+            Message::Recorded(recorded) => self.recorded(recorded.attempt),
+            Message::WhatDoYouHold(asked) => {
+                self.settle().await;
+                let held = self.held();
+                let holding = v1::Holding { question: asked.question, held };
+                self.outbox.push(Item::Holding(holding));
+            }
+            // The session has taken it.
+            Message::Welcome(_) => {}
+        }
+    }
+
+    fn assign(&mut self, assignment: v1::Assignment) {
+        let (attempt, of) = (assignment.attempt, held(&assignment));
+        if self.entries.contains_key(&attempt) {
+            debug!(attempt.id = attempt, "assigned twice; the second is ignored");
+            return;
+        }
+        let (handle, signal) = stop::channel();
+        if !self.stage.is_working() {
+            self.entries.insert(attempt, Entry { of: of.clone(), phase: Phase::Running(handle) });
+            let refusal = life::refuse(of, signal, self.event_sender.clone());
+            return self.runner.shutdown.spawn("refusal", refusal);
+        }
+        self.entries.insert(attempt, Entry { of, phase: Phase::Accepting(handle) });
+        let life = Life {
+            runner: self.runner.clone(),
+            ledger: self.ledger.clone(),
+            events: self.event_sender.clone(),
+        };
+        self.runner.shutdown.spawn("attempt", life.live(assignment, signal));
+    }
+
+    fn stop(&mut self, attempt: i64, stop: Stop) {
+        if let Some(handle) = self.entries.get(&attempt).and_then(Entry::stop_handle) {
+            handle.stop(stop);
+        }
+    }
+
+    fn abandon(&mut self, attempt: i64) {
+        let Some(entry) = self.entries.get_mut(&attempt) else { return };
+        match entry.stop_handle() {
+            Some(handle) => {
+                warn!(attempt.id = attempt, "the coordinator disowns a running attempt; killed");
+                handle.stop(Stop::Abandon);
+                entry.phase = Phase::Abandoned;
+            }
+            None if entry.has_ended() => self.forget(attempt, false),
+            None => {}
+        }
+    }
+
+    fn recorded(&mut self, attempt: i64) {
+        if self.entries.get(&attempt).is_some_and(Entry::has_ended) {
+            self.forget(attempt, true);
+        }
+    }
+
+    /// Drops the attempt from the list and from the disk; its output stays where it is wanted
+    /// until it is pushed.
+    fn forget(&mut self, attempt: i64, wants_output: bool) {
+        self.entries.remove(&attempt);
+        let (ledger, shelf) = (self.ledger.clone(), self.shelf.clone());
+        self.runner.shutdown.spawn("forget", async move {
+            let forgotten = tokio::task::block_in_place(|| {
+                if wants_output {
+                    shelf.release(attempt);
+                } else {
+                    shelf.discard(attempt);
+                }
+                ledger.forget(attempt)
+            });
+            if let Err(error) = forgotten {
+                warn!(attempt.id = attempt, %error, "its directory could not be removed");
+            }
+        });
+    }
+
+    fn note(&mut self, event: Event) {
+        match event {
+            Event::Accepted(attempt) => {
+                if let Some(entry) = self.entries.remove(&attempt) {
+                    let phase = match entry.phase {
+                        Phase::Accepting(handle) => Phase::Running(handle),
+                        other => other,
+                    };
+                    self.entries.insert(attempt, Entry { phase, ..entry });
+                }
+            }
+            Event::Ended(attempt, report) => self.ended(attempt, report),
+        }
+    }
+
+    fn ended(&mut self, attempt: i64, report: Option<Box<v1::Report>>) {
+        let Some(entry) = self.entries.get_mut(&attempt) else { return };
+        match (report, &entry.phase) {
+            (Some(report), Phase::Accepting(_) | Phase::Running(_)) => {
+                entry.phase = Phase::Reported(report);
+                self.outbox.push(Item::Report(attempt));
+            }
+            _ => self.forget(attempt, false),
+        }
+    }
+
+    fn say(&mut self, permit: mpsc::OwnedPermit<ConnectRequest>) {
+        let Some(item) = self.outbox.pop() else { return };
+        let report_of = |attempt| match &self.entries.get(&attempt)?.phase {
+            Phase::Reported(report) => Some(report.as_ref().clone()),
+            _ => None,
+        };
+        if let Some(message) = item.into_message(report_of) {
+            permit.send(message);
+        }
+    }
+
+    fn held(&self) -> Vec<v1::Held> {
+        let held = self.entries.values().filter(|entry| entry.is_held());
+        held.map(|entry| entry.of.clone()).collect()
+    }
+
+    /// Waits until every assignment that was heard is on disk, so that the next word counts it.
+    async fn settle(&mut self) {
+        while self.entries.values().any(Entry::is_accepting) {
+            match self.events.recv().await {
+                Some(event) => self.note(event),
+                None => return,
+            }
+        }
+    }
+
+    fn drain(&mut self) {
+        info!(running = self.running(), "taking nothing new, and leaving when what runs has ended");
+        self.stage = Stage::drain(self.drain_timeout);
+    }
+
+    fn hand_back(&mut self, at_once: bool) {
+        let stop = if at_once { Stop::ReleaseNow } else { Stop::Release };
+        for handle in self.entries.values().filter_map(Entry::stop_handle) {
+            handle.stop(stop.clone());
+        }
+        self.stage = Stage::HandingBack { at_once };
+    }
+
+    fn is_told_now(&self) -> bool {
+        matches!(self.stage, Stage::HandingBack { at_once: true } | Stage::Farewell(_))
+    }
+
+    fn stage_timed_out(&mut self) {
+        match self.stage {
+            Stage::Draining(_) => self.hand_back(false),
+            // What could not be recorded stays on disk.
+            Stage::Farewell(_) => self.stage = Stage::Gone,
+            Stage::Working | Stage::HandingBack { .. } | Stage::Gone => {}
+        }
+    }
+
+    fn running(&self) -> usize {
+        self.entries.values().filter(|entry| !entry.has_ended()).count()
+    }
+
+    /// Moves on to the farewell when nothing runs any more; true when even that is over.
+    fn may_go(&mut self) -> bool {
+        if matches!(self.stage, Stage::Draining(_) | Stage::HandingBack { .. })
+            && self.running() == 0
+        {
+            self.stage = Stage::farewell();
+        }
+        match self.stage {
+            Stage::Farewell(_) => self.entries.is_empty(),
+            Stage::Gone => true,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! What an earlier life of the agent left: reports are told again; what ran when it died is lost.
+
+use std::io;
+
+use postq_proto::v1;
+use tracing::info;
+
+use crate::{
+    attempt::{held, lost},
+    ledger::Ledger,
+    logs::Shelf,
+};
+
+/// The reports of the attempts that are not recorded yet, each safely on disk. Blocks on the disk.
+pub(crate) fn recover(ledger: &Ledger, shelf: &Shelf) -> io::Result<Vec<v1::Report>> {
+    let mut reports = Vec::new();
+    for kept in ledger.load()? {
+        let attempt = kept.assignment.attempt;
+        let report = match kept.report {
+            Some(report) => report,
+            None => {
+                let report = report_lost(&kept.assignment, shelf);
+                ledger.conclude(attempt, &report)?;
+                info!(attempt.id = attempt, "the agent died while this attempt ran; it is lost");
+                report
+            }
+        };
+        reports.push(report);
+    }
+    for attempt in shelf.attempts() {
+        let is_open =
+            |report: &v1::Report| report.of.as_ref().is_some_and(|of| of.attempt == attempt);
+        if !reports.iter().any(is_open) {
+            shelf.release(attempt);
+        }
+    }
+    Ok(reports)
+}
+
+fn report_lost(assignment: &v1::Assignment, shelf: &Shelf) -> v1::Report {
+    let reason = "the agent was restarted while the task ran";
+    let mut report = lost(held(assignment), reason);
+    if let Some((chunks, stdout, stderr)) = shelf.recovered(assignment.attempt) {
+        report.log_chunks = chunks;
+        report.stdout = stdout;
+        report.stderr = stderr;
+    }
+    report
+}

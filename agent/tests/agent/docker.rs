@@ -1,0 +1,205 @@
+//! Tasks in containers of a real engine. The image is made here from the machine's static busybox,
+//! because nothing can be pulled where these tests run.
+
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+    sync::OnceLock,
+};
+
+use nix::sys::signal::Signal;
+use postq_proto::v1::{self, assignment::Executor, attempt::Outcome, read_logs_response::Stream};
+use tempfile::tempdir;
+
+use crate::{
+    fake::{Fake, Session, eventually, joined, millis, shell},
+    process::Agent,
+};
+
+const IMAGE: &str = "postq-test-busybox:latest";
+const NO_ENGINE: &str = "these tests need a Docker engine: install docker.io and start dockerd";
+const NO_BUSYBOX: &str = "these tests need a static busybox: install busybox-static";
+
+/// Runs `docker`; its output without the line end.
+fn docker(args: &[&str]) -> String {
+    let output = Command::new("docker").args(args).output().expect(NO_ENGINE);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "docker {args:?}: {errors}; {NO_ENGINE}");
+    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+}
+
+/// Makes the test image, once per run of the tests.
+fn image() {
+    static MADE: OnceLock<()> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let root = tempdir().unwrap();
+        let bin = root.path().join("bin");
+        std::fs::create_dir(&bin).unwrap();
+        std::fs::copy("/bin/busybox", bin.join("busybox")).expect(NO_BUSYBOX);
+        for applet in
+            ["sh", "cat", "echo", "env", "id", "kill", "ls", "printf", "pwd", "sleep", "touch"]
+        {
+            std::os::unix::fs::symlink("busybox", bin.join(applet)).unwrap();
+        }
+        let mut tar = Command::new("tar")
+            .arg("-C")
+            .arg(root.path())
+            .args(["-c", "."])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let import = Command::new("docker")
+            .args(["import", "--change", "CMD [\"echo\", \"the image's own\"]", "-", IMAGE])
+            .stdin(tar.stdout.take().unwrap())
+            .stdout(Stdio::null())
+            .status()
+            .expect(NO_ENGINE);
+        assert!(import.success() && tar.wait().unwrap().success(), "{NO_ENGINE}");
+    });
+}
+
+async fn connected(home: &Path) -> (Fake, Agent, Session) {
+    image();
+    let mut fake = Fake::start().await;
+    let agent = Agent::start_with(&fake.url(), home, &["--executors=docker", "--slots=4"], &[]);
+    let session = fake.session().await;
+    assert_eq!(session.hello.executors, ["docker"]);
+    (fake, agent, session)
+}
+
+fn container(attempt: i64, command: &str) -> v1::Assignment {
+    v1::Assignment {
+        executor: Executor::Docker.into(),
+        image: IMAGE.into(),
+        ..shell(attempt, command)
+    }
+}
+
+/// The containers of an agent, in any state.
+fn containers_of(agent_id: &str) -> Vec<String> {
+    let filter = format!("label=postq.agent={agent_id}");
+    let ids = docker(&["ps", "--all", "--quiet", "--filter", &filter]);
+    ids.lines().map(ToOwned::to_owned).collect()
+}
+
+fn volumes() -> usize {
+    docker(&["volume", "ls", "--quiet"]).lines().count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_runs_in_the_workspace_and_leaves_nothing() {
+    let dir = tempdir().unwrap();
+    let (fake, _agent, mut session) = connected(dir.path()).await;
+    let mut assignment =
+        container(1, "pwd; ls -A; touch made; echo oops >&2; echo $POSTQ_TASK $COLOUR");
+    assignment.env.insert("COLOUR".into(), "blue 'and' $green".into());
+    let report = session.run(assignment).await;
+    assert_eq!(report.outcome(), Outcome::Succeeded, "{}", report.reason);
+    assert_eq!(report.stdout, b"/workspace\nbuild blue 'and' $green\n");
+    assert_eq!(report.stderr, b"oops\n");
+    let chunks = fake.all_chunks(1, report.log_chunks).await;
+    assert_eq!(joined(&chunks, Stream::Stderr), b"oops\n");
+    assert_eq!(containers_of(&session.hello.agent_id), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_without_a_command_runs_its_own() {
+    let dir = tempdir().unwrap();
+    let (_fake, _agent, mut session) = connected(dir.path()).await;
+    let report = session.run(container(1, "")).await;
+    assert_eq!(report.stdout, b"the image's own\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_container_is_told_as_it_is() {
+    let dir = tempdir().unwrap();
+    let (_fake, _agent, mut session) = connected(dir.path()).await;
+    let failed = session.run(container(1, "printf '\\377'; exit 3")).await;
+    assert_eq!((failed.outcome(), failed.exit_code), (Outcome::Failed, Some(3)));
+    assert_eq!((failed.reason.as_str(), failed.stdout.as_slice()), ("exit code 3", &[0xff][..]));
+    let killed = session.run(container(2, "kill -KILL $$")).await;
+    assert_eq!((killed.outcome(), killed.exit_code), (Outcome::Failed, Some(137)));
+
+    let mut slow = container(3, "sleep 600");
+    slow.timeout = millis(300);
+    let report = session.run(slow).await;
+    assert_eq!(report.outcome(), Outcome::TimedOut);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_container_gets_its_grace_and_is_removed() {
+    let dir = tempdir().unwrap();
+    let (fake, _agent, mut session) = connected(dir.path()).await;
+    let polite = "trap 'echo cleaned; exit 0' TERM; echo up; while :; do sleep 0.05; done";
+    session.assign(container(1, polite)).await;
+    fake.all_chunks(1, 1).await;
+    session.cancel(1, "enough").await;
+    let report = session.report().await;
+    assert_eq!((report.outcome(), report.reason.as_str()), (Outcome::Cancelled, "enough"));
+    assert_eq!(report.stdout, b"up\ncleaned\n");
+
+    let mut stubborn = container(2, "trap '' TERM; echo up; while :; do sleep 0.05; done");
+    stubborn.grace = millis(200);
+    session.assign(stubborn).await;
+    fake.all_chunks(2, 1).await;
+    session.cancel(2, "enough").await;
+    let report = session.report().await;
+    assert_eq!((report.outcome(), report.exit_code), (Outcome::Cancelled, Some(137)));
+    assert_eq!(containers_of(&session.hello.agent_id), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_cannot_be_had_is_named_and_a_name_that_is_none_is_final() {
+    let dir = tempdir().unwrap();
+    let (_fake, _agent, mut session) = connected(dir.path()).await;
+    let mut missing = container(1, "true");
+    missing.image = "localhost:1/no/such:image".into();
+    let report = session.run(missing).await;
+    assert_eq!((report.outcome(), report.is_final), (Outcome::Failed, false));
+    let wanted = "image localhost:1/no/such:image is not on this host and could not be pulled: ";
+    assert!(report.reason.starts_with(wanted), "{}", report.reason);
+
+    for (attempt, name) in [(2, "../containers/x"), (3, "UPPER/Case"), (4, "a b")] {
+        let mut invalid = container(attempt, "true");
+        invalid.image = name.into();
+        let report = session.run(invalid).await;
+        assert_eq!((report.outcome(), report.is_final), (Outcome::Failed, true), "{name}");
+        assert!(report.reason.contains(name), "{}", report.reason);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn anonymous_volumes_go_with_their_container() {
+    let dir = tempdir().unwrap();
+    let (_fake, _agent, mut session) = connected(dir.path()).await;
+    let with_volume = format!("{IMAGE}-volume");
+    let id = docker(&["create", IMAGE, "true"]);
+    docker(&["commit", "--change", "VOLUME /data", &id, &with_volume]);
+    docker(&["rm", &id]);
+    let before = volumes();
+    let mut assignment = container(1, "touch /data/file");
+    assignment.image = with_volume;
+    let report = session.run(assignment).await;
+    assert_eq!(report.outcome(), Outcome::Succeeded, "{}", report.reason);
+    assert_eq!(volumes(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn containers_of_a_killed_agent_are_removed_when_it_restarts() {
+    let dir = tempdir().unwrap();
+    let (mut fake, agent, session) = connected(dir.path()).await;
+    let agent_id = session.hello.agent_id.clone();
+    session.assign(container(1, "echo up; sleep 600")).await;
+    fake.all_chunks(1, 1).await;
+    assert_eq!(containers_of(&agent_id).len(), 1);
+    agent.kill();
+    drop(session);
+    let mut agent = Agent::start_with(&fake.url(), dir.path(), &["--executors=docker"], &[]);
+    let mut session = fake.session().await;
+    assert_eq!(containers_of(&agent_id), Vec::<String>::new());
+    assert_eq!(session.report().await.outcome(), Outcome::Lost);
+    session.record(1).await;
+    eventually("nothing to be left on disk", || agent.attempts_on_disk().is_empty()).await;
+    agent.signal(Signal::SIGTERM);
+    assert!(agent.exited().await.success());
+}

@@ -1,0 +1,74 @@
+//! What a task sees of its surroundings.
+
+use std::collections::BTreeMap;
+
+use tempfile::tempdir;
+
+use crate::{
+    fake::{Fake, shell},
+    process::Agent,
+};
+
+fn parse(env: &[u8]) -> BTreeMap<String, String> {
+    let text = String::from_utf8(env.to_vec()).unwrap();
+    let pairs = text.split_terminator('\0').map(|line| line.split_once('=').unwrap());
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_sees_what_it_was_promised_and_nothing_of_the_agents_environment() {
+    let dir = tempdir().unwrap();
+    let mut fake = Fake::start().await;
+    let env = [("POSTQ_TOKEN", "s3cret"), ("SECRET_OF_THE_AGENT", "1"), ("LD_BIND_NOW", "1")];
+    let args = ["--executors=shell"];
+    let _agent = Agent::start_with(&fake.url(), dir.path(), &args, &env);
+    let mut session = fake.session().await;
+    assert_eq!(fake.tokens(), [Some("Bearer s3cret".to_owned())]);
+
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let mut assignment = shell(7, "cat /proc/self/environ");
+    assignment.env = [("COLOUR", "blue"), ("POSTQ_TASK", "forged")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+    assignment.attempt_number = 2;
+    assignment.traceparent = trace.into();
+    let report = session.run(assignment).await;
+    let mut env = parse(&report.stdout);
+    for (name, wanted) in [
+        ("COLOUR", "blue"),
+        ("POSTQ_JOB_ID", "0193d0a0-0000-7000-8000-000000000001"),
+        ("POSTQ_JOB_NAME", "demo"),
+        ("POSTQ_TASK", "build"),
+        ("POSTQ_ATTEMPT", "7"),
+        ("POSTQ_ATTEMPT_NUMBER", "2"),
+        ("POSTQ_QUEUE", "default"),
+        ("TRACEPARENT", trace),
+        ("LANG", "C.UTF-8"),
+    ] {
+        assert_eq!(env.remove(name).as_deref(), Some(wanted), "{name}");
+    }
+    for name in ["PATH", "HOME", "TMPDIR"] {
+        assert!(env.remove(name).is_some(), "{name}");
+    }
+    // What the shell itself sets.
+    for name in ["PWD", "OLDPWD", "SHLVL", "_"] {
+        env.remove(name);
+    }
+    assert_eq!(env, BTreeMap::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_starts_in_an_empty_workspace_with_an_empty_home_and_no_input() {
+    let dir = tempdir().unwrap();
+    let mut fake = Fake::start().await;
+    let _agent = Agent::start(&fake, dir.path(), &[]);
+    let mut session = fake.session().await;
+    let command = "ls -A . \"$HOME\" \"$TMPDIR\"; cat; test \"$PWD\" != \"$HOME\"; \
+                   ls -l /proc/self/fd | sed -n 's/.* \\([0-9]*\\) ->.*/\\1/p' | tr '\\n' ' '";
+    let report = session.run(shell(1, command)).await;
+    assert_eq!(report.exit_code, Some(0));
+    let text = String::from_utf8(report.stdout).unwrap();
+    // `ls` itself opens the directory it lists.
+    assert!(text.trim().ends_with("0 1 2 3"), "{text}");
+    assert_eq!(text.lines().filter(|line| !line.is_empty()).count(), 4, "{text}");
+}
