@@ -1,6 +1,6 @@
 //! Why a document could not be read: one line that says where and what to do.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use postq_common::spec::{Problem, shown};
 use thiserror::Error;
@@ -47,23 +47,46 @@ impl From<DocumentError> for Vec<Problem> {
 /// The end of the path of every duration.
 const DURATIONS: [&str; 4] = ["timeout", "grace", "backoff", "max_backoff"];
 
-/// The message for the fault `told` by a parser about the field at `path`.
+/// What a parser says of a number in text that is none, or not of 32 bits.
+const NO_INTEGERS: [&str; 5] = [
+    "untagged enum Content",
+    "invalid digit found in string",
+    "cannot parse integer from empty string",
+    "number too large to fit in target type",
+    "number too small to fit in target type",
+];
+
+/// The message for the fault `told` by a parser about the field at `path`. `postq.submit` says the
+/// same in SQL.
 pub(super) fn explain(path: &str, told: &str) -> String {
     let field = path.rsplit('.').next().unwrap_or_default();
-    if DURATIONS.contains(&field) || field == "maxBackoff" {
+    let is_unknown = told.contains("unknown field");
+    if !is_unknown && (DURATIONS.contains(&field) || field == "maxBackoff") {
         return "is not a duration; write seconds with an \"s\", as \"90s\" or \"0.5s\"".to_owned();
     }
     if told.contains("out of range integral type conversion") {
         return "is an integer that JSON cannot carry (beyond 2^53); write it as a string"
             .to_owned();
     }
-    if told.contains("untagged enum Content") {
+    if NO_INTEGERS.iter().any(|fault| told.contains(fault)) {
         return "is not a whole number of 32 bits".to_owned();
+    }
+    if let Some((_, words)) = told.split_once("expected expected one of: ") {
+        let words = words.trim_matches(['[', ']']).replace('"', "`");
+        return format!("is not one of the words {words}");
     }
     if told.contains("expected a string") && !told.contains("map") && !told.contains("sequence") {
         return format!("{}; put it in quotes", one_line(told));
     }
-    one_line(told)
+    one_line(&without_type(told))
+}
+
+/// Without the names of our types, which mean nothing to the author of a document.
+fn without_type(told: &str) -> Cow<'_, str> {
+    match told.split_once(", expected struct postq.v1.") {
+        Some((found, _)) => format!("{found}, expected a map").into(),
+        None => told.replace("expected google.protobuf.Struct", "expected a map").into(),
+    }
 }
 
 fn one_line(text: &str) -> String {
