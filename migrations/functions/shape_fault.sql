@@ -13,7 +13,8 @@ begin
     elsif p_kind = 'int32' then
         return 'is not a whole number of 32 bits';
     elsif p_kind = 'enum' and v_type = 'string' then
-        return format('unknown variant `%s`, expected one of %s', postq.shown(p_value #>> '{}'), v_words);
+        return format('unknown variant `%s`, expected %s', postq.shown(p_value #>> '{}'),
+            case cardinality(p_words) when 2 then replace(v_words, ', ', ' or ') else 'one of ' || v_words end);
     elsif p_kind = 'enum' then
         return format('is not one of the words %s', v_words);
     end if;

@@ -1,4 +1,6 @@
 //! The promises of PostQ, one module each.
 #![allow(clippy::unwrap_used)] // tests
 
+mod bad_documents;
+mod sql_doors;
 mod sql_submit;

@@ -44,6 +44,8 @@ async fn every_kind_of_file_arrives_as_it_was_left() {
     assert_eq!(again.snapshot, taken.snapshot);
     let named = served.blobs.snapshot(taken.digest.parse().unwrap()).await.unwrap();
     assert_eq!(named, snapshot(&taken.snapshot));
+    // So that they can be removed.
+    [dir, to].iter().for_each(|dir| chmod(&dir.join("empty"), 0o755));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,99 @@
+//! There is one job format, and every door judges it alike: `postq.submit` in the database and the
+//! plan of the coordinator.
+
+use std::collections::BTreeSet;
+
+use postq_common::spec::{Limits, Problem};
+use postq_proto::{convert::plan, document::job_from_json};
+use postq_tests::Database;
+use serde_json::Value;
+
+use crate::bad_documents::{bad, good};
+
+/// What the coordinator says. The reader of documents stops at the first value of a wrong kind, so
+/// that is told apart.
+enum Told {
+    First(Problem),
+    All(Vec<Problem>),
+    Nothing,
+}
+
+fn told_by_plan(document: &Value) -> Told {
+    let job = match job_from_json(document) {
+        Ok(job) => job,
+        Err(error) => return Told::First(error.into()),
+    };
+    match plan(&job, &Limits::default()) {
+        Ok(_) => Told::Nothing,
+        Err(problems) => Told::All(problems),
+    }
+}
+
+async fn told_by_submit(database: &Database, document: &Value) -> Vec<String> {
+    let Err(error) = database.submit(document).await else { return Vec::new() };
+    let error = error.into_database_error().unwrap();
+    assert_eq!(error.code().as_deref(), Some("PQ002"), "{document}: {error}");
+    let error = error.downcast::<sqlx::postgres::PgDatabaseError>();
+    error.detail().unwrap().lines().map(str::to_owned).collect()
+}
+
+/// What differs between the doors for this document, if anything does.
+async fn difference(database: &Database, document: &Value) -> Option<String> {
+    let by_submit = told_by_submit(database, document).await;
+    let is_alike = match told_by_plan(document) {
+        Told::First(problem) => by_submit.contains(&problem.to_string()),
+        Told::All(problems) => {
+            let by_plan: Vec<String> = problems.iter().map(Problem::to_string).collect();
+            // Free JSON has no order, so neither have its problems.
+            let set = |lines: &[String]| lines.iter().cloned().collect::<BTreeSet<_>>();
+            by_plan.len() == by_submit.len() && set(&by_plan) == set(&by_submit)
+        }
+        Told::Nothing => false,
+    };
+    if is_alike {
+        return None;
+    }
+    let by_plan = match told_by_plan(document) {
+        Told::First(problem) => vec![problem.to_string()],
+        Told::All(problems) => problems.iter().map(Problem::to_string).collect(),
+        Told::Nothing => Vec::new(),
+    };
+    let mut text = document.to_string();
+    text.truncate(text.floor_char_boundary(200));
+    Some(format!("{text}\n  plan: {by_plan:#?}\n  submit: {by_submit:#?}"))
+}
+
+#[tokio::test]
+async fn both_doors_refuse_the_same_documents_with_the_same_problems() {
+    let database = Database::create().await;
+    let documents = bad();
+    assert!(documents.len() >= 200, "{}", documents.len());
+    let mut differences = Vec::new();
+    for document in &documents {
+        differences.extend(difference(&database, document).await);
+    }
+    assert!(differences.is_empty(), "{}: {}", differences.len(), differences.join("\n"));
+    assert_eq!(database.value::<i64>("select count(*) from postq.job").await, 0);
+}
+
+#[tokio::test]
+async fn both_doors_accept_the_same_documents() {
+    let database = Database::create().await;
+    for document in good() {
+        assert!(matches!(told_by_plan(&document), Told::Nothing), "{document}");
+        assert_eq!(told_by_submit(&database, &document).await, [""; 0], "{document}");
+    }
+}
+
+#[tokio::test]
+async fn a_problem_of_many_is_told_in_the_message_with_their_number() {
+    let database = Database::create().await;
+    let document = serde_json::json!({"tasks": {
+        "a": {"command": "true"},
+        "b": {"command": "true", "depends": ["zz", "yy"]},
+    }});
+    let error = database.submit(&document).await.unwrap_err();
+    let told = error.as_database_error().unwrap().message();
+    assert!(told.contains("\"b\" depends on \"zz\""), "{told}");
+    assert!(told.ends_with("(and 1 more problem)"), "{told}");
+}
