@@ -25,6 +25,9 @@ use crate::workspace::{
 /// Digests in one request.
 const MAX_DIGESTS: usize = 10_000;
 
+/// Blobs opened before their turn, so that many small ones do not wait for the disk one by one.
+const OPEN_AHEAD: usize = 16;
+
 /// What a task or a whole job left, as the database knows it.
 #[derive(Clone)]
 pub struct Left {
@@ -104,7 +107,8 @@ impl WorkspaceService for WorkspaceApi {
         digests.dedup();
         let blobs = self.blobs.clone();
         let pieces = stream::iter(digests)
-            .then(move |digest| pieces(blobs.clone(), digest))
+            .map(move |digest| pieces(blobs.clone(), digest))
+            .buffered(OPEN_AHEAD)
             .try_flatten()
             .map_ok(|piece| v1::DownloadResponse {
                 piece: Some(v1::BlobPiece { piece: Some(piece) }),

@@ -63,6 +63,10 @@ impl Remote {
         let still = checkout.wanted();
         let lacks = request.iter().any(|wanted| still.binary_search(wanted).is_ok());
         let result = match (written, heard) {
+            // The store has found the blob damaged, which explains its size.
+            (Err(WorkspaceError::WrongSize { .. }), Err(lost @ WorkspaceError::Lost(_))) => {
+                Err(lost)
+            }
             (Err(error), _) | (Ok(()), Err(error)) => Err(error),
             (Ok(()), Ok(())) if lacks => {
                 Err(WorkspaceError::Protocol("a blob is missing without a word"))
@@ -113,12 +117,15 @@ fn write(
     received: &mut mpsc::Receiver<Piece>,
 ) -> Result<(), WorkspaceError> {
     while let Some(piece) = received.blocking_recv() {
-        match piece {
-            Piece::Start(start) => {
-                checkout.start(Digest::try_from(&start.digest[..])?, start.size)?;
-            }
-            Piece::Data(data) => checkout.data(&data)?,
+        let taken = match piece {
+            Piece::Start(start) => checkout.start(Digest::try_from(&start.digest[..])?, start.size),
+            Piece::Data(data) => checkout.data(&data),
+        };
+        if matches!(taken, Err(WorkspaceError::WrongSize { .. })) {
+            // Heard to its end, the store notices that it is damaged and forgets it.
+            while received.blocking_recv().is_some() {}
         }
+        taken?;
     }
     Ok(())
 }
