@@ -1,0 +1,31 @@
+# What to run. `make` alone lists it.
+
+.PHONY: help build demo test check
+
+help:
+	@echo "make demo   set up what is missing, build, run a real workflow on two agents"
+	@echo "make test   set up what is missing, pass every test"
+	@echo "make check  formatting, lints, documentation, frozen migrations"
+	@echo "make build  the postq, postq-coordinator and postq-agent programs"
+
+build:
+	@scripts/setup.sh build
+	cargo build --workspace --bins
+
+demo:
+	@scripts/setup.sh demo
+	cargo build --workspace --bins
+	@scripts/demo.sh
+
+# End-to-end tests start the programs, so these are built first.
+test:
+	@scripts/setup.sh test
+	cargo build --workspace --bins
+	cargo test --workspace
+
+check:
+	@scripts/setup.sh build
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+	scripts/frozen-migrations.sh

@@ -1,0 +1,92 @@
+//! The clients of a coordinator's services, with the token and the limits they all share.
+//!
+//! It knows nothing of what is asked. Invariant: making one does no IO; the first call connects.
+
+use std::{sync::Arc, time::Duration};
+
+use clap::Args;
+use postq_proto::v1::{
+    agent_service_client::AgentServiceClient, job_service_client::JobServiceClient,
+    workspace_service_client::WorkspaceServiceClient,
+};
+use postq_runtime::channel::{Channel, ChannelError, MESSAGE_LIMIT, connect_lazy};
+use tonic::Request;
+
+use crate::failure::{Exit, Failure};
+
+/// Longest wait for the answer to one call; streams have none.
+const CALL_LIMIT: Duration = Duration::from_secs(30);
+
+/// Which coordinator, and the right to speak to it.
+#[derive(Args, Clone, Debug)]
+pub struct Connection {
+    /// The coordinator's address.
+    #[arg(
+        long,
+        env = "POSTQ_COORDINATOR",
+        default_value = "http://127.0.0.1:7432",
+        value_name = "URL"
+    )]
+    pub coordinator: String,
+    /// Token for a coordinator that wants one.
+    #[arg(long, env = "POSTQ_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub token: Option<String>,
+}
+
+impl Connection {
+    /// The clients for it. No IO is done yet.
+    pub fn open(&self) -> Result<Coordinator, Failure> {
+        Coordinator::connect_lazily(&self.coordinator, self.token.as_deref())
+            .map_err(|error| Failure::new(Exit::Invalid, format!("{error}; see --coordinator")))
+    }
+}
+
+/// One coordinator. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Coordinator {
+    url: Arc<str>,
+    channel: Channel,
+}
+
+impl Coordinator {
+    /// The coordinator at `url`, connected to by the first call.
+    pub fn connect_lazily(url: &str, token: Option<&str>) -> Result<Self, ChannelError> {
+        Ok(Self { url: url.into(), channel: connect_lazy(url, token)? })
+    }
+
+    /// Its address, as given.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What it is made of.
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    /// Jobs.
+    pub fn jobs(&self) -> JobServiceClient<Channel> {
+        JobServiceClient::new(self.channel())
+            .max_decoding_message_size(MESSAGE_LIMIT)
+            .max_encoding_message_size(MESSAGE_LIMIT)
+    }
+
+    /// Agents.
+    pub fn agents(&self) -> AgentServiceClient<Channel> {
+        AgentServiceClient::new(self.channel()).max_decoding_message_size(MESSAGE_LIMIT)
+    }
+
+    /// Files.
+    pub fn workspaces(&self) -> WorkspaceServiceClient<Channel> {
+        WorkspaceServiceClient::new(self.channel())
+            .max_decoding_message_size(MESSAGE_LIMIT)
+            .max_encoding_message_size(MESSAGE_LIMIT)
+    }
+}
+
+/// A request that is answered in a bounded time.
+pub fn bounded<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(CALL_LIMIT);
+    request
+}

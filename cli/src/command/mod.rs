@@ -1,0 +1,15 @@
+//! One file per sub-command: its arguments and what it does.
+//!
+//! Invariant: a command returns how the process ends; it never ends it.
+
+pub mod agents;
+pub mod cancel;
+pub mod dag;
+pub mod get;
+pub mod logs;
+pub mod ls;
+pub mod migrate;
+pub mod run;
+pub mod submit;
+pub mod up;
+pub mod workspace;

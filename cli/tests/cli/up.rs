@@ -1,0 +1,94 @@
+//! `postq up` keeps a whole cluster, and takes all of it along when it goes.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, ChildStdout, Stdio},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use postq_cli::embedded::directory::ScratchDirectory;
+
+use crate::{
+    command::{clean, run},
+    processes::{all_end, eventually},
+};
+
+struct Up {
+    child: Child,
+    _out: BufReader<ChildStdout>,
+    endpoint: String,
+}
+
+/// Starts it on a free port and waits until it says where it is.
+fn up(state: &Path) -> Up {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut child = clean()
+        .args(["up", "--agents", "2", "--listen", &free.to_string()])
+        .env("POSTQ_STATE_DIR", state)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    out.read_line(&mut line).unwrap();
+    let endpoint = line.strip_prefix("coordinator").unwrap_or_default().trim().to_owned();
+    assert!(endpoint.starts_with("http://"), "{line:?}; see {}", state.display());
+    Up { child, _out: out, endpoint }
+}
+
+/// Every process that has `state` in its arguments, and their supervisors.
+fn members(state: &Path) -> Vec<u32> {
+    let state = state.to_str().unwrap();
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let is_member = |pid: &u32| {
+        let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&arguments).contains(state)
+    };
+    numbers.filter(is_member).collect()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn everything_ends_when_it_is_killed_and_the_data_stays() {
+    let scratch = ScratchDirectory::create().unwrap();
+    let state = scratch.path().join("state");
+    let mut first = up(&state);
+    let submitted = run(
+        &["submit", "-", "--watch", "--coordinator", &first.endpoint],
+        "tasks: {a: {command: echo kept}}",
+    );
+    assert_eq!(submitted.code, 0, "{submitted:?}");
+    assert!(submitted.out.contains("a | kept"), "{submitted:?}");
+    let pids = members(&state);
+    // Postgres, the coordinator and two agents, each with a supervisor.
+    assert!(pids.len() >= 8, "{pids:?}");
+    first.child.kill().unwrap();
+    first.child.wait().unwrap();
+    all_end(&pids);
+
+    let mut second = up(&state);
+    let jobs = run(&["ls", "--coordinator", &second.endpoint], "");
+    assert!(jobs.out.contains("succeeded"), "{jobs:?}");
+    kill(Pid::from_raw(second.child.id().cast_signed()), Signal::SIGINT).unwrap();
+    assert!(second.child.wait().unwrap().success());
+    eventually("an empty machine", || members(&state).is_empty());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_second_one_in_the_same_place_is_refused() {
+    let scratch = ScratchDirectory::create().unwrap();
+    let state = scratch.path().join("state");
+    let mut first = up(&state);
+    let second = clean().arg("up").env("POSTQ_STATE_DIR", &state).output().unwrap();
+    assert_eq!(second.status.code(), Some(7));
+    assert!(String::from_utf8_lossy(&second.stderr).contains("in use by another postq"));
+    kill(Pid::from_raw(first.child.id().cast_signed()), Signal::SIGTERM).unwrap();
+    assert!(first.child.wait().unwrap().success());
+}

@@ -1,0 +1,112 @@
+#!/bin/sh
+# Installs what PostQ needs on this machine and says what it did. Debian and Ubuntu; elsewhere it
+# names what is missing.
+#
+#   setup.sh build   a C compiler
+#   setup.sh demo    that and a Postgres server; Docker only where it is installed already
+#   setup.sh test    that, a Docker engine that answers, and a static busybox
+set -eu
+
+say() { echo "setup: $*"; }
+fail() {
+    echo "setup: $*" >&2
+    exit 1
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif command -v sudo > /dev/null; then
+        sudo "$@"
+    else
+        fail "need root for: $*; run it as root, or install sudo"
+    fi
+}
+
+updated=no
+install_packages() {
+    command -v apt-get > /dev/null || fail "missing $*; install it with this system's package manager"
+    say "installing $*"
+    if [ "$updated" = no ]; then
+        as_root apt-get update -qq || say "apt-get update failed; trying with the lists there are"
+        updated=yes
+    fi
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@" > /dev/null ||
+        fail "apt-get could not install $*; see above"
+}
+
+need_build() {
+    command -v cargo > /dev/null || fail "no cargo; install Rust from https://rustup.rs"
+    command -v cc > /dev/null || install_packages gcc libc6-dev
+}
+
+has_postgres() {
+    for bin in $(pg_config --bindir 2> /dev/null || true) /usr/lib/postgresql/*/bin \
+        /usr/local/pgsql/bin /opt/homebrew/opt/postgresql*/bin /usr/local/opt/postgresql*/bin; do
+        if [ -x "$bin/initdb" ] && [ -x "$bin/postgres" ]; then
+            return 0
+        fi
+    done
+    command -v initdb > /dev/null && command -v postgres > /dev/null
+}
+
+need_postgres() {
+    has_postgres || install_packages postgresql
+}
+
+docker_answers() { docker version > /dev/null 2>&1; }
+
+start_docker() {
+    if [ -d /run/systemd/system ]; then
+        say "starting Docker: systemctl start docker"
+        as_root systemctl start docker || return 1
+    else
+        say "starting Docker: dockerd, its log in /var/log/postq-dockerd.log"
+        as_root sh -c 'nohup dockerd > /var/log/postq-dockerd.log 2>&1 < /dev/null &'
+    fi
+    tries=0
+    while [ "$tries" -lt 60 ]; do
+        if as_root docker version > /dev/null 2>&1; then
+            return 0
+        fi
+        tries=$((tries + 1))
+        sleep 0.5
+    done
+    return 1
+}
+
+need_docker() {
+    docker_answers && return 0
+    command -v dockerd > /dev/null || install_packages docker.io
+    docker_answers && return 0
+    as_root docker version > /dev/null 2>&1 || start_docker ||
+        fail "no Docker engine answers and none could be started; see /var/log/postq-dockerd.log or \`systemctl status docker\`"
+    docker_answers ||
+        fail "Docker runs, but $(id -un) may not use it: \`sudo usermod -aG docker $(id -un)\` and log in again, or run this as root"
+}
+
+need_busybox() {
+    # Static: it runs in an image that holds nothing else.
+    if ! command -v busybox > /dev/null || ldd "$(command -v busybox)" > /dev/null 2>&1; then
+        install_packages busybox-static
+    fi
+}
+
+case "${1:-}" in
+build)
+    need_build
+    ;;
+demo)
+    need_build
+    need_postgres
+    ;;
+test)
+    need_build
+    need_postgres
+    need_busybox
+    need_docker
+    ;;
+*)
+    fail "usage: $0 build|demo|test"
+    ;;
+esac
