@@ -39,10 +39,13 @@ impl Plan {
         let root = Unread { path: Vec::new(), content: snapshot.content, times: snapshot.times };
         let mut plan = Self::default();
         let mut level = vec![root];
-        for _ in 0..=MAX_DEPTH {
+        for depth in 0.. {
             level.retain(|unread| unread.content.is_some());
             if level.is_empty() {
-                return Ok(plan);
+                break;
+            }
+            if depth >= MAX_DEPTH {
+                return Err(TreeError::TooDeep.into());
             }
             let roots = level.iter().flat_map(|unread| [unread.content, unread.times]);
             let nodes = remote.nodes(roots.flatten().collect()).await?;
@@ -52,7 +55,7 @@ impl Plan {
             }
             level = next;
         }
-        Err(TreeError::TooDeep.into())
+        Ok(plan)
     }
 
     fn add(

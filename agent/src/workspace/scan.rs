@@ -56,7 +56,7 @@ impl Scan {
     ) -> Result<(Option<Digest>, Option<Digest>), WorkspaceError> {
         let names = folder.names().map_err(WorkspaceError::io("list", path))?;
         self.entries += names.len();
-        if depth > MAX_DEPTH {
+        if depth >= MAX_DEPTH && !names.is_empty() {
             return Err(TreeError::TooDeep.into());
         }
         if self.entries > MAX_ENTRIES {

@@ -10,6 +10,7 @@ use std::{
 
 use nix::sys::stat::Mode;
 use postq_agent::workspace::{Workspace, WorkspaceError};
+use postq_common::tree::{MAX_DEPTH, TreeError};
 use proptest::{collection::vec, prelude::*};
 use tokio::{net::TcpListener, runtime::Runtime, sync::watch};
 
@@ -72,6 +73,22 @@ async fn an_empty_directory_is_an_empty_snapshot() {
     let to = served.scratch.path().join("made/for it");
     served.workspace().download(&taken.snapshot, &to).await.unwrap();
     assert!(seen(&to).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn directories_may_be_nested_deeply_but_not_without_end() {
+    let served = Served::start().await;
+    let dir = served.directory("from");
+    let deepest = "d/".repeat(MAX_DEPTH - 1);
+    write(&dir, format!("{deepest}f"), "x");
+    let workspace = served.workspace();
+    let taken = workspace.snapshot(&Default::default(), &dir, 0).await.unwrap();
+    let to = served.directory("to");
+    served.workspace().checkout(&taken.snapshot, &to).await.unwrap();
+    assert_eq!(seen(&to), seen(&dir));
+    write(&dir, format!("{deepest}d/f"), "x");
+    let refused = workspace.snapshot(&taken.snapshot, &dir, 0).await;
+    assert!(matches!(refused, Err(WorkspaceError::Tree(TreeError::TooDeep))), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -68,10 +68,12 @@ impl Remote {
             .with_max_delay(Duration::from_secs(5))
             .with_max_times(self.tries)
             .with_jitter();
-        work.retry(pauses)
+        let persistent = work
+            .retry(pauses)
             .when(WorkspaceError::is_passing)
-            .notify(|error, pause| debug!(%error, ?pause, "trying again"))
-            .await
+            .notify(|error, pause| debug!(%error, ?pause, "trying again"));
+        // Boxed, because it is large and its callers are held in one another.
+        Box::pin(persistent.into_future()).await
     }
 
     /// Those of `digests` that the store lacks.
