@@ -3,4 +3,7 @@
 
 mod bad_documents;
 mod sql_doors;
+mod sql_lanes;
+mod sql_life;
+mod sql_races;
 mod sql_submit;
