@@ -9,7 +9,7 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -101,17 +101,23 @@ impl Home {
 
 fn mint(dir: &Path) -> io::Result<Uuid> {
     let id = Uuid::new_v4();
-    write_durably(&dir.join("agent-id"), format!("{id}\n").as_bytes())?;
+    let path = dir.join("agent-id");
+    write_whole(&path, format!("{id}\n").as_bytes())?;
+    sync(&path)?;
     Ok(id)
 }
 
-/// Writes a file that after a crash is there whole or not at all. Blocks on the disk.
-pub(crate) fn write_durably(path: &Path, content: &[u8]) -> io::Result<()> {
+/// Writes a file that is there whole or not at all, also if the process dies meanwhile. Blocks on
+/// the disk.
+pub(crate) fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("tmp");
-    let mut file = File::create(&temporary)?;
-    file.write_all(content)?;
-    file.sync_data()?;
-    fs::rename(&temporary, path)?;
+    fs::write(&temporary, content)?;
+    fs::rename(&temporary, path)
+}
+
+/// Makes a file outlast a loss of power, with its name in its directory. Blocks on the disk.
+pub(crate) fn sync(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()?;
     let dir = path.parent().expect("invariant: every file here lies in a directory");
     File::open(dir)?.sync_all()
 }

@@ -10,7 +10,7 @@ use tracing::{debug, info, warn};
 
 use super::{
     StreamNumber,
-    entry::{Entry, Phase},
+    entry::{Entry, Phase, Wait},
     leaving::{Leave, Stage},
     life::{self, Event, Life},
     outbox::{Item, Outbox},
@@ -24,6 +24,9 @@ use crate::{
 
 /// Ends of attempts on their way to the desk; who finds it full waits.
 const EVENTS: usize = 64;
+
+/// Between two looks for reports that wait.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What the session says to the desk.
 #[derive(Debug)]
@@ -62,10 +65,10 @@ pub(crate) struct Desk {
     runner: Runner,
     ledger: Ledger,
     shelf: Arc<Shelf>,
-    drain_timeout: Duration,
-    entries: BTreeMap<i64, Entry>,
+    pub(super) drain_timeout: Duration,
+    pub(super) entries: BTreeMap<i64, Entry>,
     outbox: Outbox,
-    stage: Stage,
+    pub(super) stage: Stage,
     commands: Receiver<Command>,
     events: Receiver<Event>,
     event_sender: Sender<Event>,
@@ -77,7 +80,7 @@ impl Desk {
         let (event_sender, events) = mpsc::channel(EVENTS);
         let entry = |report: v1::Report| {
             let of = report.of.clone()?;
-            Some((of.attempt, Entry { of, phase: Phase::Reported(Box::new(report)) }))
+            Some((of.attempt, Entry { of, phase: Phase::Reported(Box::new(report), Wait::New) }))
         };
         Self {
             identity: setup.identity,
@@ -96,17 +99,22 @@ impl Desk {
 
     /// Works until the agent is to go and has nothing left that runs.
     pub(crate) async fn run(mut self, leave: Leave) {
+        let mut looks = tokio::time::interval(LOOK_EVERY);
         while !self.may_go() {
             tokio::select! {
-                Some(command) = self.commands.recv() => self.obey(command).await,
-                Some(event) = self.events.recv() => self.note(event),
+                // In this order: what makes the agent leave counts before the next hello, and what
+                // is to be said goes before what may make it grow.
+                biased;
+                () = leave.drain.cancelled(), if self.stage.is_working() => self.drain(),
+                () = leave.now.cancelled(), if !self.is_told_now() => self.hand_back(true),
+                () = self.stage.timeout() => self.stage_timed_out(),
                 permit = self.outbox.room(), if self.outbox.has_work() => match permit {
                     Some(permit) => self.say(permit),
                     None => self.outbox.close(),
                 },
-                () = leave.drain.cancelled(), if self.stage.is_working() => self.drain(),
-                () = leave.now.cancelled(), if !self.is_told_now() => self.hand_back(true),
-                () = self.stage.timeout() => self.stage_timed_out(),
+                Some(event) = self.events.recv() => self.note(event),
+                Some(command) = self.commands.recv() => self.obey(command).await,
+                _ = looks.tick() => self.secure_reports(),
             }
         }
         let left = self.entries.len();
@@ -116,7 +124,7 @@ impl Desk {
     async fn obey(&mut self, command: Command) {
         match command {
             Command::Attach(number, sender) => {
-                self.settle().await;
+                self.all_accepted().await;
                 self.outbox.attach(number, sender);
                 self.greet();
             }
@@ -151,7 +159,7 @@ impl Desk {
             Message::Abandon(abandon) => self.abandon(abandon.attempt),
             Message::Recorded(recorded) => self.recorded(recorded.attempt),
             Message::WhatDoYouHold(asked) => {
-                self.settle().await;
+                self.all_accepted().await;
                 let held = self.held();
                 let holding = v1::Holding { question: asked.question, held };
                 self.outbox.push(Item::Holding(holding));
@@ -246,7 +254,7 @@ impl Desk {
         let Some(entry) = self.entries.get_mut(&attempt) else { return };
         match (report, &entry.phase) {
             (Some(report), Phase::Accepting(_) | Phase::Running(_)) => {
-                entry.phase = Phase::Reported(report);
+                entry.phase = Phase::Reported(report, Wait::New);
                 self.outbox.push(Item::Report(attempt));
             }
             _ => self.forget(attempt, false),
@@ -256,7 +264,7 @@ impl Desk {
     fn say(&mut self, permit: mpsc::OwnedPermit<ConnectRequest>) {
         let Some(item) = self.outbox.pop() else { return };
         let report_of = |attempt| match &self.entries.get(&attempt)?.phase {
-            Phase::Reported(report) => Some(report.as_ref().clone()),
+            Phase::Reported(report, _) => Some(report.as_ref().clone()),
             _ => None,
         };
         if let Some(message) = item.into_message(report_of) {
@@ -270,7 +278,7 @@ impl Desk {
     }
 
     /// Waits until every assignment that was heard is on disk, so that the next word counts it.
-    async fn settle(&mut self) {
+    async fn all_accepted(&mut self) {
         while self.entries.values().any(Entry::is_accepting) {
             match self.events.recv().await {
                 Some(event) => self.note(event),
@@ -279,47 +287,16 @@ impl Desk {
         }
     }
 
-    fn drain(&mut self) {
-        info!(running = self.running(), "taking nothing new, and leaving when what runs has ended");
-        self.stage = Stage::drain(self.drain_timeout);
-    }
-
-    fn hand_back(&mut self, at_once: bool) {
-        let stop = if at_once { Stop::ReleaseNow } else { Stop::Release };
-        for handle in self.entries.values().filter_map(Entry::stop_handle) {
-            handle.stop(stop.clone());
-        }
-        self.stage = Stage::HandingBack { at_once };
-    }
-
-    fn is_told_now(&self) -> bool {
-        matches!(self.stage, Stage::HandingBack { at_once: true } | Stage::Farewell(_))
-    }
-
-    fn stage_timed_out(&mut self) {
-        match self.stage {
-            Stage::Draining(_) => self.hand_back(false),
-            // What could not be recorded stays on disk.
-            Stage::Farewell(_) => self.stage = Stage::Gone,
-            Stage::Working | Stage::HandingBack { .. } | Stage::Gone => {}
-        }
-    }
-
-    fn running(&self) -> usize {
-        self.entries.values().filter(|entry| !entry.has_ended()).count()
-    }
-
-    /// Moves on to the farewell when nothing runs any more; true when even that is over.
-    fn may_go(&mut self) -> bool {
-        if matches!(self.stage, Stage::Draining(_) | Stage::HandingBack { .. })
-            && self.running() == 0
-        {
-            self.stage = Stage::farewell();
-        }
-        match self.stage {
-            Stage::Farewell(_) => self.entries.is_empty(),
-            Stage::Gone => true,
-            _ => false,
+    /// Reports that were not recorded between two looks are made to outlast a loss of power.
+    fn secure_reports(&mut self) {
+        for (&attempt, entry) in &mut self.entries {
+            let Phase::Reported(_, wait) = &mut entry.phase else { continue };
+            if *wait == Wait::Long
+                && let Err(error) = tokio::task::block_in_place(|| self.ledger.secure(attempt))
+            {
+                warn!(attempt.id = attempt, %error, "a waiting report is not safe on disk");
+            }
+            *wait = wait.on();
         }
     }
 }

@@ -19,15 +19,36 @@ pub(super) enum Phase {
     /// On disk, and running or about to.
     Running(StopHandle),
     /// Ended; the report was not recorded yet.
-    Reported(Box<v1::Report>),
+    Reported(Box<v1::Report>, Wait),
     /// Disowned; it is being killed.
     Abandoned,
+}
+
+/// How long a report has waited to be recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Since the last look or less.
+    New,
+    /// Since the look before.
+    Long,
+    /// So long that it was made to outlast a loss of power.
+    Secured,
+}
+
+impl Wait {
+    /// One look later.
+    pub(super) fn on(self) -> Self {
+        match self {
+            Self::New => Self::Long,
+            Self::Long | Self::Secured => Self::Secured,
+        }
+    }
 }
 
 impl Entry {
     /// Whether the coordinator is told of it.
     pub(super) fn is_held(&self) -> bool {
-        matches!(self.phase, Phase::Running(_) | Phase::Reported(_))
+        matches!(self.phase, Phase::Running(_) | Phase::Reported(..))
     }
 
     pub(super) fn is_accepting(&self) -> bool {
@@ -36,14 +57,14 @@ impl Entry {
 
     /// Whether nothing of it runs any more.
     pub(super) fn has_ended(&self) -> bool {
-        matches!(self.phase, Phase::Reported(_))
+        matches!(self.phase, Phase::Reported(..))
     }
 
     /// How to stop it, while it can be.
     pub(super) fn stop_handle(&self) -> Option<&StopHandle> {
         match &self.phase {
             Phase::Accepting(stop) | Phase::Running(stop) => Some(stop),
-            Phase::Reported(_) | Phase::Abandoned => None,
+            Phase::Reported(..) | Phase::Abandoned => None,
         }
     }
 }

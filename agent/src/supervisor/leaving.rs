@@ -6,6 +6,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use super::{desk::Desk, entry::Entry};
+use crate::stop::Stop;
 
 /// How long the last reports may take to be recorded.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -36,11 +40,11 @@ pub(super) enum Stage {
 }
 
 impl Stage {
-    pub(super) fn drain(timeout: Duration) -> Self {
+    fn drain(timeout: Duration) -> Self {
         Self::Draining(Instant::now() + timeout)
     }
 
-    pub(super) fn farewell() -> Self {
+    fn farewell() -> Self {
         Self::Farewell(Instant::now() + FAREWELL)
     }
 
@@ -55,5 +59,51 @@ impl Stage {
     /// Whether the agent still takes assignments.
     pub(super) fn is_working(self) -> bool {
         self == Self::Working
+    }
+}
+
+impl Desk {
+    pub(super) fn drain(&mut self) {
+        info!(running = self.running(), "taking nothing new, and leaving when what runs has ended");
+        self.stage = Stage::drain(self.drain_timeout);
+    }
+
+    pub(super) fn hand_back(&mut self, at_once: bool) {
+        let stop = if at_once { Stop::ReleaseNow } else { Stop::Release };
+        for handle in self.entries.values().filter_map(Entry::stop_handle) {
+            handle.stop(stop.clone());
+        }
+        self.stage = Stage::HandingBack { at_once };
+    }
+
+    pub(super) fn is_told_now(&self) -> bool {
+        matches!(self.stage, Stage::HandingBack { at_once: true } | Stage::Farewell(_))
+    }
+
+    pub(super) fn stage_timed_out(&mut self) {
+        match self.stage {
+            Stage::Draining(_) => self.hand_back(false),
+            // What could not be recorded stays on disk.
+            Stage::Farewell(_) => self.stage = Stage::Gone,
+            Stage::Working | Stage::HandingBack { .. } | Stage::Gone => {}
+        }
+    }
+
+    pub(super) fn running(&self) -> usize {
+        self.entries.values().filter(|entry| !entry.has_ended()).count()
+    }
+
+    /// Moves on to the farewell when nothing runs any more; true when even that is over.
+    pub(super) fn may_go(&mut self) -> bool {
+        if matches!(self.stage, Stage::Draining(_) | Stage::HandingBack { .. })
+            && self.running() == 0
+        {
+            self.stage = Stage::farewell();
+        }
+        match self.stage {
+            Stage::Farewell(_) => self.entries.is_empty(),
+            Stage::Gone => true,
+            _ => false,
+        }
     }
 }

@@ -7,25 +7,24 @@ use tracing::info;
 
 use crate::{
     attempt::{held, lost},
-    ledger::Ledger,
+    ledger::{Kept, Ledger},
     logs::Shelf,
 };
 
-/// The reports of the attempts that are not recorded yet, each safely on disk. Blocks on the disk.
+/// The reports of the attempts that are not recorded yet, each on disk. Blocks on the disk.
 pub(crate) fn recover(ledger: &Ledger, shelf: &Shelf) -> io::Result<Vec<v1::Report>> {
     let mut reports = Vec::new();
     for kept in ledger.load()? {
-        let attempt = kept.assignment.attempt;
-        let report = match kept.report {
-            Some(report) => report,
-            None => {
-                let report = report_lost(&kept.assignment, shelf);
+        reports.push(match kept {
+            Kept::Ended(report) => report,
+            Kept::Running(assignment) => {
+                let attempt = assignment.attempt;
+                let report = report_lost(&assignment, shelf);
                 ledger.conclude(attempt, &report)?;
                 info!(attempt.id = attempt, "the agent died while this attempt ran; it is lost");
                 report
             }
-        };
-        reports.push(report);
+        });
     }
     for attempt in shelf.attempts() {
         let is_open =
