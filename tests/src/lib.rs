@@ -1,5 +1,5 @@
-//! What the tests of PostQ's promises stand on: a private Postgres, a database per test, and the
-//! verbs of the queue as a coordinator would call them.
+//! What the tests of PostQ's promises stand on: a private Postgres, a database per test, the verbs
+//! of the queue as a coordinator would call them, and coordinators and agents as real processes.
 //!
 //! | file | owns |
 //! |---|---|
@@ -9,16 +9,34 @@
 //! | `graph` | jobs by their edges, planned and admitted |
 //! | `worker` | an agent's side of the queue: connect, claim, finish |
 //! | `look` | the states of jobs and tasks as the tests compare them |
+//! | `cluster` | the coordinators and agents of one test |
+//! | `cluster_history` | the executions of a job that have ended |
+//! | `host` | one process that can be killed, paused and started again |
+//! | `client` | a client of one coordinator |
+//! | `docker` | the real engine, and an image made from the machine's static busybox |
+//! | `eventually` | waiting for a condition, with a bound |
 
+mod client;
+mod cluster;
+mod cluster_history;
 mod database;
+mod docker;
+mod eventually;
 mod graph;
+mod host;
 mod look;
 mod server;
 mod session;
 mod worker;
 
+pub use client::{Client, PATIENCE, has_ended, spec, states};
+pub use cluster::{AgentSetup, Cluster};
+pub use cluster_history::{Execution, successes};
 pub use database::Database;
+pub use docker::{IMAGE, NO_ENGINE, docker, make_image};
+pub use eventually::eventually;
 pub use graph::{Graph, Task};
+pub use host::{Host, processes_with};
 pub use look::{JobLook, TaskLook};
 pub use session::Session;
 pub use worker::{Claimed, End, Finished, Worker, finish_on};

@@ -1,0 +1,59 @@
+//! The real engine, and an image made from the machine's static busybox, because nothing can be
+//! pulled where these tests run.
+
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    process::{Command, Stdio},
+    sync::OnceLock,
+};
+
+/// The image that [`make_image`] makes.
+pub const IMAGE: &str = "postq-promises-busybox:latest";
+/// What a test says where no engine answers.
+pub const NO_ENGINE: &str = "this test needs a Docker engine: install docker.io and start dockerd";
+const NO_BUSYBOX: &str = "this test needs a static busybox: install busybox-static";
+/// What the commands of the tests use.
+const APPLETS: [&str; 9] = ["sh", "cat", "echo", "env", "ls", "printf", "pwd", "sleep", "touch"];
+
+/// Runs `docker`; its output without the line end.
+pub fn docker(arguments: &[&str]) -> String {
+    let output = Command::new("docker").args(arguments).output().expect(NO_ENGINE);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "docker {arguments:?}: {errors}; {NO_ENGINE}");
+    String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+}
+
+/// Makes the image, once per run of the tests.
+pub fn make_image() {
+    static MADE: OnceLock<()> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let root = tempfile::tempdir().expect("a directory for the image");
+        let bin = root.path().join("bin");
+        fs::create_dir(&bin).expect("a directory of the image");
+        fs::copy(busybox(), bin.join("busybox")).expect(NO_BUSYBOX);
+        for applet in APPLETS {
+            symlink("busybox", bin.join(applet)).expect("an applet of the image");
+        }
+        let mut tar = Command::new("tar")
+            .arg("-C")
+            .arg(root.path())
+            .args(["-c", "."])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("this test needs tar");
+        let packed = tar.stdout.take().expect("a pipe that was asked for");
+        let import = Command::new("docker")
+            .args(["import", "--change", "CMD [\"echo\", \"the image's own\"]", "-", IMAGE])
+            .stdin(packed)
+            .stdout(Stdio::null())
+            .status();
+        let is_packed = tar.wait().is_ok_and(|status| status.success());
+        assert!(import.expect(NO_ENGINE).success() && is_packed, "{NO_ENGINE}");
+    });
+}
+
+fn busybox() -> &'static str {
+    let places = ["/bin/busybox", "/usr/bin/busybox", "/usr/local/bin/busybox"];
+    places.into_iter().find(|place| fs::exists(place).unwrap_or(false)).expect(NO_BUSYBOX)
+}

@@ -1,0 +1,145 @@
+//! Hot functions stay cheap whatever the statistics say and however many dead rows lie about.
+//! Counted in rows and pages, not in time.
+
+use postq_tests::{Database, Session, Worker, finish_on};
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, types::Json};
+
+/// How many tasks wait.
+const WAITING: i64 = 100_000;
+/// How many of them a call takes.
+const TAKEN: usize = 100;
+
+/// Analyses all tables, and keeps anybody else from doing so later.
+async fn analyse_for_the_last_time(database: &Database) {
+    let tables: Vec<String> = database
+        .value(
+            "select array_agg(oid::regclass::text) from pg_class
+             where relnamespace = 'postq'::regnamespace and relkind = 'r'",
+        )
+        .await;
+    for table in tables {
+        database.execute(&format!("alter table {table} set (autovacuum_enabled = false)")).await;
+        database.execute(&format!("analyze {table}")).await;
+    }
+}
+
+/// Makes ten jobs with many ready tasks, as admit would.
+async fn fill(database: &Database) {
+    database
+        .execute(&format!(
+            "create temporary table made as select postq.new_id() as id from generate_series(1, 10);
+             select postq.lane_of('default', 0, 'shell', null);
+             insert into postq.job (id, queue, priority, state, created_at)
+             select id, 'default', 0, 'queued', now() from made;
+             insert into postq.job_spec (job, name, task_count, spec, attributes, digest)
+             select id, '', {WAITING} / 10, '{{}}', '{{}}', '' from made;
+             insert into postq.job_progress (job, revision, open, failed, cancelled)
+             select id, 1, {WAITING} / 10, 0, 0 from made;
+             insert into postq.task_spec (job, n, name, run_if, max_attempts, crash_limit, backoff_ms,
+                 max_backoff_ms, depends, parents, has_workspace, spec)
+             select id, n, 't' || n, 'succeeded', 3, 5, 1, 1, '{{}}', '{{}}', true, '{{}}'
+             from made, generate_series(1, {WAITING} / 10) n;
+             with entered as (
+                 insert into postq.task (job, n, state, lane, seq, revision)
+                 select id, n, 'ready', (select id from postq.lane), nextval('postq.ready_seq'), 1
+                 from generate_series(1, {WAITING} / 10) n, made
+                 returning job, n, lane, seq
+             )
+             insert into postq.ready (lane, seq, job, n) select lane, seq, job, n from entered;
+             drop table made"
+        ))
+        .await;
+}
+
+/// Pages that a statement touches, those of the functions it calls included.
+async fn pages(session: &mut Session, statement: &str) -> i64 {
+    let explain = format!("explain (analyze, buffers, format json) {statement}");
+    let Json::<Value>(plan) = sqlx::query_scalar(AssertSqlSafe(explain))
+        .fetch_one(&mut session.connection)
+        .await
+        .unwrap();
+    let plan = &plan[0]["Plan"];
+    ["Shared Hit Blocks", "Shared Read Blocks"].map(|kind| plan[kind].as_i64().unwrap()).iter().sum()
+}
+
+fn claim(worker: &Worker, after: i64) -> String {
+    format!(
+        "select * from postq.claim(array[1::bigint], array[{after}::bigint],
+             array_fill(1::bigint, array[{TAKEN}]), array_fill({}::bigint, array[{TAKEN}]))",
+        worker.session
+    )
+}
+
+/// Reads of whole tables since the transaction began: all but those that are always small.
+async fn whole_reads(session: &mut Session) -> Vec<String> {
+    session
+        .value(
+            "select coalesce(array_agg(relname || ' ' || seq_scan), '{}') from pg_stat_xact_user_tables
+             where schemaname = 'postq' and seq_scan > 0
+               and relname not in ('agent', 'coordinator', 'lane', 'test_clock')",
+        )
+        .await
+}
+
+#[tokio::test]
+async fn claim_and_finish_read_by_index_on_tables_that_were_empty_when_analysed() {
+    let database = Database::create().await;
+    analyse_for_the_last_time(&database).await;
+    fill(&database).await;
+    let worker = Worker::connect(&database).await;
+    let mut session = database.session().await;
+    // More than the five calls after which a plan is settled.
+    for _ in 0..8 {
+        session.execute("begin").await;
+        let claimed = worker.claim_on(&mut session.connection, TAKEN).await.unwrap();
+        assert_eq!(claimed.len(), TAKEN);
+        assert_eq!(whole_reads(&mut session).await, [""; 0]);
+        session.execute("commit; begin").await;
+        let ends: Vec<_> = (0..)
+            .zip(&claimed)
+            .map(|(n, one): (usize, _)| (one, ["succeeded", "failed", "lost"][n % 3].into()))
+            .collect();
+        finish_on(&mut session.connection, &ends).await.unwrap();
+        assert_eq!(whole_reads(&mut session).await, [""; 0]);
+        session.execute("commit; begin; update postq.test_clock set ahead = ahead + '1 day'").await;
+        session.execute("select postq.promote('-infinity', 1000)").await;
+        assert_eq!(whole_reads(&mut session).await, [""; 0]);
+        session.execute("commit").await;
+    }
+}
+
+#[tokio::test]
+async fn a_claim_from_its_cursor_does_not_walk_over_dead_rows_that_somebody_holds() {
+    let database = Database::create().await;
+    analyse_for_the_last_time(&database).await;
+    fill(&database).await;
+    let worker = Worker::connect(&database).await;
+    let mut session = database.session().await;
+    let clean = pages(&mut session, &claim(&worker, 0)).await;
+
+    let mut holder = database.session().await;
+    holder.execute("begin isolation level repeatable read; select count(*) from postq.job").await;
+    let dead = WAITING - 1000;
+    database.execute(&format!("delete from postq.ready where seq <= {dead}")).await;
+    database.execute("vacuum postq.ready").await;
+    let held = pages(&mut session, &claim(&worker, dead)).await;
+    assert!(held < clean * 2, "{clean} pages before, {held} with dead rows");
+
+    // Without a cursor every one of them would be walked over: the test sees what it is to see.
+    session.execute("begin").await;
+    let walked = pages(&mut session, &claim(&worker, 0)).await;
+    session.execute("rollback").await;
+    assert!(walked > held + 300, "{held} from the cursor, {walked} from the start");
+}
+
+#[tokio::test]
+async fn a_claim_touches_pages_by_what_it_takes_not_by_what_waits() {
+    let database = Database::create().await;
+    analyse_for_the_last_time(&database).await;
+    fill(&database).await;
+    let worker = Worker::connect(&database).await;
+    let mut session = database.session().await;
+    let first = pages(&mut session, &claim(&worker, 0)).await;
+    assert!(first < 60 * i64::try_from(TAKEN).unwrap(), "{first} pages");
+}
