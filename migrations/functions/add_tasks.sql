@@ -8,30 +8,33 @@ create or replace function postq.add_tasks(
 ) returns jsonb
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
+set jit = off
+set work_mem = '64MB'
 as $$
 declare
     v_ready jsonb;
 begin
     -- Before the first nextval: the floor of a lane rests on it.
     perform pg_current_xact_id();
-    with kind as (
+    with planned as materialized (
+        select * from jsonb_to_recordset(p_tasks) as t (n int, name text, gate int, executor text,
+            handler text, run_if text, max_attempts int, crash_limit int, backoff_ms bigint,
+            max_backoff_ms bigint, depends int[], parents int[], has_workspace boolean, spec jsonb)
+    ), kind as materialized (
         select k.executor, k.handler,
                postq.lane_of(p_queue, p_priority, k.executor::postq.executor, k.handler) as lane
-        from (select distinct t.executor, t.handler
-              from jsonb_to_recordset(p_tasks) as t (executor text, handler text)) k
+        from (select distinct t.executor, t.handler from planned t) k
     ), described as (
         insert into postq.task_spec (job, n, name, run_if, max_attempts, crash_limit, backoff_ms,
             max_backoff_ms, depends, parents, has_workspace, spec)
         select p_job, t.n, t.name, t.run_if::postq.run_if, t.max_attempts, t.crash_limit, t.backoff_ms,
             t.max_backoff_ms, t.depends, t.parents, t.has_workspace, t.spec
-        from jsonb_to_recordset(p_tasks) as t (n int, name text, run_if text, max_attempts int,
-            crash_limit int, backoff_ms bigint, max_backoff_ms bigint, depends int[], parents int[],
-            has_workspace boolean, spec jsonb)
+        from planned t
     ), entered as (
         insert into postq.task (job, n, state, gate, lane, seq, revision)
         select p_job, t.n, case when t.gate is null then 'ready' else 'blocked' end::postq.task_state,
                t.gate, k.lane, case when t.gate is null then nextval('postq.ready_seq') end, 1
-        from jsonb_to_recordset(p_tasks) as t (n int, gate int, executor text, handler text)
+        from planned t
         join kind k on k.executor = t.executor and k.handler is not distinct from t.handler
         order by t.n
         returning n, lane, seq

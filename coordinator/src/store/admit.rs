@@ -1,11 +1,16 @@
 //! `admit`: stores a planned job, and `reject_submission`: ends one that cannot be planned.
 
+use std::time::Duration;
+
 use postq_common::id::{JobId, LaneId};
 use serde::Deserialize;
 use serde_json::Value;
 use sqlx::types::Json;
 
 use super::{Store, StoreError};
+
+/// Longest time for storing one job: a million tasks take about a minute.
+const ADMIT_WITHIN: Duration = Duration::from_secs(110);
 
 /// A planned job as `postq.admit` takes it; the shapes are documented there.
 #[derive(Clone, Debug)]
@@ -34,10 +39,11 @@ pub struct Admitted {
 }
 
 impl Store {
-    /// Stores a planned job; the same job twice is stored once. Refused (PQ001) where the id belongs
+    /// Stores a planned job; the same job twice is stored once, so a caller that lost the answer asks
+    /// again. Refused (PQ001) where the id belongs
     /// to a job with another document.
     pub async fn admit(&self, new: &NewJob) -> Result<Admitted, StoreError> {
-        self.run("admit", |pool| async move {
+        self.once_within(ADMIT_WITHIN, "admit", |pool| async move {
             sqlx::query_scalar("/* admit */ select postq.admit($1, $2, $3, $4)")
                 .bind(Json(&new.job))
                 .bind(Json(&new.tasks))

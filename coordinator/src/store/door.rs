@@ -86,7 +86,7 @@ impl Store {
     /// Prepares a pool; connects at the first use.
     pub fn open(options: PgConnectOptions, max_connections: u32) -> Self {
         let options = options.options([
-            ("statement_timeout", "60s"),
+            ("statement_timeout", "120s"),
             ("lock_timeout", "5s"),
             ("idle_in_transaction_session_timeout", "30s"),
         ]);
@@ -104,7 +104,21 @@ impl Store {
         F: FnOnce(PgPool) -> Fut,
         Fut: Future<Output = Result<T, sqlx::Error>>,
     {
-        match tokio::time::timeout(DEADLINE, body(self.pool.clone())).await {
+        self.once_within(DEADLINE, verb, body).await
+    }
+
+    /// As [`Store::once`], for a verb whose work grows with what it is given.
+    pub(super) async fn once_within<T, F, Fut>(
+        &self,
+        deadline: Duration,
+        verb: &'static str,
+        body: F,
+    ) -> Result<T, StoreError>
+    where
+        F: FnOnce(PgPool) -> Fut,
+        Fut: Future<Output = Result<T, sqlx::Error>>,
+    {
+        match tokio::time::timeout(deadline, body(self.pool.clone())).await {
             Ok(answer) => answer.map_err(|error| StoreError::of(verb, error)),
             Err(_) => Err(StoreError::Unavailable { verb, source: None }),
         }
