@@ -86,7 +86,8 @@ impl Store {
 
     /// Where each task's files come from: its nearest ancestors that left a snapshot, found through
     /// those that left none (no workspace, or no success), and the job's input where a path reaches
-    /// the beginning.
+    /// the beginning. Reduced parents tell the same files as all dependencies, but where the last
+    /// dependency is preferred, each one's own side counts.
     pub async fn sources(
         &self,
         tasks: &[(JobId, TaskNumber)],
@@ -102,9 +103,12 @@ impl Store {
                          select x.job, x.n, p.parent, p.place
                          from unnest($1::uuid[], $2::int[]) as x (job, n)
                          join postq.task_spec s on s.job = x.job and s.n = x.n
+                         join postq.job_spec j on j.job = x.job
                          cross join lateral (
                              select u.parent, array_position(s.depends, u.parent) as place
-                             from unnest(s.parents) as u (parent)
+                             from unnest(case when 'PREFER_LAST_DEPENDENCY' in
+                                 (j.spec ->> 'on_conflict', j.spec ->> 'onConflict')
+                                 then s.depends else s.parents end) as u (parent)
                              union all
                              select -1, 0 where cardinality(s.parents) = 0) p
                          union
@@ -141,7 +145,8 @@ impl Store {
     /// The snapshots that the given tasks of a job leave to whoever comes after them: their own, or
     /// where they left none, what they would have started from.
     pub async fn left_by(&self, job: JobId, tasks: &[i32]) -> Result<Sources, StoreError> {
-        let own: Vec<(i32, Vec<u8>, Vec<u8>, Vec<u8>)> = self
+        type Row = (i32, Vec<u8>, Vec<u8>, Vec<u8>);
+        let own: Vec<Row> = self
             .run("left_by", |pool| async move {
                 sqlx::query_as(
                     "/* left_by */ select n, content, provenance, times from postq.snapshot
