@@ -186,6 +186,20 @@ pub fn is_transient(status: &Status) -> bool {
     )
 }
 
+/// An error with what caused it: `a: b: c`, each said once.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
 /// Only what our own side of the wire says has a source; a coordinator's word has none.
 fn is_unreachable(status: &Status) -> bool {
     status.code() == Code::Unavailable && status.source().is_some()
@@ -246,6 +260,13 @@ mod tests {
         for (code, exit) in table {
             assert_eq!(exit_of(code), exit, "{code:?}");
         }
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let inner = std::io::Error::other("refused");
+        let outer = EmbeddedError::io("read", "/x")(inner);
+        assert_eq!(chain(&outer), "cannot read /x: refused");
     }
 
     #[test]

@@ -2,14 +2,14 @@
 //!
 //! Invariant: nothing is written into a directory that holds something already.
 
-use std::{error::Error, path::Path};
+use std::path::Path;
 
 use postq_agent::workspace::{Workspace, WorkspaceError};
 use postq_proto::v1::{GetSnapshotRequest, Snapshot};
 
 use crate::{
     client::{Coordinator, bounded},
-    failure::{Exit, Failure},
+    failure::{Exit, Failure, chain},
 };
 
 /// Keeps `directory` as the first files of a job; gives the digest for its `input`.
@@ -65,11 +65,5 @@ pub fn refused(verb: &str, error: &WorkspaceError, coordinator: &Coordinator) ->
         WorkspaceError::Late { .. } => Exit::Unreachable,
         _ => Exit::Server,
     };
-    let mut line = format!("cannot {verb}: {error}");
-    let mut source = error.source();
-    while let Some(cause) = source {
-        line = format!("{line}: {cause}");
-        source = cause.source();
-    }
-    Failure::new(exit, line)
+    Failure::new(exit, format!("cannot {verb}: {}", chain(error)))
 }

@@ -1,13 +1,18 @@
 //! `postq migrate`.
 
+use std::time::Duration;
+
 use clap::Args;
 use postq_coordinator::store::{self, Migrated, MigrationError};
 use sqlx::postgres::PgConnectOptions;
 
 use crate::{
-    failure::{Exit, Failure},
+    failure::{Exit, Failure, chain},
     output,
 };
+
+/// Longer than any migration of tables this young, and than another one's lock.
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// Bring a database to this release's schema; twice is as good as once.
 #[derive(Args, Debug)]
@@ -20,17 +25,30 @@ pub struct Migrate {
 impl Migrate {
     /// Applies what is missing.
     pub async fn run(self) -> Result<Exit, Failure> {
-        let options: PgConnectOptions = self.database_url.parse().map_err(|error| {
-            let line = format!(
-                "--database-url is no address of a database: {error}; write \
-                 postgres://USER@HOST:PORT/NAME"
-            );
-            Failure::new(Exit::Invalid, line)
-        })?;
-        let done = store::migrate(&options).await.map_err(|error| refused(&error))?;
-        output::print(&text(done))?;
+        output::print(&text(apply(&self.database_url).await?))?;
         Ok(Exit::Success)
     }
+}
+
+/// Brings the database at `url` up to date, or tells whether the address or the database is at
+/// fault.
+pub async fn apply(url: &str) -> Result<Migrated, Failure> {
+    let options: PgConnectOptions = url.parse().map_err(|error| {
+        let line = format!(
+            "--database-url is no address of a database: {error}; write \
+             postgres://USER@HOST:PORT/NAME"
+        );
+        Failure::new(Exit::Invalid, line)
+    })?;
+    let applied = tokio::time::timeout(LIMIT, store::migrate(&options)).await;
+    applied.map_err(|_| unreachable(&format!("no end within {} s", LIMIT.as_secs())))?.map_err(
+        |error| match &error {
+            MigrationError::Database(sqlx::Error::Database(_)) | MigrationError::Migration(_) => {
+                Failure::new(Exit::Conflict, format!("{}; nothing was changed", chain(&error)))
+            }
+            MigrationError::Database(_) => unreachable(&chain(&error)),
+        },
+    )
 }
 
 fn text(done: Migrated) -> String {
@@ -38,21 +56,7 @@ fn text(done: Migrated) -> String {
     format!("{} migrations applied, functions {functions}", done.migrations)
 }
 
-fn refused(error: &MigrationError) -> Failure {
-    use std::error::Error;
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        line = format!("{line}: {cause}");
-        source = cause.source();
-    }
-    match error {
-        MigrationError::Database(sqlx::Error::Database(_)) | MigrationError::Migration(_) => {
-            Failure::new(Exit::Conflict, format!("{line}; nothing was changed"))
-        }
-        MigrationError::Database(_) => Failure::new(
-            Exit::Unreachable,
-            format!("{line}; is it running, and is --database-url right?"),
-        ),
-    }
+fn unreachable(why: &str) -> Failure {
+    let line = format!("{why}; is the database running, and is --database-url right?");
+    Failure::new(Exit::Unreachable, line)
 }

@@ -14,7 +14,7 @@ use postq_runtime::Shutdown;
 
 use crate::{
     client::Coordinator,
-    command::{agents, submit},
+    command::{agents, migrate, submit},
     document::{Checked, Document},
     embedded::{
         Agents, Binaries, Cluster, ClusterConfig, Durability,
@@ -68,6 +68,9 @@ impl Run {
         let scratch = ScratchDirectory::create()?;
         let config = self.config(scratch.path())?;
         let interrupted = shutdown.token();
+        if let Some(url) = &self.database_url {
+            migrate::apply(url).await?;
+        }
         let mut cluster = tokio::select! {
             cluster = Cluster::start(config) => match cluster {
                 Ok(cluster) => cluster,

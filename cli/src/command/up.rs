@@ -6,6 +6,7 @@ use clap::Args;
 use postq_runtime::Shutdown;
 
 use crate::{
+    command::migrate,
     embedded::{
         Agents, Binaries, Cluster, ClusterConfig, Durability,
         directory::{self, StateDirectory},
@@ -48,6 +49,9 @@ impl Up {
         let interrupted = shutdown.token();
         let state = StateDirectory::open_default()?;
         let config = self.config(&state)?;
+        if let Some(url) = &self.database_url {
+            migrate::apply(url).await?;
+        }
         let mut cluster = tokio::select! {
             cluster = Cluster::start(config) => cluster?,
             () = interrupted.cancelled() => return Ok(Exit::Interrupted),

@@ -13,7 +13,7 @@ use std::{
 use nix::unistd::geteuid;
 use tempfile::TempDir;
 
-use super::{EmbeddedError, account::Account};
+use super::{EmbeddedError, account::Account, scratch};
 
 /// Enough to pass through for Postgres' user, and for nobody to read.
 const PASSABLE: u32 = 0o711;
@@ -56,33 +56,42 @@ impl StateDirectory {
     }
 }
 
-/// The directory of one `postq run`.
+/// The directory of one `postq run`, locked as long as its process lives.
 #[derive(Debug)]
-pub struct ScratchDirectory(TempDir);
+pub struct ScratchDirectory {
+    directory: TempDir,
+    _lock: File,
+}
 
 impl ScratchDirectory {
-    /// Makes an empty one.
+    /// Makes an empty one in the system's directory for temporary files.
     pub fn create() -> Result<Self, EmbeddedError> {
-        let above = env::temp_dir();
+        Self::create_in(&env::temp_dir())
+    }
+
+    /// Makes an empty one in `above`, and removes those there whose processes were killed.
+    pub fn create_in(above: &Path) -> Result<Self, EmbeddedError> {
+        scratch::remove_abandoned(above);
         let directory = tempfile::Builder::new()
-            .prefix("postq-")
+            .prefix(scratch::PREFIX)
             .permissions(fs::Permissions::from_mode(PASSABLE))
-            .tempdir_in(&above)
+            .tempdir_in(above)
             .map_err(EmbeddedError::io("create a directory in", above))?;
         // The umask may have taken bits away.
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(PASSABLE))
             .map_err(EmbeddedError::io("open", directory.path()))?;
-        Ok(Self(directory))
+        let lock = scratch::lock(directory.path())?;
+        Ok(Self { directory, _lock: lock })
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        self.0.path()
+        self.directory.path()
     }
 
     /// Removes everything but the folder `logs`, which stays for whoever reads the error.
     pub fn keep_logs(self) {
-        let path = self.0.keep();
+        let path = self.directory.keep();
         for entry in fs::read_dir(&path).into_iter().flatten().flatten() {
             if entry.file_name() != "logs" {
                 // What cannot be removed is left in the system's temporary directory.
@@ -190,6 +199,7 @@ mod tests {
         fs::create_dir_all(path.join("logs")).unwrap();
         fs::create_dir_all(path.join("data/base")).unwrap();
         scratch.keep_logs();
+        // Without a lock nobody takes it for abandoned.
         let left: Vec<_> = fs::read_dir(&path).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(left, ["logs"]);
         fs::remove_dir_all(path).unwrap();

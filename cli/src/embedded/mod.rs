@@ -14,6 +14,7 @@
 //! | [`error`] | what can go wrong, and what to do about it |
 //! | `initdb` | making a data directory |
 //! | [`postgres`] | the private Postgres |
+//! | `scratch` | temporary directories whose process was killed |
 //! | [`server_binaries`] | the newest Postgres server programs of the machine |
 //! | `stale` | what an earlier Postgres left in a data directory |
 //! | [`supervise`] | the process between us and a child that ends the child when we are gone |
@@ -26,6 +27,7 @@ pub mod directory;
 pub mod error;
 mod initdb;
 pub mod postgres;
+mod scratch;
 pub mod server_binaries;
 mod stale;
 pub mod supervise;

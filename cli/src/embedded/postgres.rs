@@ -6,19 +6,18 @@
 
 use std::{
     fs,
-    os::unix::{ffi::OsStrExt, fs::PermissionsExt},
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use nix::sys::signal::Signal;
-use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 use super::{
     Daemon, DaemonSpec, EmbeddedError, Stop,
     account::Account,
-    directory::{create_passable, create_private},
+    directory::{ScratchDirectory, create_passable, create_private},
     initdb::initialize,
     server_binaries::ServerBinaries,
     stale::wait_for_end_of_another,
@@ -65,7 +64,7 @@ pub struct Postgres {
     daemon: Daemon,
     socket: PathBuf,
     /// Where the socket is when the directory's path is too long for one.
-    _short: Option<TempDir>,
+    _short: Option<ScratchDirectory>,
 }
 
 impl Postgres {
@@ -85,7 +84,8 @@ impl Postgres {
         }
         wait_for_end_of_another(&data).await?;
         let short = short_directory(&config.directory)?;
-        let socket = short.as_ref().map_or(&*config.directory, TempDir::path).join("socket");
+        let socket =
+            short.as_ref().map_or(&*config.directory, ScratchDirectory::path).join("socket");
         create_private(&socket, account.as_ref())?;
         let spec = spec(&config, &server, &data, &socket, account);
         let mut daemon = Daemon::start(&config.postq, spec).await?;
@@ -194,18 +194,12 @@ async fn wait_until_ready(daemon: &mut Daemon, data: &Path) -> Result<(), Embedd
     }
 }
 
-fn short_directory(directory: &Path) -> Result<Option<TempDir>, EmbeddedError> {
+fn short_directory(directory: &Path) -> Result<Option<ScratchDirectory>, EmbeddedError> {
     let socket = directory.join("socket").join(format!(".s.PGSQL.{PORT}"));
     if socket.as_os_str().len() < SOCKET_PATH_LIMIT {
         return Ok(None);
     }
-    let above = Path::new("/tmp");
-    tempfile::Builder::new()
-        .prefix("postq-")
-        .permissions(fs::Permissions::from_mode(0o711))
-        .tempdir_in(above)
-        .map(Some)
-        .map_err(EmbeddedError::io("create a directory in", above))
+    ScratchDirectory::create_in(Path::new("/tmp")).map(Some)
 }
 
 /// A path as a value of a query of an address.

@@ -14,32 +14,30 @@ const LINES: usize = 8;
 /// How wide the bar is.
 const BAR: &str = "{bar:30} {pos}/{len} {msg}";
 
-/// What is drawn.
-#[derive(Debug)]
+/// What is drawn: nothing until something is known.
+#[derive(Debug, Default)]
 pub(super) struct Live {
     multi: MultiProgress,
-    total: ProgressBar,
-    more: ProgressBar,
+    total: Option<ProgressBar>,
+    more: Option<ProgressBar>,
     rows: BTreeMap<i32, ProgressBar>,
 }
 
 impl Live {
-    pub(super) fn new() -> Self {
-        let multi = MultiProgress::new();
-        let more = multi.add(ProgressBar::new_spinner().with_style(style("  {msg}")));
-        let total = multi.add(ProgressBar::new(0).with_style(style(BAR)));
-        Self { multi, total, more, rows: BTreeMap::new() }
-    }
-
     /// Draws the board as it is.
     pub(super) fn draw(&mut self, board: &Board, now: Instant) {
-        let gone: Vec<i32> =
-            self.rows.keys().copied().filter(|&number| !board.is_running(number)).collect();
-        for number in gone {
-            if let Some(row) = self.rows.remove(&number) {
-                self.multi.remove(&row);
-            }
+        if board.total() == 0 {
+            return;
         }
+        let total = self
+            .total
+            .get_or_insert_with(|| self.multi.add(ProgressBar::new(1).with_style(style(BAR))));
+        total.set_length(u64::try_from(board.total()).unwrap_or(u64::MAX));
+        total.set_position(u64::try_from(board.ended()).unwrap_or(u64::MAX));
+        total.set_message(board.counts());
+        let total = total.clone();
+        let gone = self.rows.extract_if(.., |&number, _| !board.is_running(number));
+        gone.for_each(|(_, row)| self.multi.remove(&row));
         let mut unseen = 0_usize;
         for (number, entry) in board.running() {
             if !self.rows.contains_key(&number) && self.rows.len() >= LINES {
@@ -48,16 +46,26 @@ impl Live {
             }
             let row = self.rows.entry(number).or_insert_with(|| {
                 let row = ProgressBar::new_spinner().with_style(style("{spinner} {msg}"));
-                self.multi.insert_before(&self.more, row)
+                self.multi.insert_before(self.more.as_ref().unwrap_or(&total), row)
             });
             row.set_message(text(entry, now));
             row.tick();
         }
-        let more = if unseen == 0 { String::new() } else { format!("... and {unseen} more run") };
-        self.more.set_message(more);
-        self.total.set_length(u64::try_from(board.total()).unwrap_or(u64::MAX));
-        self.total.set_position(u64::try_from(board.ended()).unwrap_or(u64::MAX));
-        self.total.set_message(board.counts());
+        self.draw_more(unseen, &total);
+    }
+
+    fn draw_more(&mut self, unseen: usize, total: &ProgressBar) {
+        if unseen == 0 {
+            if let Some(more) = self.more.take() {
+                self.multi.remove(&more);
+            }
+            return;
+        }
+        let more = self.more.get_or_insert_with(|| {
+            let more = ProgressBar::new_spinner().with_style(style("  {msg}"));
+            self.multi.insert_before(total, more)
+        });
+        more.set_message(format!("... and {unseen} more run"));
     }
 
     /// Takes the drawing away while `write` writes to the terminal.
@@ -100,9 +108,9 @@ mod tests {
         });
         let told = WatchJobResponse { tasks: tasks.collect(), ..WatchJobResponse::default() };
         board.take(told, Instant::now());
-        let mut live = Live::new();
+        let mut live = Live::default();
         live.draw(&board, Instant::now());
         assert_eq!(live.rows.len(), LINES);
-        assert_eq!(live.more.message(), "... and 9992 more run");
+        assert_eq!(live.more.unwrap().message(), "... and 9992 more run");
     }
 }

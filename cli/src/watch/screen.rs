@@ -4,7 +4,7 @@
 //! what tasks wrote is never mixed into a line of ours.
 
 use std::{
-    io::{self, IsTerminal},
+    io::{self, IsTerminal, Write},
     time::Instant,
 };
 
@@ -27,7 +27,7 @@ impl Screen {
     /// What standard error is made for. With `output_aside` the tasks' output goes there as well,
     /// since standard output is for one JSON document.
     pub(super) fn open(output_aside: bool) -> Self {
-        let live = io::stderr().is_terminal().then(Live::new);
+        let live = io::stderr().is_terminal().then(Live::default);
         Self { live, plain: Plain::default(), output_aside }
     }
 
@@ -85,8 +85,13 @@ impl Screen {
 
     fn tell(&self, text: &str) {
         match &self.live {
-            Some(live) => live.above(|| eprintln!("{text}")),
-            None => eprintln!("{text}"),
+            Some(live) => live.above(|| write_error(text)),
+            None => write_error(text),
         }
     }
+}
+
+/// Whoever closed standard error does not want to know.
+fn write_error(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }

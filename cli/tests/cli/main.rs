@@ -1,5 +1,8 @@
 //! The command as a process, and the private Postgres it brings.
 
+// Helpers of tests are not seen as tests by the lint.
+#![allow(clippy::unwrap_used)]
+
 mod bad_input;
 mod command;
 mod daemon;
@@ -7,4 +10,5 @@ mod dag;
 mod examples;
 mod postgres;
 mod processes;
+mod run;
 mod up;

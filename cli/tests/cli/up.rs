@@ -18,14 +18,14 @@ use crate::{
     processes::{all_end, eventually},
 };
 
-struct Up {
-    child: Child,
+pub(crate) struct Up {
+    pub(crate) child: Child,
     _out: BufReader<ChildStdout>,
-    endpoint: String,
+    pub(crate) endpoint: String,
 }
 
 /// Starts it on a free port and waits until it says where it is.
-fn up(state: &Path) -> Up {
+pub(crate) fn up(state: &Path) -> Up {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut child = clean()
         .args(["up", "--agents", "2", "--listen", &free.to_string()])
@@ -42,7 +42,7 @@ fn up(state: &Path) -> Up {
 }
 
 /// Every process that has `state` in its arguments, and their supervisors.
-fn members(state: &Path) -> Vec<u32> {
+pub(crate) fn members(state: &Path) -> Vec<u32> {
     let state = state.to_str().unwrap();
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
