@@ -9,6 +9,7 @@ create or replace function postq.adopt(
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
 set jit = off
+set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$
 #variable_conflict use_column

@@ -4,6 +4,7 @@ create or replace function postq.apply_cancel(p_job uuid, p_reason text) returns
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
 set jit = off
+set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off

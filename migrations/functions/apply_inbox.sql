@@ -4,6 +4,7 @@ create or replace function postq.apply_inbox(p_after bigint, p_limit int) return
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
 set jit = off
+set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$
 declare

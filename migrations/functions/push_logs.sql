@@ -6,6 +6,7 @@ create or replace function postq.push_logs(
 language sql volatile
 set search_path = pg_catalog, postq, pg_temp
 set jit = off
+set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$
     insert into postq.log_chunk (attempt, number, stream, data)
