@@ -19,7 +19,14 @@ use crate::failure::{Exit, Failure};
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Output {
     /// Text for people or JSON for programs.
-    #[arg(long, short = 'o', value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
+    #[arg(
+        long,
+        short = 'o',
+        env = "POSTQ_OUTPUT",
+        value_enum,
+        default_value_t = Format::Text,
+        value_name = "FORMAT"
+    )]
     pub output: Format,
 }
 
