@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::types::chrono::{DateTime, Utc};
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::database::Database;
