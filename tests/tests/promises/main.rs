@@ -2,6 +2,14 @@
 #![allow(clippy::unwrap_used)] // tests
 
 mod bad_documents;
+mod e2e_coordinators;
+mod e2e_endings;
+mod e2e_graph;
+mod e2e_recovery;
+mod e2e_shell;
+mod e2e_silence;
+mod e2e_sql;
+mod e2e_submit;
 mod sql_catalog;
 mod sql_doors;
 mod sql_lanes;
