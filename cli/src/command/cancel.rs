@@ -40,7 +40,10 @@ impl Cancel {
 fn text(id: &str, answer: &CancelJobResponse) -> String {
     match &answer.job {
         Some(job) if job.finished_at.is_none() => {
-            format!("job {id} is being cancelled; {} tasks are still open", job.open_tasks)
+            format!(
+                "job {id} is being cancelled; {} still open",
+                words::many(job.open_tasks, "task")
+            )
         }
         Some(job) => format!("job {id} {}", words::job_state(job.state())),
         None => format!("job {id} is being cancelled"),

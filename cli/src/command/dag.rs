@@ -7,6 +7,7 @@ use crate::{
     document::Document,
     failure::{Exit, Failure},
     output,
+    watch::words,
 };
 
 /// Check a job document and show its graph: levels, and edges after the transitive reduction.
@@ -44,10 +45,10 @@ fn text(plan: &Plan) -> String {
     let longest: Vec<_> = plan.critical_path().into_iter().map(PlannedTask::name).collect();
     let mut lines = vec![
         format!(
-            "{} tasks, {} levels, {} edges ({written} as written)",
-            tasks.len(),
-            longest.len(),
-            plan.edge_count()
+            "{}, {}, {} ({written} as written)",
+            many(tasks.len(), "task"),
+            many(longest.len(), "level"),
+            many(plan.edge_count(), "edge")
         ),
         format!("longest path: {}", longest.join(" -> ")),
     ];
@@ -56,6 +57,10 @@ fn text(plan: &Plan) -> String {
         lines.extend(level.iter().map(|task| line(plan, task)));
     }
     lines.join("\n")
+}
+
+fn many(count: usize, thing: &str) -> String {
+    words::many(i64::try_from(count).unwrap_or(i64::MAX), thing)
 }
 
 fn line(plan: &Plan, task: &PlannedTask) -> String {

@@ -11,7 +11,7 @@ use super::{
     feed::{self, next_or_never},
     lines::Lines,
     screen::Screen,
-    summary,
+    summary, words,
 };
 use crate::{
     client::Coordinator,
@@ -78,7 +78,7 @@ async fn watch(
             told = next_or_never(&mut changes) => match told.transpose()? {
                 Some(told) => {
                     if board.job.id.is_empty() && let Some(job) = &told.job {
-                        screen.say(&format!("job {id}, {} tasks", job.task_count));
+                        screen.say(&format!("job {id}, {}", words::many(job.task_count, "task")));
                     }
                     for change in board.take(told, Instant::now()) {
                         screen.change(&board, &change);

@@ -29,7 +29,7 @@ pub fn table(board: &Board, rows: usize) -> String {
     if left_out == 0 {
         return lines;
     }
-    format!("{lines}\n... and {left_out} more; `postq get {}` shows all", board.job.id)
+    format!("{lines}\n... and {left_out} more (--output json has all)")
 }
 
 /// `job 0197... failed in 3.4s: 1 of 5 tasks failed`.

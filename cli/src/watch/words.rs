@@ -17,6 +17,14 @@ pub fn outcome(outcome: attempt::Outcome) -> String {
     outcome.as_str_name().to_lowercase().replace('_', " ")
 }
 
+/// `1 task`, `2 tasks`.
+pub fn many(count: impl Into<i64>, thing: &str) -> String {
+    match count.into() {
+        1 => format!("1 {thing}"),
+        count => format!("{count} {thing}s"),
+    }
+}
+
 /// Whether a task in this state changes no more.
 pub fn is_final(state: task::State) -> bool {
     matches!(
@@ -43,6 +51,14 @@ pub fn parse_job_state(text: &str) -> Result<job::State, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_no_plural() {
+        assert_eq!(
+            [many(0, "task"), many(1, "task"), many(2, "task")],
+            ["0 tasks", "1 task", "2 tasks"]
+        );
+    }
 
     #[test]
     fn a_state_is_read_as_it_is_written() {

@@ -32,5 +32,5 @@ fn pictures_are_for_graphviz_and_mermaid() {
 fn json_is_read_like_yaml() {
     let ended = run(&["dag", "-"], r#"{"tasks": {"only": {"command": "true"}}}"#);
     assert_eq!((ended.code, ended.errors.as_str()), (0, ""));
-    assert!(ended.out.starts_with("1 tasks, 1 levels, 0 edges"));
+    assert!(ended.out.starts_with("1 task, 1 level, 0 edges"));
 }

@@ -13,7 +13,7 @@ fn dag(example: &str) -> String {
 
 #[test]
 fn the_smallest_example_is_one_task() {
-    assert!(dag("hello/job.yaml").starts_with("1 tasks"));
+    assert!(dag("hello/job.yaml").starts_with("1 task,"));
 }
 
 #[test]

@@ -10,5 +10,6 @@ mod dag;
 mod examples;
 mod postgres;
 mod processes;
+mod readers;
 mod run;
 mod up;

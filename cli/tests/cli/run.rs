@@ -13,10 +13,7 @@ use nix::{
 };
 use serde_json::Value;
 
-use crate::{
-    command::{clean, run},
-    processes::eventually,
-};
+use crate::command::clean;
 
 const DIAMOND: &str = r#"
 tasks:
@@ -140,23 +137,4 @@ fn a_task_for_a_worker_that_is_not_there_is_refused() {
     let (code, _, told) = run_in(&temporary, &[], document);
     assert_eq!((code, told.lines().count()), (7, 1), "{told}");
     assert!(told.contains("task mail: needs a language worker"), "{told}");
-}
-
-#[test]
-fn the_readers_answer_about_a_job_that_is_not_there() {
-    let (_above, temporary) = temporary();
-    let state = temporary.join("state");
-    let mut cluster = crate::up::up(&state);
-    let id = "0197b1c5-0000-7000-8000-000000000000";
-    for command in [&["get", id][..], &["logs", id], &["cancel", id], &["workspace", "ls", id]] {
-        let mut arguments = command.to_vec();
-        arguments.extend(["--coordinator", &cluster.endpoint]);
-        let ended = run(&arguments, "");
-        assert_eq!(ended.code, 4, "{command:?}: {ended:?}");
-        assert_eq!(ended.problems().len(), 1, "{command:?}: {ended:?}");
-        assert!(ended.problems()[0].contains(id), "{command:?}: {ended:?}");
-    }
-    kill(Pid::from_raw(cluster.child.id().cast_signed()), Signal::SIGINT).unwrap();
-    cluster.child.wait().unwrap();
-    eventually("the end of the cluster", || crate::up::members(&state).is_empty());
 }

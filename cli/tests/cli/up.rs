@@ -19,9 +19,17 @@ use crate::{
 };
 
 pub(crate) struct Up {
-    pub(crate) child: Child,
+    child: Child,
     _out: BufReader<ChildStdout>,
     pub(crate) endpoint: String,
+}
+
+impl Up {
+    /// Ctrl-C, and its end.
+    pub(crate) fn stop(mut self) {
+        kill(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGINT).unwrap();
+        assert!(self.child.wait().unwrap().success());
+    }
 }
 
 /// Starts it on a free port and waits until it says where it is.
@@ -42,7 +50,7 @@ pub(crate) fn up(state: &Path) -> Up {
 }
 
 /// Every process that has `state` in its arguments, and their supervisors.
-pub(crate) fn members(state: &Path) -> Vec<u32> {
+fn members(state: &Path) -> Vec<u32> {
     let state = state.to_str().unwrap();
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -72,11 +80,10 @@ fn everything_ends_when_it_is_killed_and_the_data_stays() {
     first.child.wait().unwrap();
     all_end(&pids);
 
-    let mut second = up(&state);
+    let second = up(&state);
     let jobs = run(&["ls", "--coordinator", &second.endpoint], "");
     assert!(jobs.out.contains("succeeded"), "{jobs:?}");
-    kill(Pid::from_raw(second.child.id().cast_signed()), Signal::SIGINT).unwrap();
-    assert!(second.child.wait().unwrap().success());
+    second.stop();
     eventually("an empty machine", || members(&state).is_empty());
 }
 
@@ -85,10 +92,24 @@ fn everything_ends_when_it_is_killed_and_the_data_stays() {
 fn a_second_one_in_the_same_place_is_refused() {
     let scratch = ScratchDirectory::create().unwrap();
     let state = scratch.path().join("state");
-    let mut first = up(&state);
+    let first = up(&state);
     let second = clean().arg("up").env("POSTQ_STATE_DIR", &state).output().unwrap();
     assert_eq!(second.status.code(), Some(7));
     assert!(String::from_utf8_lossy(&second.stderr).contains("in use by another postq"));
-    kill(Pid::from_raw(first.child.id().cast_signed()), Signal::SIGTERM).unwrap();
-    assert!(first.child.wait().unwrap().success());
+    first.stop();
+}
+
+#[test]
+fn an_address_in_use_is_told_with_the_log() {
+    let scratch = ScratchDirectory::create().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let ended = clean()
+        .args(["up", "--listen", &address])
+        .env("POSTQ_STATE_DIR", scratch.path().join("state"))
+        .output()
+        .unwrap();
+    let told = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!((ended.status.code(), told.lines().count()), (Some(7), 1), "{told}");
+    assert!(told.contains("coordinator.log"), "{told}");
 }
