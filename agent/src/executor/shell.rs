@@ -1,9 +1,12 @@
 //! Runs a command line with `sh -c` under a guard.
 
-use std::{fs, io, sync::Arc};
+use std::{fs, io, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
-use futures::FutureExt;
+use futures::{
+    FutureExt,
+    future::{Either, join, select},
+};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::task::{Control, Ended, Running, Started, Task};
@@ -17,6 +20,9 @@ const SHELL: &str = "/bin/sh";
 const LONGEST_ARGUMENT: usize = 100 * 1024;
 /// One read of a pipe, in bytes: what a pipe holds.
 const READ_BYTES: usize = 64 * 1024;
+
+/// How long output is read on when the end of a task is unclear.
+const LAST_OUTPUT: Duration = Duration::from_secs(1);
 
 /// The shell executor.
 #[derive(Clone, Debug, Default)]
@@ -43,12 +49,21 @@ impl Shell {
         let process = Process::spawn(&self.guard, &spec).await.map_err(not_started)?;
         let (stdout, stderr, control, ending) = process.into_parts();
         let ended = async move {
-            let (ended, (), ()) = tokio::join!(
-                ending.ended(),
-                pump(stdout, Stream::Stdout, &output),
-                pump(stderr, Stream::Stderr, &output),
-            );
-            Ended::from(ended)
+            let pumps =
+                join(pump(stdout, Stream::Stdout, &output), pump(stderr, Stream::Stderr, &output));
+            match select(Box::pin(ending.ended()), Box::pin(pumps)).await {
+                Either::Right((_, ending)) => Ended::from(ending.await),
+                Either::Left((ended, pumps)) => {
+                    let ended = Ended::from(ended);
+                    if matches!(ended, Ended::Unknown(_)) {
+                        // Who escaped a guard that died may hold the pipes for ever.
+                        let _ = tokio::time::timeout(LAST_OUTPUT, pumps).await;
+                    } else {
+                        pumps.await;
+                    }
+                    ended
+                }
+            }
         };
         Ok(Running { control: Control::Shell(control), ended: ended.boxed() })
     }

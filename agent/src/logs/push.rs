@@ -18,7 +18,7 @@ use postq_runtime::channel::{self, Channel};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 use tracing::{debug, warn};
 
 use super::{
@@ -60,9 +60,13 @@ impl Pusher {
                 pauses = coordinators::backoff().build();
             }
             // The session says loudly when a coordinator is away; this is its shadow.
+            let problem = error.message();
             match error.code() {
-                tonic::Code::Unavailable => debug!(url, %error, "log stream ended"),
-                _ => warn!(url, %error, "log stream ended"),
+                // What the transport says when the other side is gone.
+                Code::Unavailable | Code::Unknown | Code::Cancelled => {
+                    debug!(url, problem, "log stream ended");
+                }
+                _ => warn!(url, problem, "output cannot be pushed; trying again"),
             }
             tokio::time::sleep(pauses.next().unwrap_or(coordinators::MAX_PAUSE)).await;
         }

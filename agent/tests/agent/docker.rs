@@ -12,8 +12,9 @@ use postq_proto::v1::{self, assignment::Executor, attempt::Outcome, read_logs_re
 use tempfile::tempdir;
 
 use crate::{
-    fake::{Fake, Session, eventually, joined, millis, shell},
+    fake::{Fake, Session, joined},
     process::Agent,
+    support::{eventually, millis, shell},
 };
 
 const IMAGE: &str = "postq-test-busybox:latest";
@@ -82,8 +83,11 @@ fn containers_of(agent_id: &str) -> Vec<String> {
     ids.lines().map(ToOwned::to_owned).collect()
 }
 
-fn volumes() -> usize {
-    docker(&["volume", "ls", "--quiet"]).lines().count()
+/// The anonymous volumes of a container.
+fn volumes_of(container: &str) -> Vec<String> {
+    let format = "{{range .Mounts}}{{if .Name}}{{.Name}}\n{{end}}{{end}}";
+    let names = docker(&["inspect", "--format", format, container]);
+    names.lines().filter(|name| !name.is_empty()).map(ToOwned::to_owned).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -171,17 +175,22 @@ async fn an_image_that_cannot_be_had_is_named_and_a_name_that_is_none_is_final()
 #[tokio::test(flavor = "multi_thread")]
 async fn anonymous_volumes_go_with_their_container() {
     let dir = tempdir().unwrap();
-    let (_fake, _agent, mut session) = connected(dir.path()).await;
+    let (fake, agent, mut session) = connected(dir.path()).await;
     let with_volume = format!("{IMAGE}-volume");
     let id = docker(&["create", IMAGE, "true"]);
     docker(&["commit", "--change", "VOLUME /data", &id, &with_volume]);
     docker(&["rm", &id]);
-    let before = volumes();
-    let mut assignment = container(1, "touch /data/file");
-    assignment.image = with_volume;
-    let report = session.run(assignment).await;
+    let command = "touch /data/file; echo up; while ! ls go >/dev/null 2>&1; do sleep 0.05; done";
+    session.assign(v1::Assignment { image: with_volume, ..container(1, command) }).await;
+    fake.all_chunks(1, 1).await;
+    let containers = containers_of(&session.hello.agent_id);
+    let volumes = volumes_of(&containers[0]);
+    assert_eq!(volumes.len(), 1);
+    std::fs::write(agent.home.join("attempts/1/scratch/workspace/go"), "").unwrap();
+    let report = session.report().await;
     assert_eq!(report.outcome(), Outcome::Succeeded, "{}", report.reason);
-    assert_eq!(volumes(), before);
+    let left = docker(&["volume", "ls", "--quiet"]);
+    assert!(!left.lines().any(|name| name == volumes[0]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

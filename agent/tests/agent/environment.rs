@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 
 use tempfile::tempdir;
 
-use crate::{
-    fake::{Fake, shell},
-    process::Agent,
-};
+use crate::{fake::Fake, process::Agent, support::shell};
 
 fn parse(env: &[u8]) -> BTreeMap<String, String> {
     let text = String::from_utf8(env.to_vec()).unwrap();

@@ -10,8 +10,8 @@ use postq_proto::v1::attempt::Outcome;
 use tempfile::tempdir;
 
 use crate::{
-    fake::{eventually, shell},
     process::{connected, is_alive, pid_in},
+    support::{eventually, shell},
 };
 
 /// A task that leaves a child, a daemon that forked twice, and itself.

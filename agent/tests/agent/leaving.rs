@@ -5,8 +5,8 @@ use postq_proto::v1::attempt::Outcome;
 use tempfile::tempdir;
 
 use crate::{
-    fake::{eventually, shell},
     process::{connected, is_alive, pid_in},
+    support::{eventually, shell},
 };
 
 fn sleeper(dir: &std::path::Path) -> String {

@@ -4,8 +4,9 @@ use postq_proto::v1::{attempt::Outcome, read_logs_response::Stream};
 use tempfile::tempdir;
 
 use crate::{
-    fake::{eventually, joined, shell, within},
+    fake::joined,
     process::{Agent, connected},
+    support::{eventually, shell, within},
 };
 
 /// Numbered lines of 8 bytes each.

@@ -12,3 +12,4 @@ mod process;
 mod session;
 mod shell;
 mod start;
+mod support;

@@ -11,7 +11,10 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::fake::{Fake, Session, eventually};
+use crate::{
+    fake::{Fake, Session},
+    support::eventually,
+};
 
 /// A running agent; killed when the test ends, however it ends.
 pub(crate) struct Agent {

@@ -4,8 +4,9 @@ use postq_proto::v1::attempt::Outcome;
 use tempfile::tempdir;
 
 use crate::{
-    fake::{Fake, eventually, shell},
+    fake::Fake,
     process::{Agent, connected, is_alive, pid_in},
+    support::{eventually, shell},
 };
 
 /// Runs until the file `go` appears.

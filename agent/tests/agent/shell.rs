@@ -4,8 +4,8 @@ use postq_proto::v1::attempt::Outcome;
 use tempfile::tempdir;
 
 use crate::{
-    fake::{eventually, millis, seconds, shell},
     process::{connected, is_alive, pid_in},
+    support::{eventually, millis, seconds, shell},
 };
 
 #[tokio::test(flavor = "multi_thread")]
