@@ -249,7 +249,8 @@ create table postq.agent (
     name text not null,
     host text not null,
     version text not null,
-    slots int not null check (slots > 0),
+    -- 0: it is about to leave and takes nothing new.
+    slots int not null check (slots >= 0),
     executors text[] not null,
     handlers text[] not null,
     labels jsonb not null,

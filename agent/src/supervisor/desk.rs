@@ -140,9 +140,7 @@ impl Desk {
         let mut hello = self.identity.hello.clone();
         hello.held = self.held();
         if !self.stage.is_working() {
-            // As many as are taken, so that none is free. (A coordinator refuses an agent without
-            // any; what it sends when one of these ends is handed back.)
-            hello.slots = i32::try_from(self.running().max(1)).unwrap_or(i32::MAX);
+            hello.slots = 0;
         }
         self.outbox.push(Item::Hello(Box::new(hello)));
         for (&attempt, entry) in &self.entries {

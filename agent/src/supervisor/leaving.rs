@@ -89,7 +89,7 @@ impl Desk {
         }
     }
 
-    pub(super) fn running(&self) -> usize {
+    fn running(&self) -> usize {
         self.entries.values().filter(|entry| !entry.has_ended()).count()
     }
 

@@ -31,7 +31,7 @@ async fn a_draining_agent_ends_what_runs_and_hands_back_what_comes() {
     eventually("it to be accepted", || !agent.attempts_on_disk().is_empty()).await;
     agent.signal(Signal::SIGTERM);
     let mut session = fake.session().await;
-    assert_eq!(session.hello.slots, 1, "all its slots are taken");
+    assert_eq!(session.hello.slots, 0, "it takes nothing new");
     assert_eq!(session.hello.held[0].attempt, 1);
     session.assign(shell(2, "true")).await;
     let released = session.report().await;

@@ -147,8 +147,8 @@ fn card(hello: &Hello) -> Result<AgentCard, Status> {
         Uuid::parse_str(text)
             .map_err(|_| Status::invalid_argument(format!("{field}: {text:?} is not a UUID")))
     };
-    if hello.slots < 1 {
-        return Err(Status::invalid_argument("slots: an agent needs at least one"));
+    if hello.slots < 0 {
+        return Err(Status::invalid_argument("slots: 0 or more; an agent that leaves has none"));
     }
     Ok(AgentCard {
         id: AgentId(id("agent_id", &hello.agent_id)?),
