@@ -44,7 +44,8 @@ pub struct Run {
     /// How many tasks each agent runs at once; the agent's own default otherwise.
     #[arg(long, env = "POSTQ_SLOTS", value_name = "COUNT")]
     slots: Option<u32>,
-    /// Database to use instead of a private Postgres.
+    /// Database to use instead of a private Postgres. The agents here then also take what waits in
+    /// it from others.
     #[arg(long, env = "POSTQ_DATABASE_URL", hide_env_values = true, value_name = "URL")]
     database_url: Option<String>,
     /// Do not print what the tasks write.
@@ -124,7 +125,7 @@ impl Run {
             database_url: self.database_url.clone(),
             listen: None,
             agents: Agents { count: self.agents.into(), slots: self.slots, executors: None },
-            token: None,
+            tokens: None,
             coordinator_arguments: Vec::new(),
             environment: Vec::new(),
         })

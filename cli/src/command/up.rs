@@ -1,6 +1,10 @@
 //! `postq up`: a private cluster that stays until Ctrl-C, and keeps its data.
 
-use std::{fs, net::SocketAddr, path::PathBuf};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use postq_runtime::Shutdown;
@@ -8,7 +12,7 @@ use postq_runtime::Shutdown;
 use crate::{
     command::migrate,
     embedded::{
-        Agents, Binaries, Cluster, ClusterConfig, Durability,
+        Agents, Binaries, Cluster, ClusterConfig, ClusterTokens, Durability,
         directory::{self, StateDirectory},
     },
     failure::{Exit, Failure},
@@ -82,11 +86,6 @@ impl Up {
         if self.insecure {
             coordinator_arguments.push("--insecure".into());
         }
-        let token = self.token_file.as_ref().map(|file| {
-            let text =
-                fs::read_to_string(file).map_err(|error| Failure::of_file("read", file, &error))?;
-            Ok::<_, Failure>((file.clone(), first_token(&text).unwrap_or_default().to_owned()))
-        });
         Ok(ClusterConfig {
             binaries: Binaries::locate()?,
             directory: state.path().to_owned(),
@@ -95,16 +94,38 @@ impl Up {
             database_url: self.database_url.clone(),
             listen: Some(self.listen),
             agents: Agents { count: self.agents.into(), slots: self.slots, executors: None },
-            token: token.transpose()?,
+            tokens: self.token_file.as_deref().map(tokens_of).transpose()?,
             coordinator_arguments,
             environment: Vec::new(),
         })
     }
 }
 
-/// The one our own agents use.
-fn first_token(text: &str) -> Option<&str> {
-    text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'))
+/// Ours among the tokens of the coordinator's file.
+fn tokens_of(file: &Path) -> Result<ClusterTokens, Failure> {
+    let text = fs::read_to_string(file).map_err(|error| Failure::of_file("read", file, &error))?;
+    let find = |role| {
+        first_token(&text, role).map(str::to_owned).ok_or_else(|| {
+            let line = format!(
+                "{} has no token for {role}s; add a line `{role} TOKEN`, or one of TOKEN alone",
+                file.display()
+            );
+            Failure::new(Exit::Invalid, line)
+        })
+    };
+    let (client, agent) = (find("client")?, find("agent")?);
+    Ok(ClusterTokens { file: file.to_owned(), client, agent })
+}
+
+/// The first one good for `role`: a line is a token for everybody, or a role and its token.
+fn first_token<'a>(text: &'a str, role: &str) -> Option<&'a str> {
+    text.lines().filter(|line| !line.trim_start().starts_with('#')).find_map(|line| {
+        match line.split_whitespace().collect::<Vec<_>>()[..] {
+            [token] => Some(token),
+            [of, token] if of == role => Some(token),
+            _ => None,
+        }
+    })
 }
 
 #[cfg(test)]
@@ -112,8 +133,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_agents_use_the_first_token_of_the_file() {
-        assert_eq!(first_token("# clients\n\n secret \nother\n"), Some("secret"));
-        assert_eq!(first_token("\n"), None);
+    fn our_processes_use_the_first_tokens_that_are_for_them() {
+        let text = "# ours\n\nclient c\n agent a\nagent b\n";
+        assert_eq!(first_token(text, "agent"), Some("a"));
+        assert_eq!(first_token(text, "client"), Some("c"));
+        assert_eq!(first_token("all\nagent a\n", "agent"), Some("all"));
+        assert_eq!(first_token("client c\n", "agent"), None);
     }
 }

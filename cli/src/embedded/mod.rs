@@ -33,7 +33,7 @@ mod stale;
 pub mod supervise;
 
 pub use binaries::Binaries;
-pub use cluster::{Agents, Cluster, ClusterConfig};
+pub use cluster::{Agents, Cluster, ClusterConfig, ClusterTokens};
 pub use daemon::{Daemon, DaemonSpec, Stop};
 pub use error::EmbeddedError;
 pub use postgres::{Durability, Postgres, PostgresConfig};

@@ -1,7 +1,7 @@
 //! Output cut into lines with the name of their task: `count | 123`.
 //!
 //! It does no IO. Invariant: no byte of output is dropped, and none is kept longer than
-//! [`LONGEST`] bytes or [`Lines::flush_older`]'s age.
+//! 8 KiB or [`Lines::flush_older`]'s age.
 
 use std::{
     collections::BTreeMap,

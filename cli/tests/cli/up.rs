@@ -34,9 +34,14 @@ impl Up {
 
 /// Starts it on a free port and waits until it says where it is.
 pub(crate) fn up(state: &Path) -> Up {
+    up_with(state, &[])
+}
+
+fn up_with(state: &Path, more: &[&str]) -> Up {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut child = clean()
         .args(["up", "--agents", "2", "--listen", &free.to_string()])
+        .args(more)
         .env("POSTQ_STATE_DIR", state)
         .stdout(Stdio::piped())
         .spawn()
@@ -112,4 +117,24 @@ fn an_address_in_use_is_told_with_the_log() {
     let told = String::from_utf8(ended.stderr).unwrap();
     assert_eq!((ended.status.code(), told.lines().count()), (Some(7), 1), "{told}");
     assert!(told.contains("coordinator.log"), "{told}");
+}
+
+#[test]
+fn a_coordinator_with_tokens_refuses_who_has_none() {
+    let scratch = ScratchDirectory::create().unwrap();
+    let file = scratch.path().join("tokens");
+    fs::write(&file, "agent 0ther\nclient s3cret\n").unwrap();
+    let state = scratch.path().join("state");
+    let up = up_with(&state, &["--token-file", file.to_str().unwrap()]);
+    let ask = |more: &[&str]| {
+        let mut arguments = vec!["ls", "--coordinator", &up.endpoint];
+        arguments.extend(more);
+        run(&arguments, "")
+    };
+    let refused = ask(&[]);
+    assert_eq!((refused.code, refused.problems().len()), (5, 1), "{refused:?}");
+    assert!(refused.problems()[0].contains("--token"), "{refused:?}");
+    assert_eq!(ask(&["--token", "wrong"]).code, 5);
+    assert_eq!(ask(&["--token", "s3cret"]).code, 0);
+    up.stop();
 }

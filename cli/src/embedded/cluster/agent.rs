@@ -32,9 +32,9 @@ pub(super) async fn spawn(
         arguments.extend(["--executors".into(), executors.into()]);
     }
     let mut spec = config.daemon(&name, &config.binaries.agent, arguments);
-    if let Some((_, token)) = &config.token {
+    if let Some(tokens) = &config.tokens {
         // Not as an argument, which everybody on the machine can read.
-        spec.environment.push(("POSTQ_TOKEN".to_owned(), Some(token.into())));
+        spec.environment.push(("POSTQ_TOKEN".to_owned(), Some((&tokens.agent).into())));
     }
     Daemon::start(&config.binaries.postq, spec).await
 }

@@ -25,6 +25,23 @@ pub struct Agents {
     pub executors: Option<String>,
 }
 
+/// The coordinator's tokens, and those of our own processes among them.
+#[derive(Clone)]
+pub struct ClusterTokens {
+    /// The coordinator's file.
+    pub file: PathBuf,
+    /// For asking whether it is ready.
+    pub client: String,
+    /// For the agents.
+    pub agent: String,
+}
+
+impl std::fmt::Debug for ClusterTokens {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "ClusterTokens({})", self.file.display())
+    }
+}
+
 /// What to start.
 #[derive(Clone, Debug)]
 pub struct ClusterConfig {
@@ -42,8 +59,8 @@ pub struct ClusterConfig {
     pub listen: Option<SocketAddr>,
     /// The agents.
     pub agents: Agents,
-    /// The coordinator's tokens, and one of them for our own agents.
-    pub token: Option<(PathBuf, String)>,
+    /// What the coordinator asks for; `None` is nothing.
+    pub tokens: Option<ClusterTokens>,
     /// More arguments for the coordinator.
     pub coordinator_arguments: Vec<OsString>,
     /// More variables for the coordinator and the agents.

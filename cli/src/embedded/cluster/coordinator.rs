@@ -47,8 +47,8 @@ pub(super) async fn spawn(
     create_passable(&store)?;
     let mut arguments: Vec<OsString> =
         vec!["--listen".into(), address.to_string().into(), "--store".into(), store.into()];
-    if let Some((file, _)) = &config.token {
-        arguments.extend(["--token-file".into(), file.into()]);
+    if let Some(tokens) = &config.tokens {
+        arguments.extend(["--token-file".into(), (&tokens.file).into()]);
     }
     arguments.extend(config.coordinator_arguments.iter().cloned());
     let mut spec = config.daemon("coordinator", &config.binaries.coordinator, arguments);

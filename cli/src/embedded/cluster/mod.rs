@@ -17,5 +17,5 @@ mod coordinator;
 mod life;
 mod ready;
 
-pub use config::{Agents, ClusterConfig};
+pub use config::{Agents, ClusterConfig, ClusterTokens};
 pub use life::Cluster;

@@ -24,7 +24,7 @@ pub(super) async fn connected(client: &Coordinator) -> Option<usize> {
 
 /// A client of the coordinator at `address`.
 pub(super) fn client(config: &ClusterConfig, address: SocketAddr) -> Coordinator {
-    let token = config.token.as_ref().map(|(_, token)| token.as_str());
+    let token = config.tokens.as_ref().map(|tokens| tokens.client.as_str());
     Coordinator::connect_lazily(&endpoint(address), token)
         .expect("invariant: an address makes a valid endpoint")
 }
