@@ -5,6 +5,7 @@ create or replace function postq.check_depends(p_job jsonb) returns text[]
 language plpgsql stable
 set search_path = pg_catalog, postq, pg_temp
 set jit = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     c_per_task constant int := 100000;

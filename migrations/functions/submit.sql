@@ -6,13 +6,15 @@
 -- their number as the message, a line "path: problem" for each as the detail. Where values are not
 -- of the kind they should be, the rest is looked at once these are right.
 --
--- A job of one task is admitted here; any other waits as a submission for a coordinator to plan it.
+-- A job of one task is admitted here; any other waits as a submission for a coordinator to plan it,
+-- and so does one with an input, whose files only a coordinator can look up.
 create or replace function postq.submit(
     p_job jsonb, p_id uuid default null, p_traceparent text default null
 ) returns uuid
 language plpgsql volatile security definer
 set search_path = pg_catalog, postq, pg_temp
 set jit = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_id uuid := coalesce(p_id, postq.new_id());
@@ -32,7 +34,7 @@ begin
     then
         return v_id;
     end if;
-    if v_task_count = 1 then
+    if v_task_count = 1 and coalesce(p_job ->> 'input', '') = '' then
         perform postq.add_tasks(v_id, v_queue, v_priority, (
             select jsonb_build_array(postq.only_task(t.key, t.value)) from jsonb_each(p_job -> 'tasks') t), '[]');
     else
