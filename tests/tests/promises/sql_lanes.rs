@@ -45,6 +45,24 @@ async fn a_floor_never_passes_a_seq_that_is_not_committed_yet() {
 }
 
 #[tokio::test]
+async fn a_floor_waits_for_the_newest_transaction_too() {
+    let database = Database::create().await;
+    let worker = Worker::connect(&database).await;
+    database.execute(ONE).await;
+    assert_eq!(worker.work(&database, |_| "succeeded").await.len(), 1);
+    // Nothing has ended after it began: it is the newest of all.
+    let mut late = database.session().await;
+    late.execute("begin").await;
+    late.execute(ONE).await;
+    for _ in 0..4 {
+        sweep(&database).await;
+    }
+    late.execute("commit").await;
+    assert!(floor(&database).await < 2);
+    assert_eq!(worker.claim(&database, 9).await.len(), 1);
+}
+
+#[tokio::test]
 async fn a_floor_follows_what_was_taken_although_somebody_reads_for_long() {
     let database = Database::create().await;
     let worker = Worker::connect(&database).await;
