@@ -130,18 +130,40 @@ impl Cluster {
         arguments: &[&str],
         token: Option<&str>,
     ) -> usize {
+        let number = self.launch_coordinator(address, arguments, token).await;
+        self.wait_until_ready(number).await;
+        number
+    }
+
+    /// Starts so many coordinators at once and waits until all of them answer.
+    pub async fn add_coordinators(&mut self, count: usize) {
+        for _ in 0..count {
+            self.launch_coordinator("127.0.0.1", &[], None).await;
+        }
+        for number in 0..count {
+            self.wait_until_ready(number).await;
+        }
+    }
+
+    async fn launch_coordinator(
+        &mut self,
+        address: &str,
+        arguments: &[&str],
+        token: Option<&str>,
+    ) -> usize {
         let number = self.coordinators.len();
         let listen = format!("{address}:{}", free_port(address));
         let name = format!("coordinator-{}", number + 1);
-        let mut all: Vec<OsString> = ["--listen", &listen, "--max-connections", "8"].map(Into::into).into();
+        let options = ["--listen", &listen, "--max-connections", "8"];
+        let mut all: Vec<OsString> = options.map(Into::into).into();
         all.extend(["--store".into(), self.path("store").into()]);
         all.extend(arguments.iter().map(Into::into));
         let mut spec = self.spec(&name, &self.binaries.coordinator, all);
         spec.environment.push(("POSTQ_DATABASE_URL".into(), Some(self.database_url().into())));
         let host = Host::start(&self.binaries, spec).await;
-        let url = format!("http://{listen}");
+        // What listens everywhere is reached by the loopback.
+        let url = format!("http://{}", listen.replace("0.0.0.0", "127.0.0.1"));
         self.coordinators.push(Listening { host, url, token: token.map(ToOwned::to_owned) });
-        self.wait_until_ready(number).await;
         number
     }
 
@@ -205,7 +227,7 @@ impl Cluster {
         let host = &mut self.coordinators[number].host;
         eventually("the coordinator answers", PATIENCE, async || {
             if let Some(status) = host.ended() {
-                panic!("the coordinator ended at once ({status}): {}", host.log());
+                panic!("the coordinator ended at once ({status}): {}\n{STALE}", host.log());
             }
             // Any answer but silence: the client may not be allowed to list agents.
             match client.agents().await {
@@ -279,6 +301,8 @@ impl Cluster {
     }
 }
 
+/// What is most often wrong when a program does not start here.
+const STALE: &str = "are the programs of this source? `cargo build --workspace --bins`";
 /// Nothing is asked politely at the end of a test.
 const GRACE: Duration = Duration::from_millis(1);
 /// How long killed processes are waited for before their directory is removed.

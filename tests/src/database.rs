@@ -32,10 +32,18 @@ pub struct Database {
 impl Database {
     /// Makes one.
     pub async fn create() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
         let server = Server::get().await;
+        Self::copy(server, &server.template).await
+    }
+
+    /// Makes one without a schema, for those who bring their own.
+    pub async fn create_empty() -> Self {
+        Self::copy(Server::get().await, "template1").await
+    }
+
+    async fn copy(server: &Server, template: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("{}_{}", server.template, COUNT.fetch_add(1, Ordering::Relaxed));
-        let template = &server.template;
         let create = format!(
             "drop database if exists {name} with (force); create database {name} template {template}"
         );

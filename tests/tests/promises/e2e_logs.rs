@@ -1,0 +1,100 @@
+//! Output is followed while it is written, byte for byte and in order.
+
+use postq_proto::v1::{ReadLogsRequest, ReadLogsResponse, read_logs_response::Stream};
+use postq_tests::{Cluster, PATIENCE};
+use serde_json::json;
+use tokio::time::timeout;
+use tonic::Streaming;
+use uuid::Uuid;
+
+/// Lines of 1,024 bytes: 1 MiB in all, the second half once `go` is there.
+const LINES: usize = 1024;
+
+async fn follow(cluster: &Cluster, id: Uuid) -> Streaming<ReadLogsResponse> {
+    let request = ReadLogsRequest { job_id: id.to_string(), follow: true, ..Default::default() };
+    cluster.client().jobs().read_logs(request).await.unwrap().into_inner()
+}
+
+#[tokio::test]
+async fn a_mebibyte_of_output_is_followed_live_byte_for_byte() {
+    let cluster = Cluster::start(&[1]).await;
+    let go = cluster.path("go");
+    let print = r#"awk -v from="$1" -v to="$2" 'BEGIN { for (i = from; i < to; i++) printf "%01023d\n", i }'"#;
+    let command = format!(
+        "print() {{ {print}; }}; print 0 {half}; until [ -e {go} ]; do sleep 0.05; done;
+         print {half} {LINES}",
+        half = LINES / 2,
+        go = go.display(),
+    );
+    let id = cluster.submit(&json!({"tasks": {"a": {"command": command}}})).await;
+    let mut stream = follow(&cluster, id).await;
+    let mut output = Vec::new();
+    let mut number = 0;
+    while let Some(chunk) = timeout(PATIENCE, stream.message()).await.unwrap().unwrap() {
+        number += 1;
+        assert_eq!((chunk.number, chunk.stream(), chunk.task.as_str()), (number, Stream::Stdout, "a"));
+        output.extend_from_slice(&chunk.data);
+        if output.len() == LINES / 2 * 1024 {
+            // Only who reads while the task runs comes by here.
+            cluster.touch("go");
+        }
+    }
+    let wanted: String = (0..LINES).map(|line| format!("{line:01023}\n")).collect();
+    assert_eq!(output.len(), 1024 * 1024);
+    assert!(output == wanted.as_bytes(), "the bytes differ");
+
+    let job = cluster.client().wait(id, PATIENCE).await;
+    assert_eq!(job.tasks["a"].results.as_bytes(), &output[output.len() - 64 * 1024..]);
+    let again: Vec<u8> =
+        cluster.client().logs(id).await.iter().flat_map(|chunk| chunk.data.to_vec()).collect();
+    assert!(again == output, "read afterwards, the bytes differ");
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_text_and_both_streams_come_through() {
+    let cluster = Cluster::start(&[1]).await;
+    let command = r"i=0; while [ $i -lt 64 ]; do printf '\377\376\000x'; i=$((i+1)); done; printf '\200' >&2";
+    let id = cluster.submit(&json!({"tasks": {"a": {"command": command}}})).await;
+    let logs = cluster.client().logs(id).await;
+    let bytes = |stream: Stream| -> Vec<u8> {
+        let chunks = logs.iter().filter(|chunk| chunk.stream() == stream);
+        chunks.flat_map(|chunk| chunk.data.to_vec()).collect()
+    };
+    assert_eq!(bytes(Stream::Stdout), b"\xff\xfe\0x".repeat(64));
+    assert_eq!(bytes(Stream::Stderr), b"\x80");
+}
+
+#[tokio::test]
+async fn a_follower_sees_every_task_and_every_attempt_until_the_job_has_ended() {
+    let cluster = Cluster::start(&[2]).await;
+    let runs = cluster.path("runs");
+    let command = format!("echo x >> {0}; echo try $(wc -l < {0}); [ $(wc -l < {0}) -ge 2 ]", runs.display());
+    let id = cluster
+        .submit(&json!({"tasks": {
+            "a": {"command": command, "retry": {"max_attempts": 3, "backoff": "0.1s"}},
+            "b": {"depends": ["a"], "command": "echo b"},
+            "quiet": {"command": "true"},
+        }}))
+        .await;
+    let mut seen = Vec::new();
+    let mut stream = follow(&cluster, id).await;
+    while let Some(chunk) = timeout(PATIENCE, stream.message()).await.unwrap().unwrap() {
+        seen.push(format!("{} {}", chunk.task, String::from_utf8_lossy(&chunk.data).trim_end()));
+    }
+    assert_eq!(seen, ["a try 1", "a try 2", "b b"]);
+
+    let request = |tasks: &[&str], attempt: i64| ReadLogsRequest {
+        job_id: id.to_string(),
+        tasks: tasks.iter().map(ToString::to_string).collect(),
+        attempt,
+        follow: false,
+    };
+    let history = cluster.database.history(id).await;
+    let first = history.iter().find(|it| it.task == "a").unwrap().attempt;
+    for (asked, wanted) in [(request(&["b"], 0), "b\n"), (request(&[], first), "try 1\n")] {
+        let mut stream = cluster.client().jobs().read_logs(asked).await.unwrap().into_inner();
+        let chunk = stream.message().await.unwrap().unwrap();
+        assert_eq!(chunk.data, wanted);
+        assert!(stream.message().await.unwrap().is_none());
+    }
+}
