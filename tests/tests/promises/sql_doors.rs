@@ -3,10 +3,15 @@
 
 use std::collections::BTreeSet;
 
-use postq_common::spec::{Limits, Problem};
+use postq_common::{
+    id::JobId,
+    spec::{Limits, Problem},
+};
+use postq_coordinator::api::submit::plan as plan_of_coordinator;
 use postq_proto::{convert::plan, document::job_from_json};
 use postq_tests::Database;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::bad_documents::{bad, good};
 
@@ -96,4 +101,63 @@ async fn a_problem_of_many_is_told_in_the_message_with_their_number() {
     let told = error.as_database_error().unwrap().message();
     assert!(told.contains("\"b\" depends on \"zz\""), "{told}");
     assert!(told.ends_with("(and 1 more problem)"), "{told}");
+}
+
+/// What the planner of a coordinator would store, without what differs from call to call.
+fn stored_by_plan(document: &Value) -> (Value, Value) {
+    let document = job_from_json(document).unwrap();
+    let mut planned = plan_of_coordinator(JobId(Uuid::nil()), &document, None).unwrap().new;
+    let mut task = planned.tasks[0].take();
+    // A document is kept as it was written, here in other spellings.
+    for row in [&mut planned.job, &mut task] {
+        row.as_object_mut().unwrap().remove("spec");
+    }
+    for field in ["id", "digest", "traceparent"] {
+        planned.job.as_object_mut().unwrap().remove(field);
+    }
+    (planned.job, task)
+}
+
+const STORED_BY_SUBMIT: &str = "
+    select jsonb_build_array(
+        jsonb_build_object('queue', j.queue, 'priority', j.priority, 'name', js.name,
+            'task_count', js.task_count, 'attributes', js.attributes),
+        jsonb_build_object('n', t.n, 'name', ts.name, 'gate', t.gate, 'executor', l.executor,
+            'handler', l.handler, 'run_if', ts.run_if, 'max_attempts', ts.max_attempts,
+            'crash_limit', ts.crash_limit, 'backoff_ms', ts.backoff_ms,
+            'max_backoff_ms', ts.max_backoff_ms, 'depends', ts.depends, 'parents', ts.parents,
+            'has_workspace', ts.has_workspace))
+    from postq.job j
+    join postq.job_spec js on js.job = j.id
+    join postq.task t on t.job = j.id
+    join postq.task_spec ts on ts.job = j.id and ts.n = t.n
+    join postq.lane l on l.id = t.lane
+    where j.id = ";
+
+#[tokio::test]
+async fn a_job_of_one_task_is_stored_alike_through_both_doors() {
+    let database = Database::create().await;
+    let is_single = |document: &Value| {
+        document["tasks"].as_object().is_some_and(|tasks| tasks.len() == 1)
+            && document["input"].as_str().is_none_or(str::is_empty)
+    };
+    let documents: Vec<Value> = good().into_iter().filter(is_single).collect();
+    assert!(documents.len() >= 6);
+    for document in documents {
+        let job = database.submit(&document).await.unwrap();
+        let stored = database.json(&format!("{STORED_BY_SUBMIT} '{job}'")).await;
+        let (wanted_job, wanted_task) = stored_by_plan(&document);
+        assert_eq!((&stored[0], &stored[1]), (&wanted_job, &wanted_task), "{document}");
+    }
+}
+
+#[tokio::test]
+async fn a_job_with_an_input_waits_for_a_coordinator_to_look_its_files_up() {
+    let database = Database::create().await;
+    let document = serde_json::json!({
+        "input": "0a".repeat(32), "tasks": {"a": {"command": "true"}},
+    });
+    database.submit(&document).await.unwrap();
+    assert_eq!(database.value::<i64>("select count(*) from postq.submission").await, 1);
+    assert_eq!(database.value::<i64>("select count(*) from postq.ready").await, 0);
 }

@@ -50,6 +50,23 @@ async fn two_claimers_never_share_a_task() {
     assert_eq!(database.value::<i64>("select count(*) from postq.open_attempt").await, 1000 - left);
 }
 
+#[tokio::test]
+async fn a_claim_passes_over_what_another_open_transaction_has_taken() {
+    let database = Database::create().await;
+    let worker = Worker::connect(&database).await;
+    wide(10).admit(&database).await;
+    // The first start of the job is over.
+    assert_eq!(worker.claim(&database, 1).await.len(), 1);
+    let (mut left, mut right) = (database.session().await, database.session().await);
+    left.execute("begin").await;
+    let first = worker.claim_on(&mut left.connection, 4).await.unwrap();
+    right.execute("set statement_timeout = '1s'").await;
+    let second = worker.claim_on(&mut right.connection, 9).await.unwrap();
+    assert_eq!((first.len(), second.len()), (4, 5));
+    left.execute("rollback").await;
+    assert_eq!(worker.claim(&database, 9).await.len(), 4, "it has taken nothing");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_reports_at_once_exactly_one_is_recorded() {
     let database = Database::create().await;
