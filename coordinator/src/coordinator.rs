@@ -36,9 +36,10 @@ use crate::{
     graphs::Graphs,
     http::{self, Pages},
     metrics::Metrics,
+    signals::Signals,
     store::{MigrationError, Store, StoreError, migrate},
     upkeep::{
-        Signals, due::Due, floors, heart::Heart, hints::Hints, inbox::Inbox, openings::Openings,
+        due::Due, floors, heart::Heart, hints::Hints, inbox::Inbox, openings::Openings,
         submissions::Submissions,
     },
     watch::Looks,

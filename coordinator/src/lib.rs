@@ -3,10 +3,11 @@
 //!
 //! | room | owns |
 //! |---|---|
-//! | [`api`] | the gRPC services, who may come in, errors as statuses |
+//! | [`api`] | the gRPC services, and who may come in |
 //! | [`http`] | health and metrics |
 //! | [`dispatch`] | from ready tasks to agents and back |
 //! | [`upkeep`] | sweepers |
+//! | [`wire`] | between what it knows and the words of the protocol |
 //! | [`workspace`] | blobs, and the merge at joins |
 //! | [`store`] | all SQL |
 //! | [`coordinator`] | all of it put together, started and stopped |
@@ -19,7 +20,9 @@ pub mod errors;
 pub mod graphs;
 pub mod http;
 pub mod metrics;
+pub mod signals;
 pub mod store;
 pub mod upkeep;
 pub mod watch;
+pub mod wire;
 pub mod workspace;

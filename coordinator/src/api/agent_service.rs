@@ -3,8 +3,11 @@
 use postq_proto::v1::{self, agent_service_server::AgentService};
 use tonic::{Request, Response, Status};
 
-use super::{convert, page::Page, status};
-use crate::store::Store;
+use super::page::Page;
+use crate::{
+    store::Store,
+    wire::{convert, status},
+};
 
 /// The service.
 #[derive(Clone)]

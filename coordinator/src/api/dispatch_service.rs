@@ -8,10 +8,10 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{convert, status};
 use crate::{
     dispatch::session::Sessions,
     store::{AttemptKey, NewChunk, Store},
+    wire::{convert, status},
 };
 
 /// Acknowledgements made ahead of an agent that reads slowly.

@@ -11,12 +11,13 @@ use tonic::{Request, Response, Status};
 use tracing::{Span, info, instrument};
 use uuid::Uuid;
 
-use super::{convert, logs, page::Page, status, submit, watch};
+use super::{logs, page::Page, submit, watch};
 use crate::{
     dispatch::Wakes,
     metrics::Metrics,
     store::{JobFilter, JobRow, Store},
     watch::Looks,
+    wire::{convert, status},
     workspace::{BlobError, Blobs},
 };
 

@@ -6,11 +6,8 @@ use postq_common::{id::JobId, tree::Snapshot};
 use tonic::Status;
 use uuid::Uuid;
 
-use super::{
-    status,
-    workspace_service::{Left, SnapshotSource},
-};
-use crate::{graphs::Graphs, store::Store};
+use super::workspace_service::{Left, SnapshotSource};
+use crate::{graphs::Graphs, store::Store, wire::status};
 
 /// Reads it from the database.
 #[derive(Clone)]

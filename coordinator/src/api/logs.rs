@@ -11,8 +11,10 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::status;
-use crate::store::{LoggedAttempt, Store};
+use crate::{
+    store::{LoggedAttempt, Store},
+    wire::status,
+};
 
 /// Messages made ahead of a client that reads slowly.
 const AHEAD: usize = 8;

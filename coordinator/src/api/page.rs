@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use tonic::Status;
 
-use super::status;
+use crate::wire::status;
 
 /// Rows of a page where the client does not say.
 const DEFAULT: i64 = 100;

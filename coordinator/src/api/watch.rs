@@ -9,8 +9,11 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::{convert, status};
-use crate::{store::Store, watch::Share};
+use crate::{
+    store::Store,
+    watch::Share,
+    wire::{convert, status},
+};
 
 /// Messages made ahead of a client that reads slowly.
 const AHEAD: usize = 4;

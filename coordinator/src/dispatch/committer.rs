@@ -17,8 +17,8 @@ use tracing::{error, info, warn};
 use super::{Roster, Wake, Wakes};
 use crate::{
     metrics::Metrics,
+    signals::Signals,
     store::{Finish, Finished, Store, StoreError, Verdict},
-    upkeep::Signals,
     watch::Looks,
 };
 

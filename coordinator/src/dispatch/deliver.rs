@@ -17,10 +17,10 @@ use tracing::{Instrument, info, info_span, warn};
 
 use super::{Finishes, Roster};
 use crate::{
-    api::convert,
     errors,
     graphs::Graphs,
     store::{AssignmentRow, AttemptKey, Claimed, Finish, Roots, Sources, Store, StoreError},
+    wire::convert,
     workspace::{BlobError, Join, Joins, MergeError, describe},
 };
 

@@ -25,9 +25,9 @@ use uuid::Uuid;
 
 use super::{Finishes, Roster, Wake, Wakes, roster::OUTBOX, roster::Seat};
 use crate::{
-    api::{convert, status},
     errors,
     store::{AgentCard, AttemptKey, Finish, Holding, Store},
+    wire::{convert, status},
 };
 
 /// How long a stream may say nothing at its beginning.

@@ -10,8 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use super::Signals;
-use crate::{dispatch::Wakes, errors, store::Store};
+use crate::{dispatch::Wakes, errors, signals::Signals, store::Store};
 
 /// Tasks in one transaction.
 const PAGE: i32 = 1000;

@@ -19,10 +19,10 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::Signals;
 use crate::{
     dispatch::{Finishes, Roster},
     errors,
+    signals::Signals,
     store::{AttemptKey, Beat, Finish, Store},
 };
 

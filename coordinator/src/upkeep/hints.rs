@@ -7,9 +7,9 @@ use sqlx::postgres::PgConnectOptions;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::Signals;
 use crate::{
     dispatch::{Wake, Wakes},
+    signals::Signals,
     store::{Hint, Listener},
 };
 

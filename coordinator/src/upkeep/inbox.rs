@@ -5,8 +5,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use super::Signals;
-use crate::{errors, store::Store, watch::Looks};
+use crate::{errors, signals::Signals, store::Store, watch::Looks};
 
 /// Requests in one transaction.
 const PAGE: i32 = 100;

@@ -3,7 +3,6 @@
 //!
 //! | file | concern |
 //! |---|---|
-//! | [`signals`] | how sweepers are told that there is something to do |
 //! | [`heart`] | the beat: who lives, and what it says is waiting |
 //! | [`hints`] | what the database tells sleepers |
 //! | [`due`] | tasks whose time has come |
@@ -18,7 +17,4 @@ pub mod heart;
 pub mod hints;
 pub mod inbox;
 pub mod openings;
-pub mod signals;
 pub mod submissions;
-
-pub use signals::Signals;

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use super::Signals;
-use crate::{dispatch::Wakes, errors, store::Store, watch::Looks};
+use crate::{dispatch::Wakes, errors, signals::Signals, store::Store, watch::Looks};
 
 /// Gates in one transaction; each releases at most a page of its dependants.
 const PAGE: i32 = 100;

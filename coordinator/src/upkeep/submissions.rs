@@ -8,11 +8,11 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::Signals;
 use crate::{
     api::submit,
     dispatch::Wakes,
     errors,
+    signals::Signals,
     store::{Store, StoreError, Submission},
     watch::Looks,
 };

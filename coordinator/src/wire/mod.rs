@@ -1,0 +1,9 @@
+//! Between what the coordinator knows and the words of the protocol, for whoever speaks it.
+//!
+//! | file | owns |
+//! |---|---|
+//! | [`convert`] | rows and messages |
+//! | [`status`] | errors as gRPC statuses |
+
+pub mod convert;
+pub mod status;
