@@ -2,6 +2,7 @@
 //! `migrations/functions/spec_field.sql` lists exactly the fields that a `JobSpec` may have.
 //!
 //! With `POSTQ_BLESS=1` it writes the file instead.
+#![allow(clippy::unwrap_used)] // helpers of tests
 
 use std::{collections::BTreeSet, env, fmt::Write, fs, path::Path};
 

@@ -68,7 +68,8 @@ impl Database {
 
     /// The number of the task of that name.
     pub async fn number(&self, job: Uuid, name: &str) -> i32 {
-        let found = sqlx::query_scalar("select n from postq.task_spec where job = $1 and name = $2");
+        let found =
+            sqlx::query_scalar("select n from postq.task_spec where job = $1 and name = $2");
         found.bind(job).bind(name).fetch_one(&self.pool).await.expect("a task")
     }
 }

@@ -104,7 +104,10 @@ fn shapes() -> Vec<Value> {
         all.push(with_field(field, json!("x")));
     }
     for field in ["comand", "max_attempts", "depend", "priority"] {
-        all.extend([with_task_field(field, json!("x")), with_retry(&format!("{field}_"), json!(1))]);
+        all.extend([
+            with_task_field(field, json!("x")),
+            with_retry(&format!("{field}_"), json!(1)),
+        ]);
     }
     all.extend([
         with_task(json!({"command": "true", "run_if": "FAILED", "runIf": "FAILED"})),
@@ -119,7 +122,8 @@ fn shapes() -> Vec<Value> {
 /// Free JSON that is not exact or too large.
 fn free_json() -> Vec<Value> {
     let mut all = Vec::new();
-    for number in [json!(9_007_199_254_740_992_u64), json!(-9_007_199_254_740_993_i64), json!(1e300)]
+    for number in
+        [json!(9_007_199_254_740_992_u64), json!(-9_007_199_254_740_993_i64), json!(1e300)]
     {
         all.extend([
             with_field("attributes", json!({"a": number})),
@@ -229,7 +233,14 @@ fn graphs() -> Vec<Value> {
         graph(&[("a", &["b"]), ("b", &["c"]), ("c", &["a"])]),
         graph(&[("a", &["c"]), ("b", &["a"]), ("c", &["b"]), ("d", &["c", "e"]), ("e", &["d"])]),
         graph(&[("b", &["a", "d"]), ("a", &["c"]), ("c", &["b"]), ("d", &["a", "b"])]),
-        graph(&[("r", &[]), ("x", &["r", "y"]), ("y", &["x"]), ("s", &["y"]), ("t", &["s", "u"]), ("u", &["t"])]),
+        graph(&[
+            ("r", &[]),
+            ("x", &["r", "y"]),
+            ("y", &["x"]),
+            ("s", &["y"]),
+            ("t", &["s", "u"]),
+            ("u", &["t"]),
+        ]),
         graph(&[("a", &["b", "c", "d"]), ("b", &["c"]), ("c", &["d"]), ("d", &["a", "b"])]),
         graph(&[("a", &["b", "zz"]), ("b", &["a", "b"]), ("c", &["c", "a"])]),
         graph(&[("B", &["a"]), ("a", &["B"]), ("é", &["a", "ü"]), ("ü", &["é"])]),

@@ -20,7 +20,8 @@ const NOBODY: [&str; 0] = [];
 #[tokio::test]
 async fn every_function_finds_its_tables_whatever_the_callers_search_path() {
     let database = Database::create().await;
-    let condition = "not coalesce('search_path=pg_catalog, postq, pg_temp' = any (p.proconfig), false)";
+    let condition =
+        "not coalesce('search_path=pg_catalog, postq, pg_temp' = any (p.proconfig), false)";
     assert_eq!(functions_where(&database, condition).await, NOBODY);
 }
 
@@ -89,7 +90,11 @@ async fn an_application_needs_no_right_but_to_submit_and_cancel() {
         "select nextval('postq.attempt_id')",
     ] {
         let error = session.try_execute(refused).await.unwrap_err();
-        assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some("42501"), "{refused}");
+        assert_eq!(
+            error.as_database_error().unwrap().code().as_deref(),
+            Some("42501"),
+            "{refused}"
+        );
     }
     session.execute("reset role").await;
     session.execute(&format!("drop owned by {role}; drop role {role}")).await;

@@ -117,10 +117,9 @@ async fn release_all(database: &Database) -> usize {
 #[tokio::test]
 async fn a_gate_with_thousands_of_dependants_opens_in_pages() {
     let database = Database::create().await;
-    for (outcome, state, wanted) in [
-        ("succeeded", "ready", JobState::Running),
-        ("failed", "skipped", JobState::Failed),
-    ] {
+    for (outcome, state, wanted) in
+        [("succeeded", "ready", JobState::Running), ("failed", "skipped", JobState::Failed)]
+    {
         let names: Vec<String> = (0..12_000).map(|n| format!("t{n:05}")).collect();
         let graph = Graph::of(&[("a", &[])]);
         let graph = names.iter().fold(graph, |graph, name| graph.with(name, Task::after(["a"])));
@@ -128,7 +127,8 @@ async fn a_gate_with_thousands_of_dependants_opens_in_pages() {
         let worker = Worker::connect(&database).await;
         let a = worker.claim(&database, 1).await;
         worker.end(&database, &a[0], outcome).await;
-        let count = format!("select count(*) from postq.task where job = '{job}' and state = '{state}'");
+        let count =
+            format!("select count(*) from postq.task where job = '{job}' and state = '{state}'");
         assert_eq!(database.value::<i64>(&count).await, 5000);
         assert_eq!(database.look(job).await.state, JobState::Running);
         assert_eq!(release_all(&database).await, 2);

@@ -1,15 +1,15 @@
-//! The whole life of a job through the functions of the schema.
+//! The life of a job through the functions of the schema, from its admission to its end.
 
 use postq_common::{
     spec::RunIf,
     state::{JobState, TaskState},
 };
 use postq_tests::{Claimed, Database, End, Graph, Task, Worker};
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 /// One task, claimed.
-async fn running(database: &Database, task: Task) -> (Uuid, Worker, Claimed) {
+pub(crate) async fn running(database: &Database, task: Task) -> (Uuid, Worker, Claimed) {
     let job = Graph::default().with("a", task).admit(database).await;
     let worker = Worker::connect(database).await;
     let claimed = worker.claim(database, 1).await;
@@ -17,20 +17,21 @@ async fn running(database: &Database, task: Task) -> (Uuid, Worker, Claimed) {
     (job, worker, claimed[0].clone())
 }
 
-fn shell() -> Task {
+/// A task without dependencies.
+pub(crate) fn shell() -> Task {
     Task::after([])
-}
-
-async fn cancel(database: &Database, job: Uuid) -> Value {
-    database.execute(&format!("select postq.cancel('{job}', 'enough')")).await;
-    database.json("select postq.apply_inbox(0, 100)").await
 }
 
 #[tokio::test]
 async fn descendants_of_a_failed_task_are_skipped_while_its_siblings_go_on() {
     let database = Database::create().await;
     let edges: &[(&str, &[&str])] = &[
-        ("a", &[]), ("b", &["a"]), ("c", &["a"]), ("d", &["b"]), ("e", &["c"]), ("f", &["d", "e"]),
+        ("a", &[]),
+        ("b", &["a"]),
+        ("c", &["a"]),
+        ("d", &["b"]),
+        ("e", &["c"]),
+        ("f", &["d", "e"]),
     ];
     let job = Graph::of(edges).admit(&database).await;
     let worker = Worker::connect(&database).await;
@@ -202,80 +203,6 @@ async fn the_same_report_twice_in_one_call_is_recorded_once() {
 }
 
 #[tokio::test]
-async fn an_old_session_claims_nothing() {
-    let database = Database::create().await;
-    Graph::of(&[("a", &[])]).admit(&database).await;
-    let mut worker = Worker::connect(&database).await;
-    let old = worker.clone();
-    worker.reconnect(&database, Uuid::new_v4()).await;
-    assert!(worker.session > old.session);
-    assert!(old.claim(&database, 1).await.is_empty());
-    assert_eq!(worker.claim(&database, 1).await.len(), 1);
-}
-
-#[tokio::test]
-async fn an_agent_that_left_claims_nothing_and_leaves_its_attempts_behind() {
-    let database = Database::create().await;
-    let graph = Graph::of(&[("a", &[]), ("b", &[])]);
-    graph.admit(&database).await;
-    let worker = Worker::connect(&database).await;
-    let held = worker.claim(&database, 1).await;
-    let left = format!(
-        "select array_agg(attempt) from postq.disconnect('{}', {})",
-        worker.agent, worker.session
-    );
-    assert_eq!(database.value::<Vec<i64>>(&left).await, [held[0].attempt]);
-    assert!(worker.claim(&database, 1).await.is_empty());
-    assert_eq!(worker.end(&database, &held[0], "lost").await, "recorded");
-}
-
-#[tokio::test]
-async fn a_coordinator_whose_beat_stands_still_is_buried_with_its_agents() {
-    let database = Database::create().await;
-    Graph::of(&[("a", &[])]).admit(&database).await;
-    let worker = Worker::connect(&database).await;
-    let held = worker.claim(&database, 1).await;
-    let beat = format!("select postq.beat('{}') is not null", worker.coordinator);
-    assert!(database.value::<bool>(&beat).await);
-    let bury = |seen: i64| {
-        let coordinator = worker.coordinator;
-        format!("select coalesce(array_agg(attempt), '{{}}') from postq.bury('{coordinator}', {seen})")
-    };
-    assert_eq!(database.value::<Vec<i64>>(&bury(0)).await, [0_i64; 0], "it has beaten since");
-    assert_eq!(database.value::<Vec<i64>>(&bury(1)).await, [held[0].attempt]);
-    assert!(!database.value::<bool>(&beat).await, "the buried one learns it by its next beat");
-}
-
-#[tokio::test]
-async fn both_sides_agree_on_what_an_agent_holds_after_it_connects_again() {
-    let database = Database::create().await;
-    Graph::of(&[("a", &[]), ("b", &[])]).admit(&database).await;
-    let mut worker = Worker::connect(&database).await;
-    let held = worker.claim(&database, 2).await;
-    let old = worker.session;
-    let boot = Uuid::new_v4();
-    assert!(!worker.reconnect(&database, boot).await);
-    assert!(worker.reconnect(&database, boot).await, "the same process again");
-    let (known, lost, made_up) = (held[0].attempt, held[1].attempt, 4_711);
-    let adopt = |session: i64| {
-        let agent = worker.agent;
-        format!(
-            "select coalesce(jsonb_object_agg(attempt, verdict), '{{}}')
-             from postq.adopt('{agent}', {session}, array[{known}, {made_up}])"
-        )
-    };
-    assert_eq!(database.json(&adopt(old)).await, json!({}), "of a session that is over");
-    let verdicts = database.json(&adopt(worker.session)).await;
-    let wanted = json!({
-        known.to_string(): "adopted", lost.to_string(): "missing", made_up.to_string(): "unknown",
-    });
-    assert_eq!(verdicts, wanted);
-    assert_eq!(worker.end(&database, &held[0], "succeeded").await, "stale", "by its old session");
-    let adopted = Claimed { session: worker.session, ..held[0].clone() };
-    assert_eq!(worker.end(&database, &adopted, "succeeded").await, "recorded");
-}
-
-#[tokio::test]
 async fn run_if_decides_by_what_became_of_the_parents() {
     let database = Database::create().await;
     for (outcome, on_failure, in_any_case) in
@@ -293,132 +220,4 @@ async fn run_if_decides_by_what_became_of_the_parents() {
         let wanted = format!("a {outcome}, b {b}, c {on_failure}, d {in_any_case}");
         assert_eq!(database.states(job).await, wanted);
     }
-}
-
-#[tokio::test]
-async fn a_cancel_ends_at_once_what_has_not_started() {
-    let database = Database::create().await;
-    let job = Graph::of(&[("a", &[]), ("b", &["a"])]).admit(&database).await;
-    let answer = cancel(&database, job).await;
-    assert_eq!(answer["ended"], json!([job]));
-    assert_eq!(database.states(job).await, "a cancelled, b cancelled");
-    assert_eq!(database.look(job).await.state, JobState::Cancelled);
-    assert_eq!(database.look(job).await.reason.as_deref(), Some("enough"));
-    let worker = Worker::connect(&database).await;
-    assert!(worker.claim(&database, 1).await.is_empty());
-}
-
-#[tokio::test]
-async fn a_running_task_of_a_cancelled_job_runs_until_its_attempt_ends_and_a_success_wins() {
-    let database = Database::create().await;
-    for (outcome, state, job_state) in [
-        ("succeeded", "succeeded", JobState::Cancelled),
-        ("failed", "cancelled", JobState::Cancelled),
-        ("cancelled", "cancelled", JobState::Cancelled),
-        ("lost", "cancelled", JobState::Cancelled),
-        ("released", "cancelled", JobState::Cancelled),
-    ] {
-        let graph = Graph::default().with("a", shell().attempts(3)).with("b", Task::after(["a"]));
-        let job = graph.admit(&database).await;
-        let worker = Worker::connect(&database).await;
-        let claimed = worker.claim(&database, 1).await;
-        cancel(&database, job).await;
-        assert_eq!(database.states(job).await, "a running, b cancelled");
-        let cancels = database.json(&format!("select postq.cancels('{}')", worker.coordinator)).await;
-        assert_eq!(cancels, json!([[worker.agent, claimed[0].attempt]]));
-        assert_eq!(worker.end(&database, &claimed[0], outcome).await, "recorded");
-        assert_eq!(database.states(job).await, format!("a {state}, b cancelled"), "{outcome}");
-        assert_eq!(database.look(job).await.state, job_state, "{outcome}");
-    }
-}
-
-#[tokio::test]
-async fn a_cancel_reaches_a_task_that_waits_for_its_next_try() {
-    let database = Database::create().await;
-    let (job, worker, claimed) = running(&database, shell().attempts(3)).await;
-    worker.end(&database, &claimed, "failed").await;
-    cancel(&database, job).await;
-    assert_eq!(database.states(job).await, "a cancelled");
-    assert_eq!(database.value::<i64>("select count(*) from postq.scheduled").await, 0);
-}
-
-#[tokio::test]
-async fn a_cancel_reaches_a_job_that_is_not_planned_yet() {
-    let database = Database::create().await;
-    let document = json!({"tasks": {"a": {"command": "true"}, "b": {"command": "true"}}});
-    let job = database.submit(&document).await.unwrap();
-    let submission: i64 = database.value("select seq from postq.submission").await;
-    cancel(&database, job).await;
-    assert_eq!(database.look(job).await.state, JobState::Cancelled);
-    let graph = Graph::of(&[("a", &[]), ("b", &[])]);
-    let answer = graph.admit_as(&database, job, Some(submission)).await;
-    assert_eq!(answer["created"], false, "whoever planned it meanwhile comes too late");
-    assert!(database.look(job).await.tasks.is_empty());
-}
-
-#[tokio::test]
-async fn a_submission_is_admitted_once() {
-    let database = Database::create().await;
-    let document = json!({"tasks": {"a": {"command": "true"}, "b": {"command": "true"}}});
-    let job = database.submit(&document).await.unwrap();
-    let submission: i64 = database.value("select seq from postq.submission").await;
-    let graph = Graph::of(&[("a", &[]), ("b", &[])]);
-    for created in [true, false] {
-        let answer = graph.admit_as(&database, job, Some(submission)).await;
-        assert_eq!(answer["created"], created);
-    }
-    assert_eq!(database.states(job).await, "a ready, b ready");
-}
-
-#[tokio::test]
-async fn a_submission_that_cannot_be_planned_ends_as_failed_with_the_reason() {
-    let database = Database::create().await;
-    let document = json!({"tasks": {"a": {"command": "true"}, "b": {"command": "true"}}});
-    let job = database.submit(&document).await.unwrap();
-    let reject = "select postq.reject_submission(seq, 'no sense') from postq.submission";
-    assert!(database.value::<bool>(reject).await);
-    let look = database.look(job).await;
-    assert_eq!((look.state, look.reason.as_deref()), (JobState::Failed, Some("no sense")));
-}
-
-#[tokio::test]
-async fn what_has_ended_stays_as_it_is() {
-    let database = Database::create().await;
-    let (job, worker, claimed) = running(&database, shell()).await;
-    worker.end(&database, &claimed, "failed").await;
-    let before = database.look(job).await;
-    cancel(&database, job).await;
-    for outcome in ["succeeded", "lost", "released"] {
-        assert_eq!(worker.end(&database, &claimed, outcome).await, "repeated");
-    }
-    database.advance_clock("1 day").await;
-    database.json("select postq.promote('-infinity', 100)").await;
-    assert!(worker.claim(&database, 1).await.is_empty());
-    assert_eq!(database.look(job).await, before);
-}
-
-#[tokio::test]
-async fn an_unknown_job_can_be_cancelled_without_effect() {
-    let database = Database::create().await;
-    let answer = cancel(&database, Uuid::new_v4()).await;
-    assert_eq!((&answer["applied"], &answer["ended"]), (&json!(1), &json!([])));
-}
-
-#[tokio::test]
-async fn the_claim_gives_a_task_first_to_the_agent_that_finished_its_parent() {
-    let database = Database::create().await;
-    Graph::of(&[("a", &[]), ("b", &[]), ("c", &["a"]), ("d", &["b"])]).admit(&database).await;
-    let (left, right) = (Worker::connect(&database).await, Worker::connect(&database).await);
-    let a = left.claim(&database, 1).await;
-    let b = right.claim(&database, 1).await;
-    right.end(&database, &b[0], "succeeded").await;
-    left.end(&database, &a[0], "succeeded").await;
-    let claim = format!(
-        "select jsonb_object_agg(s.name, c.session) from postq.lane l,
-            postq.claim(array[l.id], array[0::bigint], array[l.id, l.id], array[{}, {}]::bigint[]) c
-            join postq.task_spec s using (job, n)",
-        left.session, right.session
-    );
-    let wanted = json!({"c": left.session, "d": right.session});
-    assert_eq!(database.json(&claim).await, wanted);
 }

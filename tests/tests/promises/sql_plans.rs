@@ -60,7 +60,10 @@ async fn pages(session: &mut Session, statement: &str) -> i64 {
         .await
         .unwrap();
     let plan = &plan[0]["Plan"];
-    ["Shared Hit Blocks", "Shared Read Blocks"].map(|kind| plan[kind].as_i64().unwrap()).iter().sum()
+    ["Shared Hit Blocks", "Shared Read Blocks"]
+        .map(|kind| plan[kind].as_i64().unwrap())
+        .iter()
+        .sum()
 }
 
 fn claim(worker: &Worker, after: i64) -> String {

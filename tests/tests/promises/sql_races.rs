@@ -37,7 +37,11 @@ async fn two_claimers_never_share_a_task() {
     let mut claimers = Vec::new();
     for _ in 0..4 {
         let worker = Worker::connect(&database).await;
-        claimers.push(tokio::spawn(claim_all(worker, database.session().await, Arc::clone(&start))));
+        claimers.push(tokio::spawn(claim_all(
+            worker,
+            database.session().await,
+            Arc::clone(&start),
+        )));
     }
     let mut tasks = Vec::new();
     for claimed in join_all(claimers).await {
@@ -128,7 +132,10 @@ async fn two_submits_of_one_id_at_once_are_one_job() {
     let database = Database::create().await;
     for _ in 0..10 {
         let id = Uuid::now_v7();
-        let submit = format!("select postq.submit('{}', '{id}')", json!({"tasks": {"a": {"command": "true"}}}));
+        let submit = format!(
+            "select postq.submit('{}', '{id}')",
+            json!({"tasks": {"a": {"command": "true"}}})
+        );
         let (mut left, mut right) = (database.session().await, database.session().await);
         tokio::join!(left.execute(&submit), right.execute(&submit));
         let count = format!("select count(*) from postq.ready where job = '{id}'");
