@@ -9,8 +9,8 @@ use postq_proto::{
     document::job_from_json,
     v1::{
         Agent, CancelJobRequest, GetJobRequest, Job, JobSpec, ListAgentsRequest, ListTasksRequest,
-        ReadLogsRequest, ReadLogsResponse, SubmitJobRequest, Task, agent_service_client,
-        job, job_service_client::JobServiceClient,
+        ReadLogsRequest, ReadLogsResponse, SubmitJobRequest, Task, agent_service_client, job,
+        job_service_client::JobServiceClient,
     },
 };
 use postq_runtime::channel::Channel;
@@ -170,6 +170,7 @@ pub fn has_ended(job: &Job) -> bool {
 /// The states of its tasks in the order of their names: `"a succeeded, b failed"`.
 pub fn states(job: &Job) -> String {
     let word = |task: &Task| task.state().as_str_name().to_lowercase();
-    let words: Vec<_> = job.tasks.values().map(|task| format!("{} {}", task.name, word(task))).collect();
+    let words: Vec<_> =
+        job.tasks.values().map(|task| format!("{} {}", task.name, word(task))).collect();
     words.join(", ")
 }

@@ -7,7 +7,6 @@
 use std::{
     env,
     ffi::OsString,
-    fs,
     net::TcpListener,
     path::{Path, PathBuf},
     thread,
@@ -24,9 +23,8 @@ use sqlx::ConnectOptions;
 use uuid::Uuid;
 
 use crate::{
-    client::{Client, PATIENCE},
+    client::Client,
     database::Database,
-    eventually::eventually,
     host::{Host, processes_with},
 };
 
@@ -59,8 +57,8 @@ impl Default for AgentSetup {
 
 /// A coordinator with its address.
 #[derive(Debug)]
-struct Listening {
-    host: Host,
+pub(crate) struct Listening {
+    pub(crate) host: Host,
     url: String,
     token: Option<String>,
 }
@@ -71,8 +69,8 @@ pub struct Cluster {
     /// What they all work on.
     pub database: Database,
     binaries: Binaries,
-    coordinators: Vec<Listening>,
-    agents: Vec<Host>,
+    pub(crate) coordinators: Vec<Listening>,
+    pub(crate) agents: Vec<Host>,
     directory: Option<ScratchDirectory>,
 }
 
@@ -184,7 +182,8 @@ impl Cluster {
         words.extend(["--executors".into(), setup.executors.into()]);
         words.extend(["--work-dir".into(), self.path(&name).into()]);
         let mut spec = self.spec(&name, &program, words);
-        spec.environment.extend(setup.environment.into_iter().map(|(name, value)| (name, Some(value))));
+        spec.environment
+            .extend(setup.environment.into_iter().map(|(name, value)| (name, Some(value))));
         self.agents.push(Host::start(&self.binaries, spec).await);
         number
     }
@@ -221,64 +220,6 @@ impl Cluster {
         found.unwrap_or_else(|| panic!("there is no agent {name:?}"))
     }
 
-    /// Waits until a coordinator answers, whose process must not end.
-    pub async fn wait_until_ready(&mut self, number: usize) {
-        let client = self.client_of(number);
-        let host = &mut self.coordinators[number].host;
-        eventually("the coordinator answers", PATIENCE, async || {
-            if let Some(status) = host.ended() {
-                panic!("the coordinator ended at once ({status}): {}\n{STALE}", host.log());
-            }
-            // Any answer but silence: the client may not be allowed to list agents.
-            match client.agents().await {
-                Err(status) if status.code() == tonic::Code::Unavailable => None,
-                _ => Some(()),
-            }
-        })
-        .await;
-    }
-
-    /// Waits until all agents are connected.
-    pub async fn wait_for_agents(&mut self) {
-        let client = self.client();
-        let agents = &mut self.agents;
-        eventually("all agents are connected", PATIENCE, async || {
-            for agent in agents.iter_mut() {
-                if let Some(status) = agent.ended() {
-                    panic!("{} ended at once ({status}): {}", agent.name(), agent.log());
-                }
-            }
-            let connected = client.agents().await.ok()?;
-            agents.iter().all(|agent| connected.contains_key(agent.name())).then_some(())
-        })
-        .await;
-    }
-
-    /// Waits until a task has made that file.
-    pub async fn wait_for_file(&self, name: &str) -> String {
-        let path = self.path(name);
-        eventually(&format!("a task writes {name}"), PATIENCE, async || {
-            fs::read_to_string(&path).ok().filter(|text| !text.is_empty())
-        })
-        .await
-    }
-
-    /// Makes a file that tasks wait for.
-    pub fn touch(&self, name: &str) {
-        fs::write(self.path(name), "go\n").expect("a file of the test");
-    }
-
-    /// The lines of a file that tasks append to; none where it is not there.
-    pub fn lines(&self, name: &str) -> Vec<String> {
-        let text = fs::read_to_string(self.path(name)).unwrap_or_default();
-        text.lines().map(ToOwned::to_owned).collect()
-    }
-
-    /// The processes with that file of the cluster in their command line.
-    pub fn processes_with(&self, name: &str) -> Vec<String> {
-        processes_with(&self.path(name))
-    }
-
     /// Submits a job to the first coordinator.
     pub async fn submit(&self, document: &Value) -> Uuid {
         self.client().submit(document).await
@@ -301,8 +242,6 @@ impl Cluster {
     }
 }
 
-/// What is most often wrong when a program does not start here.
-const STALE: &str = "are the programs of this source? `cargo build --workspace --bins`";
 /// Nothing is asked politely at the end of a test.
 const GRACE: Duration = Duration::from_millis(1);
 /// How long killed processes are waited for before their directory is removed.

@@ -11,6 +11,7 @@
 //! | `look` | the states of jobs and tasks as the tests compare them |
 //! | `cluster` | the coordinators and agents of one test |
 //! | `cluster_history` | the executions of a job that have ended |
+//! | `cluster_waits` | what a test waits for in a cluster, and files to talk with its tasks |
 //! | `host` | one process that can be killed, paused and started again |
 //! | `client` | a client of one coordinator |
 //! | `docker` | the real engine, and an image made from the machine's static busybox |
@@ -19,6 +20,7 @@
 mod client;
 mod cluster;
 mod cluster_history;
+mod cluster_waits;
 mod database;
 mod docker;
 mod eventually;

@@ -42,10 +42,8 @@ async fn a_thousand_jobs_end_once_each_while_agents_are_killed() {
 }
 
 async fn check(cluster: &Cluster) {
-    let states: Vec<String> = cluster
-        .database
-        .value("select array_agg(distinct j.state::text) from postq.job j")
-        .await;
+    let states: Vec<String> =
+        cluster.database.value("select array_agg(distinct j.state::text) from postq.job j").await;
     assert_eq!(states, ["succeeded"]);
     let counts: Vec<(String, i64)> =
         sqlx::query_as("select outcome::text, count(*) from postq.attempt group by 1 order by 1")
@@ -66,7 +64,8 @@ async fn check(cluster: &Cluster) {
         .await;
     assert_eq!(doubled, 0);
     let none_is_left = async || {
-        let left = "select (select count(*) from postq.open_attempt) + (select count(*) from postq.ready)";
+        let left =
+            "select (select count(*) from postq.open_attempt) + (select count(*) from postq.ready)";
         (cluster.database.value::<i64>(left).await == 0).then_some(())
     };
     eventually("nothing is left open", Duration::from_secs(30), none_is_left).await;

@@ -84,7 +84,8 @@ async fn a_coordinator_and_its_agent_that_die_together_are_buried_by_the_other_c
     let mut cluster = two().await;
     let held = cluster.path("held");
     let held = held.display();
-    let command = format!("if [ -e {held} ]; then echo again; else echo up > {held}; tail -f {held}; fi");
+    let command =
+        format!("if [ -e {held} ]; then echo again; else echo up > {held}; tail -f {held}; fi");
     let id = cluster.submit(&json!({"tasks": {"a": {"command": command}}})).await;
     cluster.wait_for_file("held").await;
     cluster.agent(0).kill().await;

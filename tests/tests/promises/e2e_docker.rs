@@ -35,12 +35,15 @@ async fn run(cluster: &Cluster, document: Value) -> Job {
 #[tokio::test]
 async fn a_task_runs_in_the_image_it_names() {
     let cluster = start().await;
-    let job = run(&cluster, json!({"tasks": {
-        "own": {"image": IMAGE},
-        "told": {"image": IMAGE, "command": "echo hi | cat; echo oops >&2; ls /bin/busybox"},
-        "bad": {"image": IMAGE, "command": "exit 3"},
-        "shell": {"command": "echo no container"},
-    }}))
+    let job = run(
+        &cluster,
+        json!({"tasks": {
+            "own": {"image": IMAGE},
+            "told": {"image": IMAGE, "command": "echo hi | cat; echo oops >&2; ls /bin/busybox"},
+            "bad": {"image": IMAGE, "command": "exit 3"},
+            "shell": {"command": "echo no container"},
+        }}),
+    )
     .await;
     assert_eq!(states(&job), "bad failed, own succeeded, shell succeeded, told succeeded");
     assert_eq!(job.tasks["own"].results, "the image's own\n");
@@ -79,11 +82,14 @@ async fn names_and_variables_of_a_container_are_never_run() {
     let refused = cluster.client().try_submit(&spaced).await.unwrap_err();
     assert!(refused.message().starts_with("tasks.a.image: "), "{refused}");
     let unspaced = format!("{IMAGE};touch${{IFS}}{}", mark.display());
-    let job = run(&cluster, json!({"tasks": {
-        "env": {"image": IMAGE, "command": r#"printf '%s' "$FOO""#, "env": {"FOO": evil}},
-        "image": {"image": unspaced, "command": "true"},
-        "option": {"image": "--privileged", "command": "true"},
-    }}))
+    let job = run(
+        &cluster,
+        json!({"tasks": {
+            "env": {"image": IMAGE, "command": r#"printf '%s' "$FOO""#, "env": {"FOO": evil}},
+            "image": {"image": unspaced, "command": "true"},
+            "option": {"image": "--privileged", "command": "true"},
+        }}),
+    )
     .await;
     assert_eq!(job.tasks["env"].results, evil);
     assert_eq!(states(&job), "env succeeded, image failed, option failed");
@@ -144,7 +150,8 @@ async fn a_docker_task_without_an_engine_fails_and_says_so() {
     let bridge = tokio::spawn(async move {
         loop {
             let (mut near, _) = listener.accept().await.unwrap();
-            let mut far = UnixStream::connect("/var/run/docker.sock").await.expect(postq_tests::NO_ENGINE);
+            let mut far =
+                UnixStream::connect("/var/run/docker.sock").await.expect(postq_tests::NO_ENGINE);
             tokio::spawn(async move { tokio::io::copy_bidirectional(&mut near, &mut far).await });
         }
     });

@@ -37,8 +37,7 @@ async fn a_running_task_that_is_cancelled_is_gone_with_its_dependants() {
 async fn a_task_that_ignores_the_polite_signal_is_killed_after_its_grace() {
     let cluster = Cluster::start(&[1]).await;
     let command = format!("trap '' TERM; {}", endless(&cluster, "held"));
-    let id =
-        cluster.submit(&json!({"tasks": {"a": {"command": command, "grace": "0.2s"}}})).await;
+    let id = cluster.submit(&json!({"tasks": {"a": {"command": command, "grace": "0.2s"}}})).await;
     cluster.wait_for_file("held").await;
     cluster.client().cancel(id, "").await;
     let job = cluster.client().wait(id, PATIENCE).await;
@@ -129,5 +128,8 @@ async fn a_cancel_ends_the_wait_for_the_next_try() {
     assert!(job.tasks["a"].run_at.is_some());
     client.cancel(id, "").await;
     let job = client.wait(id, PATIENCE).await;
-    assert_eq!((job.state(), states(&job).as_str()), (job::State::Cancelled, "a cancelled, b cancelled"));
+    assert_eq!(
+        (job.state(), states(&job).as_str()),
+        (job::State::Cancelled, "a cancelled, b cancelled")
+    );
 }

@@ -143,7 +143,9 @@ async fn a_thousand_independent_tasks_cost_no_more_each_than_a_few() {
     ends.sort_unstable();
     assert_eq!(ends.len(), 1000);
     let (first, second) = (seconds(ends[499] - ends[0]), seconds(ends[999] - ends[499]));
-    println!("1,000 independent tasks: {first:.2} s for the first half, {second:.2} s for the second");
+    println!(
+        "1,000 independent tasks: {first:.2} s for the first half, {second:.2} s for the second"
+    );
     assert!(second < 3.0 * first + 1.0, "{first} {second}");
 }
 

@@ -32,7 +32,10 @@ async fn a_mebibyte_of_output_is_followed_live_byte_for_byte() {
     let mut number = 0;
     while let Some(chunk) = timeout(PATIENCE, stream.message()).await.unwrap().unwrap() {
         number += 1;
-        assert_eq!((chunk.number, chunk.stream(), chunk.task.as_str()), (number, Stream::Stdout, "a"));
+        assert_eq!(
+            (chunk.number, chunk.stream(), chunk.task.as_str()),
+            (number, Stream::Stdout, "a")
+        );
         output.extend_from_slice(&chunk.data);
         if output.len() == LINES / 2 * 1024 {
             // Only who reads while the task runs comes by here.
@@ -53,7 +56,8 @@ async fn a_mebibyte_of_output_is_followed_live_byte_for_byte() {
 #[tokio::test]
 async fn bytes_that_are_no_text_and_both_streams_come_through() {
     let cluster = Cluster::start(&[1]).await;
-    let command = r"i=0; while [ $i -lt 64 ]; do printf '\377\376\000x'; i=$((i+1)); done; printf '\200' >&2";
+    let command =
+        r"i=0; while [ $i -lt 64 ]; do printf '\377\376\000x'; i=$((i+1)); done; printf '\200' >&2";
     let id = cluster.submit(&json!({"tasks": {"a": {"command": command}}})).await;
     let logs = cluster.client().logs(id).await;
     let bytes = |stream: Stream| -> Vec<u8> {
@@ -68,7 +72,8 @@ async fn bytes_that_are_no_text_and_both_streams_come_through() {
 async fn a_follower_sees_every_task_and_every_attempt_until_the_job_has_ended() {
     let cluster = Cluster::start(&[2]).await;
     let runs = cluster.path("runs");
-    let command = format!("echo x >> {0}; echo try $(wc -l < {0}); [ $(wc -l < {0}) -ge 2 ]", runs.display());
+    let command =
+        format!("echo x >> {0}; echo try $(wc -l < {0}); [ $(wc -l < {0}) -ge 2 ]", runs.display());
     let id = cluster
         .submit(&json!({"tasks": {
             "a": {"command": command, "retry": {"max_attempts": 3, "backoff": "0.1s"}},

@@ -93,7 +93,8 @@ async fn variables_arrive_verbatim_and_are_never_run() {
 #[tokio::test]
 async fn a_task_sees_its_own_names_and_nothing_of_the_agents_environment() {
     let cluster = Cluster::start(&[1]).await;
-    let job = cluster.client().run(&json!({"name": "env", "tasks": {"a": {"command": "env"}}})).await;
+    let job =
+        cluster.client().run(&json!({"name": "env", "tasks": {"a": {"command": "env"}}})).await;
     let seen: std::collections::BTreeMap<_, _> =
         job.tasks["a"].results.lines().filter_map(|line| line.split_once('=')).collect();
     assert_eq!((seen["POSTQ_JOB_ID"], seen["POSTQ_JOB_NAME"]), (job.id.as_str(), "env"));
@@ -148,7 +149,8 @@ async fn while_a_job_runs_its_finished_tasks_show_their_results() {
     );
     let seen: String = cluster.database.value(&query).await;
     assert_eq!(seen, "a succeeded one\n, b running -, c blocked -");
-    let query = format!("select state::text || ' ' || open_tasks from postq.jobs where id = '{id}'");
+    let query =
+        format!("select state::text || ' ' || open_tasks from postq.jobs where id = '{id}'");
     assert_eq!(cluster.database.value::<String>(&query).await, "running 2");
     cluster.touch("go");
     assert_eq!(client.wait(id, PATIENCE).await.state(), job::State::Succeeded);

@@ -81,7 +81,8 @@ impl Net {
 
     fn create() -> Self {
         let name = format!("postq{}", std::process::id());
-        let (outside, inside) = (format!("pq{}a", std::process::id()), format!("pq{}b", std::process::id()));
+        let (outside, inside) =
+            (format!("pq{}a", std::process::id()), format!("pq{}b", std::process::id()));
         let net = Self { name, outside };
         let name = &net.name;
         ip(&format!("netns add {name}"));

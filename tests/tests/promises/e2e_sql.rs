@@ -71,7 +71,8 @@ async fn a_stored_document_that_cannot_be_planned_fails_its_job_and_the_next_one
         session.execute("begin").await;
         let submit = format!("select postq.submit('{two}')");
         let id: Uuid = session.value(&submit).await;
-        let change = format!("update postq.submission set document = '{document}' where job = '{id}'");
+        let change =
+            format!("update postq.submission set document = '{document}' where job = '{id}'");
         session.execute(&change).await;
         session.execute("commit").await;
         bad.push(id);

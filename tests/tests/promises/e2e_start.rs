@@ -14,7 +14,8 @@ async fn the_schema_is_applied_once_however_often_it_is_asked_for() {
     let database = Database::create_empty().await;
     let first = postq_coordinator::store::migrate(database.options()).await.unwrap();
     assert!(first.functions_replaced && first.migrations > 0, "{first:?}");
-    let look = "select md5(string_agg(pg_get_functiondef(p.oid), '' order by p.oid::regprocedure::text))
+    let look =
+        "select md5(string_agg(pg_get_functiondef(p.oid), '' order by p.oid::regprocedure::text))
                 from pg_proc p where p.pronamespace = 'postq'::regnamespace";
     let before: String = database.value(look).await;
     let second = postq_coordinator::store::migrate(database.options()).await.unwrap();
@@ -33,7 +34,8 @@ async fn coordinators_that_start_at_once_on_an_empty_database_all_come_up() {
     cluster.add_agent(AgentSetup::default()).await;
     cluster.wait_for_agents().await;
     for number in 0..4 {
-        let job = cluster.client_of(number).run(&json!({"tasks": {"a": {"command": "echo up"}}})).await;
+        let job =
+            cluster.client_of(number).run(&json!({"tasks": {"a": {"command": "echo up"}}})).await;
         assert_eq!(job.tasks["a"].results, "up\n");
     }
     let applied: i64 = cluster.database.value("select count(*) from postq.migration").await;

@@ -88,7 +88,10 @@ async fn a_graph_that_is_none_is_refused_naming_all_its_faults_and_nothing_is_st
         (graph(&[("a", &["a"])]), &["tasks.a"]),
         (graph(&[("a", &["b"]), ("b", &["a"])]), &["a", "b", "wait for each other"]),
         (graph(&[("a", &["c"]), ("b", &["a"]), ("c", &["b"])]), &["a", "b", "c"]),
-        (graph(&[("a", &["yy"]), ("b", &["zz"])]), &["tasks.a.depends", "yy", "tasks.b.depends", "zz"]),
+        (
+            graph(&[("a", &["yy"]), ("b", &["zz"])]),
+            &["tasks.a.depends", "yy", "tasks.b.depends", "zz"],
+        ),
     ];
     for (document, wanted) in faulty {
         let by_sql = refusal_by_sql(&cluster, &document).await;

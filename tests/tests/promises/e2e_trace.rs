@@ -24,7 +24,12 @@ async fn the_submitters_trace_reaches_the_task() {
     assert!(job.traceparent.contains(TRACE), "{}", job.traceparent);
     for name in ["a", "b"] {
         let words: Vec<_> = job.tasks[name].results.trim_end().split('-').collect();
-        assert_eq!((words.len(), words[0], words[1]), (4, "00", TRACE), "{}", job.tasks[name].results);
+        assert_eq!(
+            (words.len(), words[0], words[1]),
+            (4, "00", TRACE),
+            "{}",
+            job.tasks[name].results
+        );
     }
 }
 
@@ -34,9 +39,8 @@ async fn the_trace_given_by_sql_reaches_the_task() {
     let two = r#"{"tasks": {"a": {"command": "echo $TRACEPARENT"}, "b": {"command": "true"}}}"#;
     let one = r#"{"tasks": {"a": {"command": "echo $TRACEPARENT"}}}"#;
     for document in [one, two] {
-        let query = format!(
-            "select postq.submit('{document}', null, '00-{TRACE}-b7ad6b7169203331-01')"
-        );
+        let query =
+            format!("select postq.submit('{document}', null, '00-{TRACE}-b7ad6b7169203331-01')");
         let id = cluster.database.value(&query).await;
         let job = cluster.client().wait(id, PATIENCE).await;
         assert!(job.tasks["a"].results.contains(TRACE), "{:?}", job.tasks["a"].results);

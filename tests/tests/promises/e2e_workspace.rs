@@ -89,7 +89,9 @@ async fn files_survive_the_agent_that_made_them() {
     let held = cluster.path("held");
     let held = held.display();
     // The first execution of b hangs after it has written.
-    let b = format!("echo half > b.txt; [ -e {held} ] || {{ echo up > {held}; tail -f {held}; }}; echo whole > b.txt");
+    let b = format!(
+        "echo half > b.txt; [ -e {held} ] || {{ echo up > {held}; tail -f {held}; }}; echo whole > b.txt"
+    );
     let document = diamond(&cluster, &b, "echo from c > c.txt", "cat kept b.txt c.txt; [ -x run ]");
     let id = cluster.submit(&document).await;
     cluster.wait_for_file("held").await;
@@ -112,11 +114,14 @@ async fn files_survive_the_agent_that_made_them() {
 #[tokio::test]
 async fn a_task_without_a_workspace_sees_no_files_and_lets_them_pass() {
     let cluster = Cluster::start(&[2]).await;
-    let (_, job) = run(&cluster, &json!({"tasks": {
-        "a": {"command": "echo a > f"},
-        "none": {"depends": ["a"], "workspace": "NONE", "command": "ls -A; echo lost > g"},
-        "b": {"depends": ["none"], "command": "cat f; ls -A"},
-    }}))
+    let (_, job) = run(
+        &cluster,
+        &json!({"tasks": {
+            "a": {"command": "echo a > f"},
+            "none": {"depends": ["a"], "workspace": "NONE", "command": "ls -A; echo lost > g"},
+            "b": {"depends": ["none"], "command": "cat f; ls -A"},
+        }}),
+    )
     .await;
     assert_eq!(job.tasks["none"].results, "");
     assert_eq!(job.tasks["b"].results, "a\nf\n");
@@ -127,11 +132,15 @@ async fn a_task_without_a_workspace_sees_no_files_and_lets_them_pass() {
 async fn what_a_failed_execution_wrote_is_not_seen_by_the_next() {
     let cluster = Cluster::start(&[1]).await;
     let runs = cluster.path("runs");
-    let command = format!("ls -A; echo x >> {0}; echo x > left; [ $(wc -l < {0}) -ge 2 ]", runs.display());
-    let (_, job) = run(&cluster, &json!({"tasks": {
-        "a": {"command": command, "retry": {"max_attempts": 2, "backoff": "0.01s"}},
-        "b": {"depends": ["a"], "command": "ls -A"},
-    }}))
+    let command =
+        format!("ls -A; echo x >> {0}; echo x > left; [ $(wc -l < {0}) -ge 2 ]", runs.display());
+    let (_, job) = run(
+        &cluster,
+        &json!({"tasks": {
+            "a": {"command": command, "retry": {"max_attempts": 2, "backoff": "0.01s"}},
+            "b": {"depends": ["a"], "command": "ls -A"},
+        }}),
+    )
     .await;
     assert_eq!((job.tasks["a"].results.as_str(), job.tasks["b"].results.as_str()), ("", "left\n"));
 }

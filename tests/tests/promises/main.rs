@@ -19,6 +19,8 @@ mod e2e_submit;
 mod e2e_trace;
 mod e2e_watch;
 mod e2e_workspace;
+mod house;
+mod manifest;
 mod model;
 mod sql_cancel;
 mod sql_catalog;
