@@ -6,9 +6,7 @@
 use std::{env, path::PathBuf, str::FromStr, sync::mpsc, thread};
 
 use anyhow::{Context, Result};
-use postq_cli::embedded::{
-    Durability, Postgres, PostgresConfig, directory::ScratchDirectory,
-};
+use postq_cli::embedded::{Durability, Postgres, PostgresConfig, directory::ScratchDirectory};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgConnectOptions};
 use tokio::{runtime, sync::OnceCell};
 
@@ -25,7 +23,9 @@ impl Server {
     /// The server of this process.
     pub(crate) async fn get() -> &'static Self {
         static SERVER: OnceCell<Server> = OnceCell::const_new();
-        SERVER.get_or_init(|| async { Self::start().await.expect("a Postgres for the tests") }).await
+        SERVER
+            .get_or_init(|| async { Self::start().await.expect("a Postgres for the tests") })
+            .await
     }
 
     async fn start() -> Result<Self> {
@@ -33,7 +33,8 @@ impl Server {
             Ok(url) => url,
             Err(_) => start_private()?,
         };
-        let options = PgConnectOptions::from_str(&url).context("cannot read the server's address")?;
+        let options =
+            PgConnectOptions::from_str(&url).context("cannot read the server's address")?;
         let template = format!("postq_test_{}", std::process::id());
         let server = Self { options, template };
         server.create_template().await?;
@@ -97,7 +98,8 @@ fn start_private() -> Result<String> {
 /// The `postq` of this build, two directories above the test's own program.
 fn postq_program() -> Result<PathBuf> {
     let current = env::current_exe()?;
-    let directory = current.parent().and_then(|deps| deps.parent()).context("no build directory")?;
+    let directory =
+        current.parent().and_then(|deps| deps.parent()).context("no build directory")?;
     let program = directory.join("postq");
     anyhow::ensure!(
         program.is_file(),
