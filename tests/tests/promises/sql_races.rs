@@ -1,11 +1,11 @@
 //! Two sessions at once: whoever comes second finds the world as it is, and nobody waits for a
 //! user's transaction.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use postq_common::state::{JobState, TaskState};
-use postq_tests::{Claimed, Database, End, Graph, Session, Task, Worker, finish_on};
+use postq_tests::{Claimed, Database, End, Graph, Session, Task, Worker, eventually, finish_on};
 use serde_json::json;
 use tokio::sync::Barrier;
 use uuid::Uuid;
@@ -92,6 +92,36 @@ async fn of_two_reports_at_once_exactly_one_is_recorded() {
         assert_eq!(database.look(job).await.tasks["a"].state, won);
         worker.work(&database, |_| "succeeded").await;
     }
+}
+
+#[tokio::test]
+async fn an_attempt_that_is_adopted_while_it_is_declared_lost_stays_with_its_agent() {
+    let database = Database::create().await;
+    let job = wide(1).admit(&database).await;
+    let mut worker = Worker::connect(&database).await;
+    let held = worker.claim(&database, 1).await.remove(0);
+    worker.reconnect(&database, Uuid::new_v4()).await;
+    let (mut adopting, mut losing) = (database.session().await, database.session().await);
+    let (agent, session, attempt) = (worker.agent, worker.session, held.attempt);
+    adopting.execute("begin").await;
+    let adopt = format!("select postq.adopt('{agent}', {session}, array[{attempt}]::bigint[])");
+    adopting.execute(&adopt).await;
+    let lost = [(&held, End::from("lost"))];
+    let commit_once_the_other_waits = async {
+        let waits = "select exists (select from pg_stat_activity
+            where datname = current_database() and wait_event_type = 'Lock')";
+        eventually("the other waits", Duration::from_secs(10), async || {
+            database.value::<bool>(waits).await.then_some(())
+        })
+        .await;
+        adopting.execute("commit").await;
+    };
+    let (lost, ()) =
+        tokio::join!(finish_on(&mut losing.connection, &lost), commit_once_the_other_waits);
+    assert_eq!(lost.unwrap().verdicts[&attempt], "stale");
+    let adopted = Claimed { session, ..held };
+    assert_eq!(worker.end(&database, &adopted, "succeeded").await, "recorded");
+    assert_eq!(database.look(job).await.state, JobState::Succeeded);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
