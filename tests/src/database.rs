@@ -89,8 +89,29 @@ impl Database {
         submit.fetch_one(&self.pool).await
     }
 
+    /// Ends all connections to it, and lets nobody in again.
+    pub async fn take_away(&self) {
+        let name = self.options.get_database().expect("a database with a name");
+        let server = Server::get().await;
+        for statement in
+            [format!("alter database {name} allow_connections false"), end_sessions_of(name)]
+        {
+            server.execute(statement).await.expect("a database that is taken away");
+        }
+    }
+
+    /// Ends all connections to it, as a failover would.
+    pub async fn end_sessions(&self) {
+        let name = self.options.get_database().expect("a database with a name");
+        Server::get().await.execute(end_sessions_of(name)).await.expect("sessions that end");
+    }
+
     /// Puts the clock of the functions forward.
     pub async fn advance_clock(&self, interval: &str) {
         self.execute(&format!("update postq.test_clock set ahead = ahead + '{interval}'")).await;
     }
+}
+
+fn end_sessions_of(name: &str) -> String {
+    format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'")
 }

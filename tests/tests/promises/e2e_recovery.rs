@@ -156,3 +156,29 @@ async fn an_agent_that_is_asked_to_end_hands_back_what_it_does_not_finish() {
     assert_eq!((job.tasks["a"].attempts, job.tasks["a"].crashes), (1, 0));
     assert_eq!(cluster.database.outcomes(id).await, "a released, a succeeded");
 }
+
+/// A failover: every connection of every coordinator ends, several times.
+#[tokio::test]
+async fn connections_to_the_database_that_break_lose_no_attempt() {
+    let cluster = Cluster::start(&[2]).await;
+    let client = cluster.client();
+    let runs = cluster.path("runs");
+    let task = |n: usize| {
+        let command = format!("echo {n} >> {}; sleep 0.2", runs.display());
+        (format!("t{n:02}"), json!({"command": command}))
+    };
+    let tasks: serde_json::Map<_, _> = (0..20).map(task).collect();
+    let id = client.submit(&json!({"tasks": tasks})).await;
+    for n in 1..=4 {
+        let further = async || (cluster.lines("runs").len() >= n * 4).then_some(());
+        eventually("it gets further", PATIENCE, further).await;
+        cluster.database.end_sessions().await;
+    }
+    let job = client.wait(id, PATIENCE).await;
+    assert_eq!(job.state(), job::State::Succeeded);
+    let history = cluster.database.history(id).await;
+    assert_eq!(successes(&history).len(), 20);
+    assert!(history.iter().all(|it| ["succeeded", "released"].contains(&it.outcome.as_str())));
+    let ran: std::collections::BTreeSet<_> = cluster.lines("runs").into_iter().collect();
+    assert_eq!((ran.len(), cluster.lines("runs").len()), (20, 20), "nothing ran twice");
+}

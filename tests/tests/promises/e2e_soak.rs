@@ -9,7 +9,7 @@ use std::{
 };
 
 use postq_proto::v1::job;
-use postq_tests::{Cluster, successes};
+use postq_tests::{Cluster, spec, successes};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
@@ -60,4 +60,19 @@ async fn every_task_of_a_random_graph_starts_after_all_it_depends_on_has_ended()
             assert!(first.finished_at <= then.started_at, "seed {seed}: {first:?} {then:?}");
         }
     }
+}
+
+/// How long it takes is a figure to report; that it is accepted, whole, is the promise.
+#[tokio::test]
+async fn a_job_of_very_many_tasks_is_accepted() {
+    let tasks: usize = if env::var_os("POSTQ_SOAK").is_some() { 100_000 } else { 20_000 };
+    let task = |n: usize| (format!("t{n:06}"), json!({"command": "true"}));
+    let job = spec(&json!({"tasks": (0..tasks).map(task).collect::<Map<_, _>>()}));
+    let cluster = Cluster::start(&[]).await;
+    let client = cluster.client();
+    let started = Instant::now();
+    let id = client.submit_spec(job, "").await.unwrap();
+    println!("a job of {tasks} tasks is accepted in {:.2?}", started.elapsed());
+    let query = format!("select count(*) from postq.task where job = '{id}' and state = 'ready'");
+    assert_eq!(cluster.database.value::<i64>(&query).await, tasks as i64);
 }
