@@ -244,6 +244,8 @@ create table postq.agent (
     id uuid primary key,
     boot uuid not null,
     session bigint not null,
+    -- The first session of this boot: what is open under an older one died with the process before.
+    boot_session bigint not null,
     -- The coordinator it is connected to; null once it has left.
     coordinator uuid,
     name text not null,
@@ -258,6 +260,7 @@ create table postq.agent (
     left_at timestamptz,
     check ((coordinator is null) = (left_at is not null))
 );
+create unique index agent_by_session on postq.agent (session);
 
 create table postq.coordinator (
     id uuid primary key,

@@ -21,6 +21,7 @@ use tracing::info;
 use uuid::Uuid;
 
 use crate::{
+    admission::Admission,
     api::{
         agent_service::AgentApi,
         auth::{self, Tokens},
@@ -50,6 +51,9 @@ use crate::{
 /// silent after the sum.
 const PING_EVERY: Duration = Duration::from_secs(2);
 const PING_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Connections for what must not wait behind users' requests.
+const CORE_CONNECTIONS: u32 = 8;
 
 /// What a coordinator is made of.
 #[derive(Clone, Debug)]
@@ -100,6 +104,9 @@ pub struct Coordinator {
     host: String,
     options: Options,
     store: Store,
+    /// The same database over connections of its own, for what must not wait behind users' requests:
+    /// the heart, the dispatcher, the committer, the sessions.
+    core: Store,
     blobs: Blobs,
     listener: TcpListener,
 }
@@ -108,6 +115,7 @@ pub struct Coordinator {
 struct Parts {
     roster: Arc<Roster>,
     wakes: Wakes,
+    admission: Admission,
     looks: Arc<Looks>,
     metrics: Arc<Metrics>,
     finishes: Finishes,
@@ -121,6 +129,7 @@ impl Coordinator {
     pub async fn open(options: Options, listen: SocketAddr) -> Result<Self, StartError> {
         migrate(&options.database).await?;
         let store = Store::open(options.database.clone(), options.max_connections);
+        let core = Store::open(options.database.clone(), CORE_CONNECTIONS);
         let expected = store.store_id().await?;
         let blobs = Blobs::create_or_open(&options.store, expected).await?;
         let settled = store.settle_store_id(blobs.store_id()).await?;
@@ -134,7 +143,7 @@ impl Coordinator {
         let host = hostname();
         let id = CoordinatorId(Uuid::new_v4());
         store.enlist(id, &host).await?;
-        Ok(Self { id, host, options, store, blobs, listener })
+        Ok(Self { id, host, options, store, core, blobs, listener })
     }
 
     /// Where it listens.
@@ -171,7 +180,7 @@ impl Coordinator {
         let signals = Arc::new(Signals::default());
         let (wakes, ear) = wakes();
         let (committer, finishes) = Committer::new(
-            store.clone(),
+            self.core.clone(),
             Arc::clone(&roster),
             wakes.clone(),
             Arc::clone(&looks),
@@ -180,7 +189,7 @@ impl Coordinator {
         );
         let (graphs, joins) = (Graphs::new(store.clone()), Joins::new(self.blobs.clone()));
         let delivery = Delivery::new(
-            store.clone(),
+            self.core.clone(),
             Arc::clone(&roster),
             finishes.clone(),
             joins.clone(),
@@ -189,13 +198,15 @@ impl Coordinator {
         );
         let dispatcher = Dispatcher::new(
             self.id,
-            store.clone(),
+            self.core.clone(),
             Arc::clone(&roster),
             Arc::clone(&metrics),
             delivery,
             ear,
         );
-        let parts = Parts { roster, wakes, looks, metrics, finishes, graphs, joins, signals };
+        let admission = Admission::new(store.clone(), self.blobs.clone(), wakes.clone());
+        let parts =
+            Parts { roster, wakes, admission, looks, metrics, finishes, graphs, joins, signals };
         let stop = shutdown.token();
         shutdown.spawn_critical("committer", committer.run(stop.clone()));
         shutdown.spawn_critical("dispatcher", dispatcher.run(stop));
@@ -209,7 +220,7 @@ impl Coordinator {
         let heart = Heart::new(
             self.id,
             self.host.clone(),
-            store.clone(),
+            self.core.clone(),
             Arc::clone(&parts.roster),
             parts.finishes.clone(),
             Arc::clone(signals),
@@ -221,8 +232,12 @@ impl Coordinator {
         );
         let due = Due::new(store.clone(), parts.wakes.clone(), Arc::clone(signals));
         let (wakes, looks) = (&parts.wakes, &parts.looks);
-        let submissions =
-            Submissions::new(store.clone(), wakes.clone(), Arc::clone(looks), Arc::clone(signals));
+        let submissions = Submissions::new(
+            store.clone(),
+            parts.admission.clone(),
+            Arc::clone(looks),
+            Arc::clone(signals),
+        );
         let inbox = Inbox::new(store.clone(), Arc::clone(looks), Arc::clone(signals));
         let openings =
             Openings::new(store.clone(), wakes.clone(), Arc::clone(looks), Arc::clone(signals));
@@ -240,15 +255,14 @@ impl Coordinator {
         let store = &self.store;
         let jobs = JobApi {
             store: store.clone(),
-            blobs: self.blobs.clone(),
-            wakes: parts.wakes.clone(),
+            admission: parts.admission.clone(),
             looks: Arc::clone(&parts.looks),
             metrics: Arc::clone(&parts.metrics),
             shutdown: shutdown.clone(),
         };
         let sessions = Sessions {
             id: self.id,
-            store: store.clone(),
+            store: self.core.clone(),
             roster: Arc::clone(&parts.roster),
             finishes: parts.finishes.clone(),
             wakes: parts.wakes.clone(),
@@ -258,12 +272,13 @@ impl Coordinator {
         let leavings = Leavings { store: store.clone(), graphs: parts.graphs.clone() };
         let files = WorkspaceApi::new(self.blobs.clone(), parts.joins.clone(), leavings);
         let (health, health_service) = tonic_health::server::health_reporter();
-        let reflection = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            // The details of errors, so that a client by reflection can show them.
-            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
-            .build_v1()?;
+        let reflection = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+                // The details of errors, so that a client by reflection can show them.
+                .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+        };
         let stop = shutdown.token();
         shutdown.spawn("health", async move {
             health.set_service_status("", ServingStatus::Serving).await;
@@ -280,7 +295,9 @@ impl Coordinator {
                 )
                 .add_service(AgentServiceServer::new(AgentApi { store: store.clone() }))
                 .add_service(health_service)
-                .add_service(reflection);
+                .add_service(reflection().build_v1()?)
+                // Older clients ask this one.
+                .add_service(reflection().build_v1alpha()?);
         let pages = Pages {
             store: store.clone(),
             roster: Arc::clone(&parts.roster),

@@ -3,6 +3,7 @@
 //!
 //! | room | owns |
 //! |---|---|
+//! | [`admission`] | the one door for jobs |
 //! | [`api`] | the gRPC services, and who may come in |
 //! | [`http`] | health and metrics |
 //! | [`dispatch`] | from ready tasks to agents and back |
@@ -12,6 +13,7 @@
 //! | [`store`] | all SQL |
 //! | [`coordinator`] | all of it put together, started and stopped |
 
+pub mod admission;
 pub mod api;
 pub mod config;
 pub mod coordinator;

@@ -15,7 +15,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::store::{Finish, StateCount};
+use crate::store::StateCount;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabel {
@@ -98,16 +98,14 @@ impl Metrics {
         self.claim_seconds.observe(took.as_secs_f64());
     }
 
-    /// A batch was recorded.
-    pub fn finished(&self, batch: &[Finish], took: Duration) {
-        for finish in batch {
-            self.outcome(finish.outcome);
-        }
-        self.finish_batch.observe(batch.len() as f64);
+    /// A batch of so many words was recorded.
+    pub fn recorded(&self, words: usize, took: Duration) {
+        self.finish_batch.observe(words as f64);
         self.finish_seconds.observe(took.as_secs_f64());
     }
 
-    fn outcome(&self, outcome: Outcome) {
+    /// An attempt ended.
+    pub fn ended(&self, outcome: Outcome) {
         self.finishes.get_or_create(&OutcomeLabel { outcome: outcome.to_string() }).inc();
     }
 

@@ -16,21 +16,12 @@ pub struct Signals {
     pub openings: Notify,
     /// Attempts were asked to stop.
     pub cancels: Notify,
-    /// Attempts are open whose agent is connected nowhere.
-    pub orphans: Notify,
 }
 
 impl Signals {
     /// Everything: hints may have been missed.
     pub fn all(&self) {
-        for signal in [
-            &self.due,
-            &self.submissions,
-            &self.inbox,
-            &self.openings,
-            &self.cancels,
-            &self.orphans,
-        ] {
+        for signal in [&self.due, &self.submissions, &self.inbox, &self.openings, &self.cancels] {
             signal.notify_one();
         }
     }

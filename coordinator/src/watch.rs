@@ -1,5 +1,4 @@
-//! One look per job for all who watch it: a poll at most twice a second, sooner when something was
-//! recorded here, shared by every watcher of the job.
+//! One look per job for all who watch it, twice a second, and at once when the job ended here.
 //!
 //! It does not know what has changed, only that something has. Invariant: a watcher that looks
 //! after every change of its [`Glance`] misses nothing, because it reads by revision.
@@ -17,10 +16,8 @@ use tracing::warn;
 
 use crate::store::{Glance, Store};
 
-/// Longest time between two looks at a job somebody watches.
+/// The time between two looks at a job somebody watches.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// Shortest time between two looks.
-const PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 struct Watched {
@@ -39,16 +36,15 @@ pub struct Looks {
 /// A share in the looks at one job; the looking ends with the last share.
 #[derive(Debug)]
 pub struct Share {
-    watched: Arc<Watched>,
+    _keeps_looking: Arc<Watched>,
     glance: watch::Receiver<Option<Glance>>,
 }
 
 impl Share {
     /// Waits until the job has changed since the last call; the first call waits for the first look.
     pub async fn changed(&mut self) {
-        // The sender lives in `watched`, so this cannot fail.
+        // The sender lives as long as this share, so it cannot fail.
         let _ = self.glance.changed().await;
-        debug_assert!(Arc::strong_count(&self.watched) > 0);
     }
 }
 
@@ -62,8 +58,8 @@ impl Looks {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Something of a job was recorded here.
-    pub fn changed(&self, job: JobId) {
+    /// A job ended here, or is about to: look at once.
+    pub fn look_now(&self, job: JobId) {
         if let Some(watched) = self.lock().get(&job).and_then(Weak::upgrade) {
             watched.poke.notify_one();
         }
@@ -88,7 +84,7 @@ impl Looks {
             watched
         });
         let glance = watched.glance.subscribe();
-        Share { watched, glance }
+        Share { _keeps_looking: watched, glance }
     }
 }
 
@@ -107,9 +103,8 @@ async fn look(store: Store, job: JobId, weak: Weak<Watched>) {
                 warn!(job.id = %job, error = &error as &dyn std::error::Error, "cannot look at a job")
             }
         }
-        tokio::time::sleep(PAUSE).await;
         let Some(watched) = weak.upgrade() else { return };
-
-        let _ = tokio::time::timeout(LOOK_EVERY - PAUSE, watched.poke.notified()).await;
+        // Either way it is time to look again.
+        let _ = tokio::time::timeout(LOOK_EVERY, watched.poke.notified()).await;
     }
 }

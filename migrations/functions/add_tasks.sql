@@ -1,7 +1,9 @@
--- Stores the planned tasks of a job that has none yet; those without dependencies are ready at once.
+-- Stores the planned tasks of a job that has none yet; those without dependencies are ready at once,
+-- or at their run_at where that is still to come.
 -- Called by admit and, for a single task, by submit. Returns [[lane, seq]].
 -- p_tasks: [{n, name, gate, executor, handler, priority, run_if, max_attempts, crash_limit,
--- backoff_ms, max_backoff_ms, depends, parents, has_workspace, spec}] in the order of n.
+-- backoff_ms, max_backoff_ms, factor?, increment_ms?, jitter?, run_at?, depends, parents,
+-- has_workspace, spec}] in the order of n.
 -- p_gates: [{g, first, last, parents}].
 create or replace function postq.add_tasks(
     p_job uuid, p_queue text, p_priority int, p_tasks jsonb, p_gates jsonb
@@ -13,37 +15,48 @@ set work_mem = '64MB'
 as $$
 declare
     v_ready jsonb;
+    v_is_due_later boolean;
 begin
     -- Before the first nextval: the floor of a lane rests on it.
     perform pg_current_xact_id();
     with planned as materialized (
         select * from jsonb_to_recordset(p_tasks) as t (n int, name text, gate int, executor text,
             handler text, run_if text, max_attempts int, crash_limit int, backoff_ms bigint,
-            max_backoff_ms bigint, depends int[], parents int[], has_workspace boolean, spec jsonb)
+            max_backoff_ms bigint, factor double precision, increment_ms bigint, jitter double precision,
+            run_at timestamptz, depends int[], parents int[], has_workspace boolean, spec jsonb)
     ), kind as materialized (
         select k.executor, k.handler,
                postq.lane_of(p_queue, p_priority, k.executor::postq.executor, k.handler) as lane
         from (select distinct t.executor, t.handler from planned t) k
     ), described as (
         insert into postq.task_spec (job, n, name, run_if, max_attempts, crash_limit, backoff_ms,
-            max_backoff_ms, depends, parents, has_workspace, spec)
+            max_backoff_ms, factor, increment_ms, jitter, depends, parents, has_workspace, spec)
         select p_job, t.n, t.name, t.run_if::postq.run_if, t.max_attempts, t.crash_limit, t.backoff_ms,
-            t.max_backoff_ms, t.depends, t.parents, t.has_workspace, t.spec
+            t.max_backoff_ms, coalesce(t.factor, 2), coalesce(t.increment_ms, 0), coalesce(t.jitter, 0.5),
+            t.depends, t.parents, t.has_workspace, t.spec
         from planned t
     ), entered as (
-        insert into postq.task (job, n, state, gate, lane, seq, revision)
-        select p_job, t.n, case when t.gate is null then 'ready' else 'blocked' end::postq.task_state,
-               t.gate, k.lane, case when t.gate is null then nextval('postq.ready_seq') end, 1
-        from planned t
+        insert into postq.task (job, n, state, gate, lane, seq, run_at, revision)
+        select p_job, t.n,
+               case when t.gate is not null then 'blocked' when t.later is not null then 'scheduled'
+                    else 'ready' end::postq.task_state,
+               t.gate, k.lane,
+               case when t.gate is null and t.later is null then nextval('postq.ready_seq') end,
+               case when t.gate is null then t.later end, 1
+        from (select p.*, case when p.run_at > postq.now() then p.run_at end as later from planned p) t
         join kind k on k.executor = t.executor and k.handler is not distinct from t.handler
         order by t.n
-        returning n, lane, seq
+        returning n, lane, seq, run_at
     ), waiting as (
-        insert into postq.ready (lane, seq, job, n)
-        select e.lane, e.seq, p_job, e.n from entered e where e.seq is not null
+        insert into postq.ready (lane, seq, job, n, since)
+        select e.lane, e.seq, p_job, e.n, postq.now() from entered e where e.seq is not null
+    ), later as (
+        insert into postq.scheduled (run_at, job, n, lane)
+        select e.run_at, p_job, e.n, e.lane from entered e where e.run_at is not null
     )
-    select coalesce(jsonb_agg(jsonb_build_array(l.lane, l.seq)), '[]')
-    into v_ready
+    select coalesce(jsonb_agg(jsonb_build_array(l.lane, l.seq)), '[]'),
+           exists (select from entered e where e.run_at is not null)
+    into v_ready, v_is_due_later
     from (select e.lane, min(e.seq) as seq from entered e where e.seq is not null group by e.lane) l;
 
     insert into postq.gate (job, g, first_n, last_n, open)
@@ -53,7 +66,10 @@ begin
     select p_job, p.parent, g.g
     from jsonb_to_recordset(p_gates) as g (g int, parents int[]), unnest(g.parents) as p (parent);
 
-    perform postq.hint_ready(v_ready);
+    perform postq.hint_ready(v_ready, jsonb_array_length(p_tasks));
+    if v_is_due_later then
+        perform postq.hint('due');
+    end if;
     return v_ready;
 end;
 $$;

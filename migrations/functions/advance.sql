@@ -48,11 +48,12 @@ begin
                          when n.cancelled > 0 then 'cancelled'
                          else 'succeeded' end::postq.job_state,
             finished_at = postq.now(),
-            reason = coalesce(j.reason, (
-                select format('task "%s" %s%s', s.name, t.state, ': ' || t.reason)
-                from postq.task t join postq.task_spec s on s.job = t.job and s.n = t.n
-                where n.failed > 0 and t.job = n.job and t.state = 'failed'
-                order by t.n limit 1))
+            reason = case when n.failed > 0 then (
+                    select format('task "%s" %s%s', s.name, t.state, ': ' || t.reason)
+                    from postq.task t join postq.task_spec s on s.job = t.job and s.n = t.n
+                    where t.job = n.job and t.state = 'failed'
+                    order by t.n limit 1)
+                when n.cancelled > 0 then j.reason end
         from noted n
         where j.id = n.job and n.open = 0 and j.finished_at is null
         returning j.id

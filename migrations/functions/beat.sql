@@ -1,7 +1,9 @@
 -- A coordinator's sign of life, and all it asks while idle. Returns null where it is not registered
 -- (any more), else {"beats": [[coordinator, beat]], "due_ms": milliseconds until the next task falls
--- due or null, "submissions": bool, "inbox": bool, "openings": bool, "orphans": bool, "cancels": [[agent, attempt]]}
--- with the requests to cancel that concern its own agents.
+-- due or null, "submissions": bool, "inbox": bool, "openings": bool, "orphans": bool, "leases_ms":
+-- milliseconds until the next lease of a consumer ends or null, "cancels": [[agent, attempt]],
+-- "agents": [[agent, session]]} with the requests to cancel that concern its own agents, and the
+-- agents that are connected to it as far as the database knows.
 create or replace function postq.beat(p_coordinator uuid) returns jsonb
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
@@ -24,7 +26,10 @@ begin
         'inbox', exists (select from postq.inbox),
         'openings', exists (select from postq.opening),
         'orphans', exists (select from postq.orphans()),
-        'cancels', postq.cancels(p_coordinator));
+        'leases_ms', postq.next_lease_ms(),
+        'cancels', postq.cancels(p_coordinator),
+        'agents', (select coalesce(jsonb_agg(jsonb_build_array(a.id, a.session)), '[]')
+                   from postq.agent a where a.coordinator = p_coordinator));
 end;
 $$;
 revoke all on function postq.beat(uuid) from public;

@@ -62,10 +62,11 @@ begin
               from slot s where s.ord not in (select f.ord from preferred f)) s
           on s.lane = p.lane and s.k = p.k
     )
-    select array_agg(p.lane), array_agg(p.seq), array_agg(p.job), array_agg(p.n),
-           array_agg(x.session), array_agg(x.agent)
+    select array_agg(p.lane order by p.job, p.n), array_agg(p.seq order by p.job, p.n),
+           array_agg(p.job order by p.job, p.n), array_agg(p.n order by p.job, p.n),
+           array_agg(x.session order by p.job, p.n), array_agg(x.agent order by p.job, p.n)
     into v_lane, v_seq, v_job, v_n, v_session, v_agent
-    from (select * from picked order by job, n) p
+    from picked p
     join paired x on x.lane = p.lane and x.seq = p.seq;
     if v_job is null then
         return;

@@ -10,8 +10,8 @@ declare
 begin
     -- The setting outlives its transaction as an empty or stale text in some poolers, so it names
     -- the transaction it was made in.
-    if v_told not like pg_current_xact_id()::text || '%' then
-        v_told := pg_current_xact_id()::text;
+    if v_told not like pg_current_xact_id()::text || ' %' then
+        v_told := pg_current_xact_id()::text || ' ';
     end if;
     if v_told like '% ' || p_topic || ' %' then
         return;

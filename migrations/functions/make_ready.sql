@@ -27,8 +27,8 @@ begin
         ) x
         join postq.task t on t.job = x.job and t.n = x.n
     ), entered as (
-        insert into postq.ready (lane, seq, job, n, prefer)
-        select lane, seq, job, n, prefer from moved
+        insert into postq.ready (lane, seq, job, n, prefer, since)
+        select lane, seq, job, n, prefer, postq.now() from moved
     ), marked as (
         update postq.task t
         set state = 'ready', seq = m.seq, run_at = null, revision = postq.next_revision(m.job)
@@ -38,7 +38,7 @@ begin
     select jsonb_agg(jsonb_build_array(l.lane, l.seq))
     into v_ready
     from (select m.lane, min(m.seq) as seq from moved m group by m.lane) l;
-    perform postq.hint_ready(v_ready);
+    perform postq.hint_ready(v_ready, cardinality(p_job));
     return v_ready;
 end;
 $$;

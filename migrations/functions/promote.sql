@@ -36,6 +36,7 @@ begin
     into v_job, v_n, v_last from due d
     join postq.task t on t.job = d.job and t.n = d.n and t.state = 'scheduled';
     if v_job is not null then
+        update postq.job j set state = 'queued' where j.id = any (v_job) and j.state = 'scheduled';
         v_ready := postq.make_ready(v_job, v_n, array_fill(null::uuid, array[cardinality(v_job)]));
         perform postq.advance(v_job, '{}', '{}');
     end if;

@@ -3,6 +3,10 @@
 -- an id before that, so a smaller one. A later pass applies the candidate once every smaller id has
 -- ended, at most to the smallest seq that is still there. (The xmax of a snapshot would not do: it
 -- lies just behind the newest id that has *ended*, so running ones may be beyond it.)
+-- Beside it the floors of times move, below which no task is scheduled and no lease ends in the lane:
+-- what has an id behind the horizon writes no time from before it (see lease_start), with some seconds to
+-- spare. Times that appear below nevertheless, after a step of the clock, are found by promote and
+-- expire_leases as they look from the beginning now and then.
 -- Must be the first statement of its transaction. Returns how many floors were applied.
 create or replace function postq.sweep_lanes() returns int
 language plpgsql volatile
@@ -12,10 +16,14 @@ set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$
 declare
+    c_spare constant interval := '10 s';
+    c_instant constant interval := '1 us';
     v_newest bigint;
     v_horizon xid8;
     v_lane record;
     v_lowest bigint;
+    v_first_due timestamptz;
+    v_first_lease timestamptz;
     v_moved int := 0;
 begin
     if pg_current_xact_id_if_assigned() is not null then
@@ -25,19 +33,26 @@ begin
     select s.last_value into v_newest from postq.ready_seq s;
     v_horizon := pg_current_xact_id();
     for v_lane in
-        select l.id, l.floor, l.floor_candidate, l.floor_horizon from postq.lane l
+        select l.id, l.floor, l.floor_candidate, l.floor_horizon, l.due_floor, l.lease_floor, l.time_candidate
+        from postq.lane l
         order by l.id for update skip locked
     loop
         if v_lane.floor_candidate is null then
             update postq.lane l
-            set floor_candidate = v_newest, floor_horizon = v_horizon
+            set floor_candidate = v_newest, floor_horizon = v_horizon, time_candidate = postq.now() - c_spare
             where l.id = v_lane.id and l.floor < v_newest;
         elsif pg_snapshot_xmin(pg_current_snapshot()) >= v_lane.floor_horizon then
             select r.seq into v_lowest from postq.ready r
             where r.lane = v_lane.id and r.seq > v_lane.floor order by r.seq limit 1;
+            select s.run_at into v_first_due from postq.scheduled s
+            where s.lane = v_lane.id and s.run_at > v_lane.due_floor order by s.run_at limit 1;
+            select o.lease_until into v_first_lease from postq.open_attempt o
+            where o.lane = v_lane.id and o.lease_until > v_lane.lease_floor order by o.lease_until limit 1;
             update postq.lane l
             set floor = greatest(l.floor, least(v_lane.floor_candidate, v_lowest - 1)),
-                floor_candidate = null, floor_horizon = null
+                due_floor = greatest(l.due_floor, least(l.time_candidate, v_first_due - c_instant)),
+                lease_floor = greatest(l.lease_floor, least(l.time_candidate, v_first_lease - c_instant)),
+                floor_candidate = null, floor_horizon = null, time_candidate = null
             where l.id = v_lane.id;
             v_moved := v_moved + 1;
         end if;

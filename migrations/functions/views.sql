@@ -1,7 +1,7 @@
 -- What people and monitoring read: the state by plain SQL. Columns are added at the end only.
 create or replace view postq.jobs as
 select j.id, s.name, j.queue, j.state, j.reason, j.priority, s.attributes, j.created_at, j.started_at,
-       j.finished_at, j.cancel_requested_at, s.task_count, p.open as open_tasks, p.revision
+       j.finished_at, j.cancel_requested_at, s.task_count, p.open as open_tasks, p.revision, s.retry_of
 from postq.job j
 join postq.job_spec s on s.job = j.id
 cross join lateral (
@@ -15,7 +15,7 @@ select t.job as job_id, s.name, t.n as number, t.state, t.reason, t.attempts, t.
        coalesce(oa.name, aa.name) as agent,
        a.outcome, a.exit_code, a.signal,
        encode(a.results, 'escape') as results, encode(a.errors, 'escape') as errors,
-       a.results as results_raw, a.errors as errors_raw, s.spec
+       a.results as results_raw, a.errors as errors_raw, s.spec, a.result, o.lease_until
 from postq.task t
 join postq.task_spec s on s.job = t.job and s.n = t.n
 left join postq.attempt a on a.id = t.attempt
@@ -23,4 +23,55 @@ left join postq.agent aa on aa.id = a.agent
 left join postq.open_attempt o on o.job = t.job and o.n = t.n
 left join postq.agent oa on oa.id = o.agent;
 
-revoke all on postq.jobs, postq.tasks from public;
+-- What is being executed, by an agent or by a consumer until its lease ends.
+create or replace view postq.running as
+select o.job as id, o.attempt, j.queue, coalesce(s.spec ->> 'handler', s.name) as task, g.name as agent,
+       o.started_at, o.lease_until, o.cancel_requested_at
+from postq.open_attempt o
+join postq.job j on j.id = o.job
+join postq.task_spec s on s.job = o.job and s.n = o.n
+left join postq.agent g on g.id = o.agent;
+
+-- What a consumer took and did not end in time; a consume or a sweep ends it.
+create or replace view postq.expired as
+select r.id, r.attempt, r.queue, r.task, r.started_at, r.lease_until
+from postq.running r where r.lease_until <= postq.now();
+
+-- What failed for good, with the error of every attempt, the first one first.
+create or replace view postq.dead_letters as
+select d.job as id, d.queue, d.task, s.spec -> 'arguments' as arguments, js.attributes, d.reason, d.attempts,
+       d.died_at, d.attempt, d.lease_until, js.task_count,
+       (select jsonb_agg(jsonb_build_object(
+            'attempt', a.id, 'outcome', a.outcome, 'reason', a.reason, 'exit_code', a.exit_code,
+            'signal', a.signal, 'finished_at', a.finished_at) order by a.id)
+        from postq.attempt a where a.job = d.job and a.n = d.n) as history
+from postq.dead_letter d
+join postq.task_spec s on s.job = d.job and s.n = d.n
+join postq.job_spec js on js.job = d.job;
+
+-- How much there is in each queue, and since when the oldest of what could be taken waits.
+create or replace view postq.queue_stats as
+select q.queue, coalesce(sum(c.ready), 0)::bigint as ready, coalesce(sum(c.scheduled), 0)::bigint as scheduled,
+       coalesce(sum(c.running), 0)::bigint as running, coalesce(sum(c.dead), 0)::bigint as dead_letters,
+       min(c.oldest) as oldest_ready_at
+from (select distinct l.queue from postq.lane l) q
+left join lateral (
+    select r.ready, s.scheduled, o.running, 0::bigint as dead, r.oldest
+    from postq.lane l
+    cross join lateral (select count(*) as ready, min(r.since) as oldest
+                        from postq.ready r where r.lane = l.id) r
+    cross join lateral (select count(*) as scheduled from postq.scheduled s where s.lane = l.id) s
+    cross join lateral (select count(*) as running from postq.open_attempt o where o.lane = l.id) o
+    where l.queue = q.queue
+    union all
+    select 0, 0, count(*), 0, null
+    from postq.open_attempt o join postq.task t on t.job = o.job and t.n = o.n
+    join postq.lane l on l.id = t.lane
+    where o.lane is null and l.queue = q.queue
+    union all
+    select 0, 0, 0, count(*), null from postq.dead_letter d where d.queue = q.queue
+) c on true
+group by q.queue;
+
+revoke all on postq.jobs, postq.tasks, postq.running, postq.expired, postq.dead_letters, postq.queue_stats
+    from public;

@@ -74,19 +74,16 @@ impl Worker {
         worker
     }
 
-    /// Connects again, as the process of that boot; tells whether it is the same as before.
-    pub async fn reconnect(&mut self, database: &Database, boot: Uuid) -> bool {
+    /// Connects again, as the process of that boot.
+    pub async fn reconnect(&mut self, database: &Database, boot: Uuid) {
         let card = json!({
             "id": self.agent, "boot": boot, "name": "worker", "host": "here", "version": "test",
             "slots": 1000, "executors": ["shell", "docker"], "handlers": [], "labels": {},
         });
-        let connect = sqlx::query_as("select * from postq.connect($1, $2)")
+        let connect = sqlx::query_scalar("select postq.connect($1, $2)")
             .bind(self.coordinator)
             .bind(Json(card));
-        let (session, is_same): (i64, bool) =
-            connect.fetch_one(&database.pool).await.expect("connected");
-        self.session = session;
-        is_same
+        self.session = connect.fetch_one(&database.pool).await.expect("connected");
     }
 
     /// Claims up to so many tasks from all lanes, in the order they became ready.

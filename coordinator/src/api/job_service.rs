@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use futures::stream::BoxStream;
-use postq_common::{id::JobId, state::JobState, state::TaskState, tree::Digest};
+use postq_common::{
+    id::JobId,
+    state::{JobState, TaskState},
+};
 use postq_proto::v1::{self, job_service_server::JobService};
 use postq_runtime::{Shutdown, telemetry};
 use prost::Message;
@@ -11,30 +14,27 @@ use tonic::{Request, Response, Status};
 use tracing::{Span, info, instrument};
 use uuid::Uuid;
 
-use super::{logs, page::Page, submit, watch};
+use super::{logs, page::Page, watch};
 use crate::{
-    dispatch::Wakes,
+    admission::Admission,
     metrics::Metrics,
     store::{JobFilter, JobRow, Store},
     watch::Looks,
     wire::{convert, status},
-    workspace::{BlobError, Blobs},
 };
 
 /// Answers stay below the 4 MiB that gRPC clients accept by default.
 const ANSWER_BYTES: usize = 3 * 1024 * 1024;
 /// Tasks read from the database at a time.
-const CHUNK: i64 = 500;
+const CHUNK: i64 = 100;
 
 /// The service.
 #[derive(Clone)]
 pub struct JobApi {
     /// The database.
     pub store: Store,
-    /// The files.
-    pub blobs: Blobs,
-    /// The dispatcher.
-    pub wakes: Wakes,
+    /// The door.
+    pub admission: Admission,
     /// Those who watch.
     pub looks: Arc<Looks>,
     /// What is counted.
@@ -79,19 +79,6 @@ impl JobApi {
             }
         }
     }
-
-    async fn keep_input(&self, job: JobId, digest: Digest) -> Result<(), Status> {
-        let snapshot = self.blobs.snapshot(digest).await.map_err(|error| match error {
-            BlobError::Store { .. } => Status::unavailable("the blob store does not answer"),
-            _ => status::bad_field(
-                "job.input",
-                format!("there is no snapshot {digest} here; upload the files first"),
-            ),
-        })?;
-        let [content, provenance, times] = snapshot.to_fields();
-        let roots = crate::store::Roots { content, provenance, times };
-        self.store.keep_input(job, &roots).await.map_err(status::of_store)
-    }
 }
 
 /// The id of a new job: the client's, or a new one.
@@ -130,20 +117,9 @@ impl JobService for JobApi {
         let document = request
             .job
             .ok_or_else(|| status::bad_field("job", "missing; a job is what there is to submit"))?;
-        // Planning a large graph takes a while.
-        let planned = tokio::task::spawn_blocking(move || submit::plan(id, &document, traceparent))
-            .await
-            .map_err(|_| Status::internal("planning the job failed"))?
-            .map_err(|problems| status::of_problems(&problems))?;
-        if let Some(digest) = planned.input {
-            self.keep_input(id, digest).await?;
-        }
-        let admitted = self.store.admit(&planned.new).await.map_err(status::of_store)?;
-        if admitted.created {
+        if self.admission.admit(id, document, traceparent).await.map_err(status::of_admission)? {
             self.metrics.submitted();
-            info!(queue = %planned.new.job["queue"], tasks = %planned.new.job["task_count"], "job submitted");
         }
-        self.wakes.readied(&admitted.ready);
         Ok(Response::new(v1::SubmitJobResponse { id: id.to_string() }))
     }
 
@@ -225,7 +201,7 @@ impl JobService for JobApi {
         self.store.cancel(id, reason).await.map_err(status::of_store)?;
         // What has not started ends now; what runs is told by its coordinator, hinted by this.
         self.store.apply_inbox(0, 1000).await.map_err(status::of_store)?;
-        self.looks.changed(id);
+        self.looks.look_now(id);
         info!("cancel requested");
         let job = convert::job(&self.row(id).await?);
         Ok(Response::new(v1::CancelJobResponse { job: Some(job) }))
@@ -238,6 +214,12 @@ impl JobService for JobApi {
         let request = request.into_inner();
         let id = convert::job_id("job_id", &request.job_id)?;
         self.row(id).await?;
+        for name in &request.tasks {
+            let known = self.store.task_number(id, name).await.map_err(status::of_store)?;
+            if known.is_none() {
+                return Err(Status::not_found(format!("job {id} has no task {name:?}")));
+            }
+        }
         let reader = logs::Reader::new(self.store.clone(), id, request);
         Ok(Response::new(reader.stream(&self.shutdown)))
     }

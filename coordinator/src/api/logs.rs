@@ -82,6 +82,10 @@ impl Reader {
                 .logged_attempts(self.job, &self.request.tasks, attempt)
                 .await
                 .map_err(status::of_store)?;
+            if let (Some(attempt), true) = (attempt, attempts.is_empty()) {
+                let job = self.job;
+                return Err(Status::not_found(format!("job {job} has no attempt {attempt}")));
+            }
             let mut is_done = has_ended || attempt.is_some();
             for attempt in &attempts {
                 is_done &= self.read(attempt, sender).await?;

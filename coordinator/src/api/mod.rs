@@ -8,6 +8,5 @@ pub mod job_service;
 pub mod left;
 pub mod logs;
 pub mod page;
-pub mod submit;
 pub mod watch;
 pub mod workspace_service;

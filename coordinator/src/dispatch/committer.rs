@@ -34,6 +34,8 @@ const RETRY: Duration = Duration::from_secs(1);
 struct Waiting {
     finish: Finish,
     verdict: oneshot::Sender<Verdict>,
+    /// The database refused what was to be recorded; this says so instead.
+    is_second_try: bool,
 }
 
 /// The handle by which attempts are ended.
@@ -50,7 +52,7 @@ impl Finishes {
     /// Records an end; its verdict once it is committed. None where the process stops first.
     pub async fn finish(&self, finish: Finish) -> Option<Verdict> {
         let (verdict, answer) = oneshot::channel();
-        self.0.send(Waiting { finish, verdict }).await.ok()?;
+        self.0.send(Waiting { finish, verdict, is_second_try: false }).await.ok()?;
         answer.await.ok()
     }
 
@@ -58,7 +60,8 @@ impl Finishes {
     pub async fn finish_all(&self, finishes: impl IntoIterator<Item = Finish>) {
         for finish in finishes {
             let (verdict, _) = oneshot::channel();
-            if self.0.send(Waiting { finish, verdict }).await.is_err() {
+            let waiting = Waiting { finish, verdict, is_second_try: false };
+            if self.0.send(waiting).await.is_err() {
                 return;
             }
         }
@@ -126,7 +129,7 @@ impl Committer {
                     left.push(second);
                     left.push(batch);
                 }
-                Some(Err(error)) => left.extend(Self::refused(batch, &error)),
+                Some(Err(error)) => left.extend(self.refused(batch, &error)),
                 None => return,
             }
         }
@@ -143,7 +146,7 @@ impl Committer {
             let started = Instant::now();
             match self.store.finish(&finishes).await {
                 Ok(finished) => {
-                    self.metrics.finished(&finishes, started.elapsed());
+                    self.metrics.recorded(finishes.len(), started.elapsed());
                     return Some(Ok(finished));
                 }
                 Err(error) if error.is_transient() => {
@@ -170,7 +173,7 @@ impl Committer {
                     job.id = %key.job, task.number = %key.task, attempt.id = %key.attempt,
                     outcome = %waiting.finish.outcome, "attempt ended"
                 );
-                self.looks.changed(key.job);
+                self.metrics.ended(waiting.finish.outcome);
             }
             self.roster.close_attempt(key.session, key.attempt);
             // The sender may have gone; its agent asks again.
@@ -179,6 +182,7 @@ impl Committer {
         for job in &finished.ended {
             info!(job.id = %job, "job ended");
             self.metrics.job_ended();
+            self.looks.look_now(*job);
         }
         if finished.due_ms.is_some() {
             self.signals.due.notify_one();
@@ -188,19 +192,20 @@ impl Committer {
     }
 
     /// A single end that the database refuses: the attempt is failed with the database's reason; if
-    /// even that is refused, it is dropped, and the agent will say it again.
-    fn refused(batch: Vec<Waiting>, error: &StoreError) -> Option<Vec<Waiting>> {
+    /// even that is refused, the session is closed, so that the agent comes anew and says it again.
+    fn refused(&self, batch: Vec<Waiting>, error: &StoreError) -> Option<Vec<Waiting>> {
         let chain = crate::errors::chain(error);
         let only = batch.into_iter().next()?;
         let key = only.finish.key;
         error!(attempt.id = %key.attempt, error = chain, "the database refuses a result");
-        if only.finish.is_final && only.finish.outcome == Outcome::Failed {
+        if only.is_second_try {
+            self.roster.close(key.session);
             return None;
         }
         let mut bare =
             Finish::bare(key, Outcome::Failed, format!("the result could not be stored: {chain}"));
         bare.is_final = true;
-        Some(vec![Waiting { finish: bare, verdict: only.verdict }])
+        Some(vec![Waiting { finish: bare, verdict: only.verdict, is_second_try: true }])
     }
 }
 

@@ -4,16 +4,16 @@
 //! Invariant: every claimed attempt is either on the stream of the session it was claimed for, or
 //! was ended (failed where its input cannot be, given back where it could not be delivered).
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use postq_common::{
     state::Outcome,
     tree::{BadDigest, Snapshot},
 };
 use postq_proto::v1::connect_response::Message;
 use postq_runtime::Shutdown;
-use tracing::{Instrument, info, info_span, warn};
+use tracing::{Instrument, error, info, info_span, warn};
 
 use super::{Finishes, Roster};
 use crate::{
@@ -65,7 +65,13 @@ impl Delivery {
     pub fn deliver(&self, claimed: Vec<Claimed>) {
         let this = self.clone();
         // Bounded by the slots of all agents: each attempt in here holds one.
-        self.shutdown.spawn("deliver", async move { this.hand_out(claimed).await });
+        self.shutdown.spawn("deliver", async move {
+            let keys: Vec<AttemptKey> = claimed.iter().map(key).collect();
+            let handed_out = AssertUnwindSafe(this.hand_out(claimed)).catch_unwind().await;
+            if handed_out.is_err() {
+                this.fail_unprepared(keys).await;
+            }
+        });
     }
 
     async fn hand_out(&self, claimed: Vec<Claimed>) {
@@ -88,11 +94,23 @@ impl Delivery {
                     error = errors::chain(&error),
                     "claimed attempts cannot be read; giving them back"
                 );
-                for key in keys.into_values() {
-                    self.give_back(key, "it could not be read for its agent").await;
-                }
+                self.pause().await;
+                let back = "it could not be read for its agent";
+                let released = |key| Finish::bare(key, Outcome::Released, back);
+                self.finishes.finish_all(keys.into_values().map(released)).await;
             }
         }
+    }
+
+    /// Preparing a claim panicked: what had not reached its agent by then fails, for good.
+    async fn fail_unprepared(&self, keys: Vec<AttemptKey>) {
+        error!("preparing a claim panicked");
+        let left = keys.into_iter().filter(|k| self.roster.is_waiting(k.session, k.attempt));
+        let failed = left.map(|key| {
+            let reason = "preparing it made the coordinator fail";
+            Finish { is_final: true, ..Finish::bare(key, Outcome::Failed, reason) }
+        });
+        self.finishes.finish_all(failed.collect::<Vec<_>>()).await;
     }
 
     async fn prepare(
@@ -148,11 +166,16 @@ impl Delivery {
         }
     }
 
-    async fn give_back(&self, key: AttemptKey, reason: &str) {
+    /// What could not be prepared for now is not tried again at once.
+    async fn pause(&self) {
         tokio::select! {
             () = tokio::time::sleep(PAUSE) => {}
             () = self.shutdown.token().cancelled_owned() => {}
         }
+    }
+
+    async fn give_back(&self, key: AttemptKey, reason: &str) {
+        self.pause().await;
         self.finishes.finish_all([Finish::bare(key, Outcome::Released, reason)]).await;
     }
 

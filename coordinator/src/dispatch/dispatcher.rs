@@ -14,6 +14,7 @@ use tracing::{debug, error};
 
 use super::{Delivery, Roster, lanes::Lanes};
 use crate::{
+    errors,
     metrics::Metrics,
     store::{ClaimRequest, Claimed, Readied, Store, StoreError},
 };
@@ -22,7 +23,9 @@ use crate::{
 const MAX_SLOTS: usize = 512;
 /// How often every lane is read again from its floor, while there is work and while there is none.
 const SAFETY_PASS: Duration = Duration::from_secs(2);
-const IDLE_SAFETY_PASS: Duration = Duration::from_secs(15);
+const IDLE_SAFETY_PASS: Duration = Duration::from_secs(5);
+/// The pause after a claim that failed; it may have made attempts that are to be found.
+const AFTER_ERROR: Duration = Duration::from_secs(1);
 /// After finding nothing, it looks again so often before it goes to sleep.
 const IDLE_BEFORE_SLEEP: Duration = Duration::from_secs(1);
 /// The pause between two looks of a dispatcher that is awake and finds nothing.
@@ -57,6 +60,16 @@ impl Wakes {
     pub fn readied(&self, ready: &[Readied]) {
         ready.iter().for_each(|readied| self.wake(Wake::Readied(*readied)));
     }
+}
+
+/// What one look found.
+enum Look {
+    /// Nothing to offer, or nobody to offer it to.
+    Nothing,
+    /// Slots were offered to lanes that had nothing; they are cold now.
+    Empty,
+    /// Attempts were made.
+    Found,
 }
 
 /// The way to wake the dispatcher, and its ear.
@@ -109,28 +122,28 @@ impl Dispatcher {
         while !stop.is_cancelled() {
             if next_safety <= Instant::now() {
                 self.refresh_lanes().await;
-                self.lanes.rewind();
                 let period = if self.is_registered_asleep { IDLE_SAFETY_PASS } else { SAFETY_PASS };
                 next_safety = Instant::now() + period;
             }
             self.read_wakes().await;
             match self.look().await {
-                Ok(0) => {}
-                Ok(_) => {
+                Ok(Look::Nothing) => {}
+                Ok(Look::Empty) => continue,
+                Ok(Look::Found) => {
                     last_find = Instant::now();
                     self.register(false).await;
                     continue;
                 }
                 Err(error) => {
-                    error!(error = &error as &dyn std::error::Error, "claim failed");
+                    error!(error = errors::chain(&error), "claim failed");
                     self.roster.ask_everyone();
+                    next_safety = next_safety.min(Instant::now() + AFTER_ERROR);
                 }
             }
             let is_idle = last_find.elapsed() > IDLE_BEFORE_SLEEP;
             if is_idle && self.register(true).await {
                 // What came between the last look and the registration was not hinted.
                 self.refresh_lanes().await;
-                self.lanes.rewind();
                 continue;
             }
             let pause =
@@ -139,7 +152,7 @@ impl Dispatcher {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep_until(pause) => {
                     if !is_idle {
-                        self.lanes.warm();
+                        self.peek().await;
                     }
                 }
                 Some(wake) = self.wakes.recv() => self.note(wake).await,
@@ -148,16 +161,17 @@ impl Dispatcher {
         self.register(false).await;
     }
 
-    /// One claim: how many attempts it made.
-    async fn look(&mut self) -> Result<usize, StoreError> {
+    /// One claim. Lanes that gave less than they were offered are cold afterwards, so that the slots
+    /// go to the next ones: looking on while something is offered comes to an end.
+    async fn look(&mut self) -> Result<Look, StoreError> {
         let hot = self.lanes.hot();
         if hot.is_empty() {
-            return Ok(0);
+            return Ok(Look::Nothing);
         }
         self.turn = self.turn.wrapping_add(1);
         let offers = self.roster.offer(&hot, MAX_SLOTS, self.turn);
         if offers.is_empty() {
-            return Ok(0);
+            return Ok(Look::Nothing);
         }
         let request = ClaimRequest {
             lanes: self.lanes.cursors(offers.iter().map(|(lane, _)| *lane)),
@@ -172,11 +186,19 @@ impl Dispatcher {
         self.lanes.took(&counts(&offers), &claimed);
         self.metrics.claimed(claimed.len(), started.elapsed());
         debug!(offered = offers.len(), claimed = claimed.len(), "claim");
-        let count = claimed.len();
-        if count > 0 {
-            self.delivery.deliver(claimed);
+        if claimed.is_empty() {
+            return Ok(Look::Empty);
         }
-        Ok(count)
+        self.delivery.deliver(claimed);
+        Ok(Look::Found)
+    }
+
+    /// What others made ready was not hinted while nobody slept.
+    async fn peek(&mut self) {
+        match self.store.peek(&self.lanes.all_cursors()).await {
+            Ok(lanes) => self.lanes.heat(&lanes),
+            Err(error) => error!(error = errors::chain(&error), "cannot look at the lanes"),
+        }
     }
 
     async fn read_wakes(&mut self) {
@@ -194,16 +216,14 @@ impl Dispatcher {
                 }
             }
             Wake::Slot => {}
-            Wake::Rewind => self.lanes.rewind(),
+            Wake::Rewind => self.refresh_lanes().await,
         }
     }
 
     async fn refresh_lanes(&mut self) {
-        match self.store.lanes(LaneId(0)).await {
+        match self.store.lanes().await {
             Ok(lanes) => self.lanes.refresh(lanes),
-            Err(error) => {
-                error!(error = &error as &dyn std::error::Error, "cannot read the lanes");
-            }
+            Err(error) => error!(error = errors::chain(&error), "cannot read the lanes"),
         }
     }
 
@@ -218,7 +238,7 @@ impl Dispatcher {
                 true
             }
             Err(error) => {
-                error!(error = &error as &dyn std::error::Error, "cannot register as sleeping");
+                error!(error = errors::chain(&error), "cannot register as sleeping");
                 false
             }
         }

@@ -32,7 +32,8 @@ impl Lanes {
         Self::default()
     }
 
-    /// Takes over what the database says: new lanes, and how far floors have moved.
+    /// Takes over what the database says: new lanes, how far floors have moved, and, for the safety
+    /// pass, which lanes are to be read again from their floor.
     pub fn refresh(&mut self, lanes: Vec<Lane>) {
         for lane in lanes {
             let Ok(executor) = Executor::from_str(&lane.executor) else { continue };
@@ -49,7 +50,8 @@ impl Lanes {
                 is_hot: true,
             });
             track.floor = track.floor.max(lane.floor);
-            track.cursor = track.cursor.max(lane.floor);
+            track.cursor = track.floor;
+            track.is_hot = lane.has_rows;
         }
     }
 
@@ -61,18 +63,18 @@ impl Lanes {
         true
     }
 
-    /// The safety pass: every lane is read again from its floor.
-    pub fn rewind(&mut self) {
-        for track in self.tracks.values_mut() {
-            track.cursor = track.floor;
-            track.is_hot = true;
+    /// These lanes have rows behind their cursors.
+    pub fn heat(&mut self, lanes: &[LaneId]) {
+        for lane in lanes {
+            if let Some(track) = self.tracks.get_mut(lane) {
+                track.is_hot = true;
+            }
         }
     }
 
-    /// Believes in rows behind every cursor again: what others put there was not hinted while
-    /// nobody slept.
-    pub fn warm(&mut self) {
-        self.tracks.values_mut().for_each(|track| track.is_hot = true);
+    /// Where every lane was left.
+    pub fn all_cursors(&self) -> Vec<(LaneId, i64)> {
+        self.tracks.iter().map(|(lane, track)| (*lane, track.cursor)).collect()
     }
 
     /// The lanes that are believed to have rows.
@@ -110,7 +112,14 @@ mod tests {
     use super::*;
 
     fn lane(id: i64, floor: i64) -> Lane {
-        Lane { id: LaneId(id), priority: 0, executor: "shell".into(), handler: None, floor }
+        Lane {
+            id: LaneId(id),
+            priority: 0,
+            executor: "shell".into(),
+            handler: None,
+            floor,
+            has_rows: true,
+        }
     }
 
     fn row(lane: i64, seq: i64) -> Claimed {
@@ -142,7 +151,7 @@ mod tests {
         lanes.took(&[(LaneId(1), 1)], &[row(1, 20)]);
         assert!(lanes.readied(Readied(LaneId(1), 12)));
         assert_eq!(lanes.cursors([LaneId(1)]), [(LaneId(1), 11)]);
-        lanes.rewind();
+        lanes.refresh(vec![lane(1, 5)]);
         assert_eq!(lanes.cursors([LaneId(1)]), [(LaneId(1), 5)]);
         assert!(!lanes.readied(Readied(LaneId(2), 1)));
     }

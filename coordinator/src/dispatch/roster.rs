@@ -71,9 +71,14 @@ impl Roster {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Enters a session; an older one of the same agent is closed.
+    /// Enters a session; an older one of the same agent is closed, and so is this one where it is
+    /// itself the older.
     pub fn enter(&self, session: SessionId, seat: Seat) {
         let mut entries = self.lock();
+        if entries.iter().any(|(other, old)| old.seat.agent == seat.agent && *other > session) {
+            seat.closed.cancel();
+            return;
+        }
         entries.retain(|_, old| {
             if old.seat.agent == seat.agent {
                 old.seat.closed.cancel();
@@ -83,6 +88,25 @@ impl Roster {
         let entry =
             Entry { seat, reserved: 0, preparing: HashSet::new(), cancelled: HashSet::new() };
         entries.insert(session, entry);
+    }
+
+    /// Ends one stream, so that its agent comes anew and both sides compare what they hold.
+    pub fn close(&self, session: SessionId) {
+        if let Some(entry) = self.lock().get(&session) {
+            entry.seat.closed.cancel();
+        }
+    }
+
+    /// Sets what a session holds to what the database has open for its agent.
+    pub fn correct(&self, session: SessionId, open: HashSet<AttemptId>) {
+        if let Some(entry) = self.lock().get_mut(&session) {
+            entry.seat.open = open.difference(&entry.preparing).copied().collect();
+        }
+    }
+
+    /// The sessions that are here.
+    pub fn sessions(&self) -> HashSet<SessionId> {
+        self.lock().keys().copied().collect()
     }
 
     /// Takes a session out.
@@ -172,6 +196,11 @@ impl Roster {
     pub fn is_preparing(&self, session: SessionId, attempt: AttemptId) -> bool {
         let entries = self.lock();
         entries.get(&session).is_some_and(|e| e.reserved > 0 || e.preparing.contains(&attempt))
+    }
+
+    /// Whether an attempt was claimed for the session and is not on its stream yet.
+    pub fn is_waiting(&self, session: SessionId, attempt: AttemptId) -> bool {
+        self.lock().get(&session).is_some_and(|entry| entry.preparing.contains(&attempt))
     }
 
     /// Tells an agent to stop an attempt, once.

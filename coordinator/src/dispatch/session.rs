@@ -16,7 +16,7 @@ use postq_proto::v1::{
     Welcome, WhatDoYouHold, connect_request, connect_response::Message,
 };
 use postq_runtime::Shutdown;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::StreamExt;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
@@ -36,6 +36,9 @@ const HELLO_WITHIN: Duration = Duration::from_secs(10);
 const ASK_EVERY: Duration = Duration::from_secs(10);
 /// How long an agent whose stream broke may take to come back, here or elsewhere.
 const COME_BACK_WITHIN: Duration = Duration::from_secs(3);
+
+/// Reports of one agent on their way to the committer: more than it has slots, as a rule.
+const REPORTS: usize = 256;
 
 /// What sessions need.
 #[derive(Clone)]
@@ -64,15 +67,14 @@ impl Sessions {
         let card = card(&hello)?;
         let executors: HashSet<Executor> =
             card.executors.iter().filter_map(|name| Executor::from_str(name).ok()).collect();
-        let (session, is_same_boot) =
-            self.store.connect(self.id, &card).await.map_err(status::of_store)?;
+        let session = self.store.connect(self.id, &card).await.map_err(status::of_store)?;
         let held: Vec<AttemptId> = hello.held.iter().map(|held| AttemptId(held.attempt)).collect();
         let compared = self.store.adopt(card.id, session, &held).await.map_err(status::of_store)?;
 
         let (outbox, answers) = mpsc::channel(OUTBOX);
         let closed = CancellationToken::new();
         let mut open = HashSet::new();
-        let mut missing = Vec::new();
+        let mut gone = Vec::new();
         let mut first = vec![Message::Welcome(Welcome {
             session: session.0,
             coordinator: self.id.to_string(),
@@ -80,7 +82,8 @@ impl Sessions {
         for holding in compared {
             match holding {
                 Holding::Adopted(key) => drop(open.insert(key.attempt)),
-                Holding::Missing(key) => missing.push(key),
+                Holding::Missing(key) => gone.push(never_arrived(key)),
+                Holding::Died(key) => gone.push(died(key)),
                 Holding::Unknown(attempt) => {
                     first.push(Message::Abandon(Abandon { attempt: attempt.0 }));
                 }
@@ -94,7 +97,7 @@ impl Sessions {
         }
         info!(
             agent.name = card.name, agent.id = %card.id, session.id = %session,
-            adopted = open.len(), missing = missing.len(), "agent connected"
+            adopted = open.len(), gone = gone.len(), "agent connected"
         );
         let seat = Seat {
             agent: card.id,
@@ -106,9 +109,7 @@ impl Sessions {
             outbox,
             closed: closed.clone(),
         };
-        self.roster.enter(session, seat);
-        self.finishes.finish_all(missing.into_iter().map(|key| gone(key, is_same_boot))).await;
-        self.wakes.wake(Wake::Slot);
+        self.finishes.finish_all(gone).await;
 
         let run = Session {
             all: self.clone(),
@@ -119,19 +120,25 @@ impl Sessions {
             suspects: HashSet::new(),
             question: 0,
             confirming: 0,
+            reports: Arc::new(Semaphore::new(REPORTS)),
         };
+        // Nothing is awaited from here on: a caller that goes away cannot leave a seat without a
+        // session. (An agent that is connected in the database alone is found by the heart.)
+        self.roster.enter(session, seat);
+        self.wakes.wake(Wake::Slot);
         self.shutdown.spawn("session", run.run(inbound));
         Ok(answers)
     }
 }
 
 /// The end of an attempt that its agent does not have.
-fn gone(key: AttemptKey, never_arrived: bool) -> Finish {
-    if never_arrived {
-        Finish::bare(key, Outcome::Released, "it never reached its agent")
-    } else {
-        Finish::bare(key, Outcome::Lost, "its agent was restarted and knows nothing of it")
-    }
+fn never_arrived(key: AttemptKey) -> Finish {
+    Finish::bare(key, Outcome::Released, "it never reached its agent")
+}
+
+/// The end of an attempt from before its agent was started anew.
+fn died(key: AttemptKey) -> Finish {
+    Finish::bare(key, Outcome::Lost, "its agent was restarted and knows nothing of it")
 }
 
 async fn first_word(inbound: &mut Streaming<ConnectRequest>) -> Result<Hello, Status> {
@@ -174,6 +181,7 @@ struct Session {
     question: i64,
     /// The question whose answer confirms or clears the suspects.
     confirming: i64,
+    reports: Arc<Semaphore>,
 }
 
 impl Session {
@@ -218,7 +226,7 @@ impl Session {
 
     async fn hear(&mut self, message: connect_request::Message) {
         match message {
-            connect_request::Message::Report(report) => self.report(report),
+            connect_request::Message::Report(report) => self.report(report).await,
             connect_request::Message::Holding(holding) => self.compare(holding).await,
             connect_request::Message::Hello(_) => {
                 warn!(agent.name = self.name, "a second Hello on one stream; closing it");
@@ -227,15 +235,17 @@ impl Session {
         }
     }
 
-    /// Passes a report to the committer, and its verdict back when it is committed.
-    fn report(&self, report: Report) {
+    /// Passes a report to the committer, and its verdict back when it is committed. An agent that
+    /// reports faster than its results are recorded waits.
+    async fn report(&self, report: Report) {
         let Some(finish) = convert::finish(&report, self.session) else {
             warn!(agent.name = self.name, ?report.of, "a report that names no attempt; left out");
             return;
         };
         let (all, session, attempt) = (self.all.clone(), self.session, finish.key.attempt);
-        // Bounded by the agent's slots and by what it had spooled when it connected.
+        let Ok(permit) = Arc::clone(&self.reports).acquire_owned().await else { return };
         self.all.shutdown.spawn("report", async move {
+            let _permit = permit;
             if all.finishes.finish(finish).await.is_some() {
                 all.roster.send(session, Message::Recorded(Recorded { attempt: attempt.0 }));
             }
@@ -258,23 +268,27 @@ impl Session {
         // Only an answer to a question asked after the suspicion can confirm it.
         let confirms = holding.question > 0 && holding.question >= self.confirming;
         let mut suspects = HashSet::new();
+        let mut open = HashSet::new();
         for holding in compared {
             match holding {
-                Holding::Adopted(_) => {}
+                Holding::Adopted(key) => drop(open.insert(key.attempt)),
                 Holding::Unknown(attempt) => {
-                    self.all
-                        .roster
-                        .send(self.session, Message::Abandon(Abandon { attempt: attempt.0 }));
-                    self.all.roster.close_attempt(self.session, attempt);
+                    let abandon = Message::Abandon(Abandon { attempt: attempt.0 });
+                    self.all.roster.send(self.session, abandon);
                 }
+                Holding::Died(key) => self.all.finishes.finish_all([died(key)]).await,
                 Holding::Missing(key)
                     if self.all.roster.is_preparing(self.session, key.attempt) => {}
                 Holding::Missing(key) if confirms && self.suspects.contains(&key.attempt) => {
-                    self.all.finishes.finish_all([gone(key, true)]).await;
+                    self.all.finishes.finish_all([never_arrived(key)]).await;
                 }
-                Holding::Missing(key) => drop(suspects.insert(key.attempt)),
+                Holding::Missing(key) => {
+                    suspects.insert(key.attempt);
+                    open.insert(key.attempt);
+                }
             }
         }
+        self.all.roster.correct(self.session, open);
         if confirms || self.suspects.is_empty() {
             self.suspects = suspects;
             if !self.suspects.is_empty() {

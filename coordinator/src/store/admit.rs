@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use postq_common::id::{JobId, LaneId};
+use postq_common::id::LaneId;
 use serde::Deserialize;
 use serde_json::Value;
 use sqlx::types::Json;
@@ -68,21 +68,6 @@ impl Store {
                 .bind(reason)
                 .fetch_one(&pool)
                 .await
-        })
-        .await
-    }
-
-    /// Keeps the files that a job's first tasks start from. Must precede its admission.
-    pub async fn keep_input(&self, job: JobId, roots: &super::Roots) -> Result<(), StoreError> {
-        self.run("keep_input", |pool| async move {
-            sqlx::query("/* keep_input */ select postq.keep_input($1, $2, $3, $4)")
-                .bind(job.0)
-                .bind(&roots.content)
-                .bind(&roots.provenance)
-                .bind(&roots.times)
-                .execute(&pool)
-                .await
-                .map(drop)
         })
         .await
     }

@@ -1,6 +1,6 @@
 //! `enlist`, `beat`, `bury`, `doze`: the coordinators among themselves.
 
-use postq_common::id::{AgentId, AttemptId, CoordinatorId};
+use postq_common::id::{AgentId, AttemptId, CoordinatorId, SessionId};
 use serde::Deserialize;
 use sqlx::types::Json;
 
@@ -23,6 +23,8 @@ pub struct Beat {
     pub orphans: bool,
     /// Attempts of this coordinator's agents that were asked to stop.
     pub cancels: Vec<(AgentId, AttemptId)>,
+    /// The agents that are connected here as far as the database knows.
+    pub agents: Vec<(AgentId, SessionId)>,
 }
 
 impl Store {
@@ -57,7 +59,7 @@ impl Store {
         &self,
         id: CoordinatorId,
     ) -> Result<Vec<(AgentId, AttemptId)>, StoreError> {
-        self.run("cancels", |pool| async move {
+        self.once("cancels", |pool| async move {
             sqlx::query_scalar("/* cancels */ select postq.cancels($1)")
                 .bind(id.0)
                 .fetch_one(&pool)
@@ -70,7 +72,7 @@ impl Store {
     /// Declares a coordinator dead whose beat is still `beat`; what its agents leave behind.
     pub async fn bury(&self, id: CoordinatorId, beat: i64) -> Result<Vec<AttemptKey>, StoreError> {
         let rows: Vec<_> = self
-            .run("bury", |pool| async move {
+            .once("bury", |pool| async move {
                 sqlx::query_as("/* bury */ select * from postq.bury($1, $2)")
                     .bind(id.0)
                     .bind(beat)
@@ -84,7 +86,7 @@ impl Store {
     /// Open attempts whose agent is connected to no registered coordinator.
     pub async fn orphans(&self) -> Result<Vec<AttemptKey>, StoreError> {
         let rows: Vec<_> = self
-            .run("orphans", |pool| async move {
+            .once("orphans", |pool| async move {
                 sqlx::query_as("/* orphans */ select * from postq.orphans()").fetch_all(&pool).await
             })
             .await?;

@@ -50,7 +50,7 @@ impl StoreError {
                 let code = db.code().unwrap_or_default().to_string();
                 if code.starts_with("PQ") {
                     Self::Refused { code, message: db.message().to_owned() }
-                } else if is_transient(&code) || code.starts_with("57P") {
+                } else if is_transient(&code) {
                     Self::Unavailable { verb, source: Some(error) }
                 } else {
                     Self::Failed { verb, source: error }
@@ -71,9 +71,12 @@ impl StoreError {
     }
 }
 
-/// Serialisation failure, deadlock, lock or statement timeout.
+/// What may pass: a lost connection (08), a rollback that may succeed next time (40), too little of
+/// something (53), an operator's intervention or a timeout (57), the system's own trouble (58), a
+/// lock timeout, and a server that is read-only because it has just been replaced.
 fn is_transient(code: &str) -> bool {
-    matches!(code, "40001" | "40P01" | "55P03" | "57014")
+    ["08", "40", "53", "57", "58"].iter().any(|class| code.starts_with(class))
+        || matches!(code, "55P03" | "25006")
 }
 
 /// The pool of connections and the way through it. Cheap to clone.

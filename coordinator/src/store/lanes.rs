@@ -17,32 +17,54 @@ pub struct Lane {
     pub handler: Option<String>,
     /// Nothing at or below it is alive or can still appear.
     pub floor: i64,
+    /// There are rows above the floor.
+    pub has_rows: bool,
 }
 
 impl Store {
-    /// All lanes with an id above `after`.
-    pub async fn lanes(&self, after: LaneId) -> Result<Vec<Lane>, StoreError> {
-        type Row = (i64, i32, String, Option<String>, i64);
+    /// All lanes, and which of them have rows.
+    pub async fn lanes(&self) -> Result<Vec<Lane>, StoreError> {
+        type Row = (i64, i32, String, Option<String>, i64, bool);
         let rows: Vec<Row> = self
             .run("lanes", |pool| async move {
                 sqlx::query_as(
-                    "/* lanes */ select id, priority, executor::text, handler, floor
-                     from postq.lane where id > $1 order by id",
+                    "/* lanes */ select l.id, l.priority, l.executor::text, l.handler, l.floor,
+                     exists (select from postq.ready r where r.lane = l.id and r.seq > l.floor)
+                     from postq.lane l",
                 )
-                .bind(after.0)
                 .fetch_all(&pool)
                 .await
             })
             .await?;
         Ok(rows
             .into_iter()
-            .map(|(id, priority, executor, handler, floor)| Lane {
+            .map(|(id, priority, executor, handler, floor, has_rows)| Lane {
                 id: LaneId(id),
                 priority,
                 executor,
                 handler,
                 floor,
+                has_rows,
             })
             .collect())
+    }
+
+    /// Which of these lanes have rows behind the given seqs.
+    pub async fn peek(&self, cursors: &[(LaneId, i64)]) -> Result<Vec<LaneId>, StoreError> {
+        let (lanes, after): (Vec<i64>, Vec<i64>) =
+            cursors.iter().map(|(lane, after)| (lane.0, *after)).unzip();
+        let rows: Vec<i64> = self
+            .once("peek", |pool| async move {
+                sqlx::query_scalar(
+                    "/* peek */ select x.lane from unnest($1::bigint[], $2::bigint[]) as x (lane, after)
+                     where exists (select from postq.ready r where r.lane = x.lane and r.seq > x.after)",
+                )
+                .bind(lanes)
+                .bind(after)
+                .fetch_all(&pool)
+                .await
+            })
+            .await?;
+        Ok(rows.into_iter().map(LaneId).collect())
     }
 }

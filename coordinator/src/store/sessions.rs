@@ -35,8 +35,10 @@ pub struct AgentCard {
 pub enum Holding {
     /// Both know it; it belongs to the current session now.
     Adopted(AttemptKey),
-    /// Only the database knows it: it never reached the agent, or died with it.
+    /// Only the database knows it: it never reached the agent.
     Missing(AttemptKey),
+    /// Only the database knows it, from before the agent's process started.
+    Died(AttemptKey),
     /// Only the agent knows it.
     Unknown(AttemptId),
 }
@@ -53,23 +55,23 @@ pub(super) fn key((attempt, session, job, n): KeyRow) -> AttemptKey {
 }
 
 impl Store {
-    /// Gives an agent its next session; true where its process is still the one of the session
-    /// before. Sent again after a lost answer it gives yet another session, which is harmless.
+    /// Gives an agent its next session. Sent again after a lost answer it gives yet another one,
+    /// which is harmless.
     pub async fn connect(
         &self,
         coordinator: CoordinatorId,
         card: &AgentCard,
-    ) -> Result<(SessionId, bool), StoreError> {
-        let (session, is_same_boot): (i64, bool) = self
+    ) -> Result<SessionId, StoreError> {
+        let session = self
             .run("connect", |pool| async move {
-                sqlx::query_as("/* connect */ select * from postq.connect($1, $2)")
+                sqlx::query_scalar("/* connect */ select postq.connect($1, $2)")
                     .bind(coordinator.0)
                     .bind(Json(card))
                     .fetch_one(&pool)
                     .await
             })
             .await?;
-        Ok((SessionId(session), is_same_boot))
+        Ok(SessionId(session))
     }
 
     /// Compares what an agent holds with what is open for it. Empty where the session is not
@@ -97,6 +99,7 @@ impl Store {
                 (Some(job), Some(n), "adopted") => {
                     Holding::Adopted(key((attempt, session, job, n)))
                 }
+                (Some(job), Some(n), "died") => Holding::Died(key((attempt, session, job, n))),
                 (Some(job), Some(n), _) => Holding::Missing(key((attempt, session, job, n))),
                 _ => Holding::Unknown(AttemptId(attempt)),
             })

@@ -12,7 +12,7 @@ use std::{
 };
 
 use postq_common::{
-    id::{AttemptId, CoordinatorId},
+    id::{AgentId, AttemptId, CoordinatorId, SessionId},
     state::Outcome,
 };
 use tokio::time::{Instant, MissedTickBehavior};
@@ -32,6 +32,8 @@ const PERIOD: Duration = Duration::from_secs(2);
 const DEAD_AFTER: Duration = Duration::from_secs(8);
 /// Longer than this between two beats of its own that succeeded, and the observer starts over.
 const GAP: Duration = Duration::from_secs(5);
+/// A session that is not here is ended after so long.
+const STRANGER_FOR: Duration = Duration::from_secs(5);
 /// A task that falls due within this time is waited for by the sweeper itself.
 const SOON_MS: i64 = 2_500;
 
@@ -46,6 +48,8 @@ pub struct Heart {
     others: HashMap<CoordinatorId, (i64, Instant)>,
     last_beat: Instant,
     orphans: HashSet<AttemptId>,
+    /// Agents that are connected here in the database alone, since when.
+    strangers: HashMap<SessionId, Instant>,
 }
 
 impl Heart {
@@ -60,7 +64,8 @@ impl Heart {
     ) -> Self {
         let (others, orphans) = (HashMap::new(), HashSet::new());
         let last_beat = Instant::now();
-        Self { id, host, store, roster, finishes, signals, others, last_beat, orphans }
+        let strangers = HashMap::new();
+        Self { id, host, store, roster, finishes, signals, others, last_beat, orphans, strangers }
     }
 
     /// Beats until told to stop.
@@ -82,6 +87,7 @@ impl Heart {
                 if self.last_beat.elapsed() > GAP {
                     self.others.clear();
                     self.orphans.clear();
+                    self.strangers.clear();
                 }
                 self.last_beat = Instant::now();
                 self.pass_on(&beat).await;
@@ -118,9 +124,28 @@ impl Heart {
         for (agent, attempt) in &beat.cancels {
             self.roster.cancel(*agent, *attempt, CANCELLED);
         }
+        self.end_strangers(&beat.agents).await;
         match beat.orphans {
             true => self.end_orphans().await,
             false => self.orphans.clear(),
+        }
+    }
+
+    /// Ends the sessions that the database has here and that are not here: their opening broke off.
+    /// (Those whose agents have just gone are ended by themselves, sooner.)
+    async fn end_strangers(&mut self, agents: &[(AgentId, SessionId)]) {
+        let here = self.roster.sessions();
+        self.strangers.retain(|known, _| agents.iter().any(|(_, session)| session == known));
+        let now = Instant::now();
+        for (agent, session) in agents.iter().filter(|(_, session)| !here.contains(session)) {
+            let since = *self.strangers.entry(*session).or_insert(now);
+            if since.elapsed() < STRANGER_FOR {
+                continue;
+            }
+            match self.store.disconnect(*agent, *session).await {
+                Ok(left) => self.lose(left, "its agent left while it was connecting").await,
+                Err(error) => error!(error = errors::chain(&error), "cannot end a session"),
+            }
         }
     }
 

@@ -40,7 +40,7 @@ impl Inbox {
         loop {
             match self.store.apply_inbox(after, PAGE).await {
                 Ok(applied) => {
-                    applied.ended.iter().for_each(|job| self.looks.changed(*job));
+                    applied.ended.iter().for_each(|job| self.looks.look_now(*job));
                     self.signals.cancels.notify_one();
                     after = applied.last;
                     if applied.applied < i64::from(PAGE) {

@@ -40,7 +40,7 @@ impl Openings {
         match self.store.release_opening(PAGE).await {
             Ok(opened) => {
                 self.wakes.readied(&opened.ready);
-                opened.ended.iter().for_each(|job| self.looks.changed(*job));
+                opened.ended.iter().for_each(|job| self.looks.look_now(*job));
                 opened.gates > 0
             }
             Err(error) => {

@@ -1,41 +1,48 @@
 //! Jobs that came by SQL are planned and admitted.
 //!
 //! Taking a submission is the business of `admit`, so that several coordinators may plan the same
-//! one and one of them stores it. A document that cannot be planned ends its job, with the reason.
+//! one and one of them stores it. One that cannot be admitted ends its job, with the reason, and
+//! holds up nobody behind it.
 
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use crate::{
-    api::submit,
-    dispatch::Wakes,
+    admission::{Admission, AdmissionError},
     errors,
     signals::Signals,
     store::{Store, StoreError, Submission},
     watch::Looks,
 };
 
-/// Submissions read at a time.
-const PAGE: i64 = 64;
+/// Submissions read at a time: a document may have many MiB.
+const PAGE: i64 = 8;
 
 /// The sweeper's state.
 pub struct Submissions {
     store: Store,
-    wakes: Wakes,
+    admission: Admission,
     looks: Arc<Looks>,
     signals: Arc<Signals>,
+    /// The last one looked at: those before it are gone, or committed late.
+    last: i64,
 }
 
 impl Submissions {
     /// Nothing read yet.
-    pub fn new(store: Store, wakes: Wakes, looks: Arc<Looks>, signals: Arc<Signals>) -> Self {
-        Self { store, wakes, looks, signals }
+    pub fn new(
+        store: Store,
+        admission: Admission,
+        looks: Arc<Looks>,
+        signals: Arc<Signals>,
+    ) -> Self {
+        Self { store, admission, looks, signals, last: 0 }
     }
 
     /// Sweeps until told to stop.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -45,50 +52,58 @@ impl Submissions {
                 () = stop.cancelled() => return,
                 swept = self.sweep() => if let Err(error) = swept {
                     // The beat signals again.
-                    error!(error = errors::chain(&error), "cannot admit what was submitted by SQL");
+                    error!(error = errors::chain(&error), "cannot read what was submitted by SQL");
                 }
             }
         }
     }
 
-    async fn sweep(&self) -> Result<(), StoreError> {
-        let mut after = 0;
-        loop {
-            let submissions = self.store.submissions(after, PAGE).await?;
-            let Some(last) = submissions.last() else { return Ok(()) };
-            after = last.seq;
-            for submission in submissions {
-                self.admit(submission).await?;
-            }
+    /// Goes on behind the last one, and where nothing is there, once from the beginning, for what
+    /// committed late.
+    async fn sweep(&mut self) -> Result<(), StoreError> {
+        if self.pages().await? == 0 {
+            self.last = 0;
+            self.pages().await?;
         }
-    }
-
-    async fn admit(&self, submission: Submission) -> Result<(), StoreError> {
-        let (seq, job) = (submission.seq, submission.job);
-        let planned =
-            tokio::task::spawn_blocking(move || submit::plan_submission(&submission)).await;
-        let Ok(planned) = planned else {
-            self.store
-                .reject_submission(seq, "planning this job made the coordinator fail")
-                .await?;
-            return Ok(());
-        };
-        match planned {
-            Ok(planned) => {
-                let admitted = self.store.admit(&planned.new).await?;
-                self.wakes.readied(&admitted.ready);
-                if admitted.created {
-                    info!(job.id = %job, "job submitted by SQL");
-                }
-            }
-            Err(problems) => {
-                let reasons: Vec<String> = problems.iter().map(ToString::to_string).collect();
-                let reason = reasons.join("; ");
-                warn!(job.id = %job, reason, "a submitted job cannot be planned");
-                self.store.reject_submission(seq, &reason).await?;
-            }
-        }
-        self.looks.changed(job);
         Ok(())
+    }
+
+    async fn pages(&mut self) -> Result<usize, StoreError> {
+        let mut count = 0;
+        loop {
+            let submissions = self.store.submissions(self.last, PAGE).await?;
+            if submissions.is_empty() {
+                return Ok(count);
+            }
+            count += submissions.len();
+            for submission in submissions {
+                self.last = submission.seq;
+                self.admit(submission).await;
+            }
+        }
+    }
+
+    async fn admit(&self, submission: Submission) {
+        let (seq, job) = (submission.seq, submission.job);
+        if let Err(error) = self.admission.admit_submission(submission).await {
+            let reason = errors::chain(&error);
+            if is_passing(&error) {
+                warn!(job.id = %job, reason, "cannot admit a job now; trying again");
+                return;
+            }
+            warn!(job.id = %job, reason, "a submitted job cannot be admitted");
+            if let Err(error) = self.store.reject_submission(seq, &reason).await {
+                error!(job.id = %job, error = errors::chain(&error), "cannot reject it either");
+            }
+        }
+        self.looks.look_now(job);
+    }
+}
+
+fn is_passing(error: &AdmissionError) -> bool {
+    match error {
+        AdmissionError::Store(error) => error.is_transient(),
+        AdmissionError::Blobs(_) => true,
+        AdmissionError::Document(_) | AdmissionError::Panicked => false,
     }
 }

@@ -7,7 +7,7 @@ use postq_common::{
     merge::OnConflict,
     spec::Executor,
     state::{JobState, Outcome, TaskState},
-    tree::Snapshot,
+    tree::{BadDigest, Snapshot},
 };
 use postq_proto::{
     convert,
@@ -18,11 +18,13 @@ use serde_json::{Map, Value};
 use tonic::Status;
 use uuid::Uuid;
 
-use super::status;
+use super::{plan::hex, status};
 use crate::store::{AgentRow, AssignmentRow, AttemptKey, Finish, JobRow, Roots, TaskRow};
 
 /// The end of each stream that is kept with an attempt.
 const TAIL: usize = 64 * 1024;
+/// Characters of a reason that are kept.
+const REASON: usize = 4096;
 
 /// A job's id as given by a client.
 pub fn job_id(field: &str, text: &str) -> Result<JobId, Status> {
@@ -173,18 +175,22 @@ pub fn finish(report: &v1::Report, session: SessionId) -> Option<Finish> {
         outcome: report.outcome().try_into().ok()?,
         exit_code: report.exit_code,
         signal: report.signal,
-        reason: (!report.reason.is_empty()).then(|| without_nul(&report.reason)),
+        reason: (!report.reason.is_empty()).then(|| printable(&report.reason)),
         results: Some(tail(&report.stdout)),
         errors: Some(tail(&report.stderr)),
-        output: report.output.as_ref().map(|output| Roots {
-            content: output.content.clone(),
-            provenance: output.provenance.clone(),
-            times: output.times.clone(),
-        }),
+        output: report.output.as_ref().map(roots).transpose().ok()?,
         ran_ms: ran_for.and_then(|ran| i64::try_from(ran.as_millis()).ok()),
         log_chunks: Some(report.log_chunks),
         is_final: report.is_final,
     })
+}
+
+/// A snapshot's roots, where they are digests.
+fn roots(output: &v1::Snapshot) -> Result<Roots, BadDigest> {
+    let v1::Snapshot { content, provenance, times } = output;
+    let [content, provenance, times] =
+        Snapshot::from_fields(content, provenance, times)?.to_fields();
+    Ok(Roots { content, provenance, times })
 }
 
 /// Free JSON as a `Struct`.
@@ -195,8 +201,9 @@ pub fn object(value: &Value) -> Option<pbjson_types::Struct> {
     Some(pbjson_types::Struct { fields })
 }
 
-/// Postgres text holds no NUL.
-fn without_nul(text: &str) -> String {
+/// A reason as it can be stored: Postgres text holds no NUL, and nobody reads more.
+fn printable(reason: &str) -> String {
+    let text: String = reason.chars().take(REASON).collect();
     text.replace('\0', "\u{fffd}")
 }
 
@@ -226,10 +233,6 @@ fn string_map(value: Option<&Value>) -> std::collections::BTreeMap<String, Strin
         .iter()
         .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
         .collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -3,7 +3,9 @@
 //! | file | owns |
 //! |---|---|
 //! | [`convert`] | rows and messages |
+//! | [`plan`] | a document checked, planned, and put as rows |
 //! | [`status`] | errors as gRPC statuses |
 
 pub mod convert;
+pub mod plan;
 pub mod status;

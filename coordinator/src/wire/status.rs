@@ -5,7 +5,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 use tracing::error;
 
-use crate::{errors, store::StoreError};
+use crate::{admission::AdmissionError, errors, store::StoreError};
 
 /// An error of the database. What is the server's own trouble is logged here, with its whole chain.
 pub fn of_store(failed: StoreError) -> Status {
@@ -22,6 +22,19 @@ pub fn of_store(failed: StoreError) -> Status {
             error!(error = errors::chain(&failed), "database error");
             Status::internal(format!("the database failed: {}", errors::chain(&failed)))
         }
+    }
+}
+
+/// Why a job was not admitted.
+pub fn of_admission(refused: AdmissionError) -> Status {
+    match refused {
+        AdmissionError::Document(problems) => of_problems(&problems),
+        AdmissionError::Store(error) => of_store(error),
+        AdmissionError::Blobs(error) => {
+            error!(error = errors::chain(&error), "blob store unavailable");
+            Status::unavailable("the blob store does not answer; try again")
+        }
+        AdmissionError::Panicked => Status::internal(refused.to_string()),
     }
 }
 

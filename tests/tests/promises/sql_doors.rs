@@ -7,7 +7,7 @@ use postq_common::{
     id::JobId,
     spec::{Limits, Problem},
 };
-use postq_coordinator::api::submit::plan as plan_of_coordinator;
+use postq_coordinator::wire::plan::plan as plan_of_coordinator;
 use postq_proto::{convert::plan, document::job_from_json};
 use postq_tests::Database;
 use serde_json::Value;

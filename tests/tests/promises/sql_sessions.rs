@@ -54,13 +54,14 @@ async fn a_coordinator_whose_beat_stands_still_is_buried_with_its_agents() {
 #[tokio::test]
 async fn both_sides_agree_on_what_an_agent_holds_after_it_connects_again() {
     let database = Database::create().await;
-    Graph::of(&[("a", &[]), ("b", &[])]).admit(&database).await;
+    Graph::of(&[("a", &[]), ("b", &[]), ("c", &[])]).admit(&database).await;
     let mut worker = Worker::connect(&database).await;
     let held = worker.claim(&database, 2).await;
     let old = worker.session;
     let boot = Uuid::new_v4();
-    assert!(!worker.reconnect(&database, boot).await);
-    assert!(worker.reconnect(&database, boot).await, "the same process again");
+    worker.reconnect(&database, boot).await;
+    let never_arrived = worker.claim(&database, 1).await[0].attempt;
+    worker.reconnect(&database, boot).await;
     let (known, lost, made_up) = (held[0].attempt, held[1].attempt, 4_711);
     let adopt = |session: i64| {
         let agent = worker.agent;
@@ -72,7 +73,8 @@ async fn both_sides_agree_on_what_an_agent_holds_after_it_connects_again() {
     assert_eq!(database.json(&adopt(old)).await, json!({}), "of a session that is over");
     let verdicts = database.json(&adopt(worker.session)).await;
     let wanted = json!({
-        known.to_string(): "adopted", lost.to_string(): "missing", made_up.to_string(): "unknown",
+        known.to_string(): "adopted", lost.to_string(): "died",
+        never_arrived.to_string(): "missing", made_up.to_string(): "unknown",
     });
     assert_eq!(verdicts, wanted);
     assert_eq!(worker.end(&database, &held[0], "succeeded").await, "stale", "by its old session");

@@ -1,0 +1,29 @@
+-- Refuses (PQ005) what consume cannot do.
+create or replace function postq.check_consume(
+    p_num int, p_queue text, p_tasks text[], p_lease interval, p_delivery text
+) returns void
+language plpgsql immutable
+set search_path = pg_catalog, postq, pg_temp
+as $$
+begin
+    if p_num is null or p_num not between 1 and 10000 then
+        perform postq.check_argument('num', format('is %s; it may be 1 to 10000', coalesce(p_num::text, 'null')));
+    end if;
+    if p_queue is null then
+        perform postq.check_argument('queue', 'is null; name the queue to consume from');
+    end if;
+    perform postq.check_argument('queue', f.fault) from (select postq.queue_fault(p_queue) as fault) f
+    where f.fault is not null;
+    if p_tasks = '{}' or array_position(p_tasks, null) is not null then
+        perform postq.check_argument('tasks', 'is empty or holds a null; leave it out to consume all tasks');
+    end if;
+    if p_lease is not null then
+        perform postq.check_argument('lease', postq.lease_fault(p_lease));
+    end if;
+    if p_delivery is null or p_delivery not in ('at_least_once', 'at_most_once') then
+        perform postq.check_argument('delivery', format('is "%s"; it may be at_least_once or at_most_once',
+            postq.shown(p_delivery)));
+    end if;
+end;
+$$;
+revoke all on function postq.check_consume(int, text, text[], interval, text) from public;

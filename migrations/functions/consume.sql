@@ -1,0 +1,74 @@
+-- Takes up to num tasks of a queue for the caller to work on: ready ones, due ones, and those of
+-- consumers whose lease is over; greater priorities first, in the order in which they became available
+-- within one. `dlq@NAME` gives the dead letters of a queue. tasks chooses handlers by LIKE.
+--
+-- Each task is the caller's until it is acked, nacked or released by its (id, attempt), or until its
+-- lease ends: lease, or else its timeout, or else 60 s. With delivery `at_most_once` it is not tried
+-- again, however it ends.
+--
+-- Takes what nobody else has at hand, waits for nobody, and writes to nothing but what it returns;
+-- cancels of its queue's one-task jobs are applied before.
+create or replace function postq.consume(
+    num int default 1, queue text default 'default', tasks text[] default null,
+    lease interval default null, delivery text default 'at_least_once'
+) returns table (
+    id uuid, attempt bigint, task text, arguments jsonb, attributes jsonb, priority int,
+    attempts int, max_attempts int, created_at timestamptz, lease_until timestamptz
+)
+language plpgsql volatile security definer
+set search_path = pg_catalog, postq, pg_temp
+set jit = off
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+declare
+    v_now timestamptz;
+    v_level record;
+    v_taken record;
+    v_job uuid[] := '{}';
+    v_n int[] := '{}';
+begin
+    perform postq.check_consume(num, consume.queue, consume.tasks, consume.lease, consume.delivery);
+    if consume.queue like 'dlq@%' then
+        return query select * from postq.consume_dead(num, consume.queue, consume.tasks, consume.lease);
+        return;
+    end if;
+    -- Before the time is read and before the first nextval: the floors rest on it.
+    perform pg_current_xact_id();
+    v_now := postq.lease_start();
+    perform postq.apply_cancels_of(consume.queue);
+    for v_level in
+        select l.priority, array_agg(l.id) as lane, array_agg(l.floor) as floor,
+               array_agg(l.due_floor) as due_floor, array_agg(l.lease_floor) as lease_floor
+        from postq.lane l
+        where l.queue = consume.queue and l.executor = 'handler'
+          and (consume.tasks is null or l.handler like any (consume.tasks))
+        group by l.priority order by l.priority desc
+    loop
+        select * into v_taken from postq.take_level(v_level.lane, v_level.floor, v_level.due_floor,
+            v_level.lease_floor, v_now, num - cardinality(v_n));
+        v_job := v_job || v_taken.o_job;
+        v_n := v_n || v_taken.o_n;
+        exit when cardinality(v_n) >= num;
+    end loop;
+    if v_n = '{}' then
+        return;
+    end if;
+    perform postq.stay_awake(consume.queue);
+    perform postq.start_leased(v_job, v_n, consume.lease, consume.delivery = 'at_most_once');
+    return query
+        select x.job, o.attempt, coalesce(s.spec ->> 'handler', s.name), s.spec -> 'arguments', js.attributes,
+               j.priority, t.attempts + 1, s.max_attempts, j.created_at, o.lease_until
+        from unnest(v_job, v_n) with ordinality as x (job, n, ord)
+        join postq.open_attempt o on o.job = x.job and o.n = x.n
+        join postq.task t on t.job = x.job and t.n = x.n
+        join postq.task_spec s on s.job = x.job and s.n = x.n
+        join postq.job_spec js on js.job = x.job
+        join postq.job j on j.id = x.job
+        order by x.ord;
+end;
+$$;
+revoke all on function postq.consume(int, text, text[], interval, text) from public;

@@ -1,0 +1,35 @@
+-- Locks tasks that a consumer has found in ready (p_seq) or scheduled (p_run_at), and of those that
+-- are all their job consists of, the job where this is its first start. What somebody else has at
+-- hand is left out. o_ord: the places of the tasks that are held; o_gone: of those that are not in
+-- that state any more.
+create or replace function postq.hold_tasks(
+    p_job uuid[], p_n int[], p_seq bigint[], p_run_at timestamptz[], out o_ord int[], out o_gone int[]
+)
+language plpgsql volatile
+set search_path = pg_catalog, postq, pg_temp
+as $$
+begin
+    with held as materialized (
+        select x.ord, t.job,
+               case when x.seq is not null then t.state = 'ready' and t.seq = x.seq
+                    else t.state = 'scheduled' and t.run_at = x.run_at end as is_current
+        from unnest(p_job, p_n, p_seq, p_run_at) with ordinality as x (job, n, seq, run_at, ord)
+        join postq.task t on t.job = x.job and t.n = x.n
+        order by t.job, t.n
+        for update of t skip locked
+    ), first as materialized (
+        select h.job from held h
+        join postq.job j on j.id = h.job
+        join postq.job_spec s on s.job = h.job
+        where h.is_current and s.task_count = 1 and j.state in ('scheduled', 'queued')
+    ), started as materialized (
+        select j.id from postq.job j where j.id in (select f.job from first f)
+        order by j.id for update skip locked
+    )
+    select coalesce(array_agg(h.ord::int order by h.ord) filter (where h.is_current and (
+               h.job not in (select f.job from first f) or h.job in (select s.id from started s))), '{}'),
+           coalesce(array_agg(h.ord::int) filter (where not h.is_current), '{}')
+    into o_ord, o_gone from held h;
+end;
+$$;
+revoke all on function postq.hold_tasks(uuid[], int[], bigint[], timestamptz[]) from public;

@@ -1,0 +1,56 @@
+-- Publishes a job of one task, in anybody's transaction: the handler of that name is called with the
+-- arguments, by a consumer or by a language worker. Not before scheduled_at; timeout is how long an
+-- attempt may take (a consumer's lease); max_retries counts the executions in total, the first
+-- included (-1: no limit). The n-th retry waits n times the backoff or, with a factor, backoff *
+-- factor^(n-1), at most max_backoff. What is null takes its default.
+-- An id may be minted by the caller (a UUIDv7): publishing the same under it again is the same job.
+-- Raises PQ001 (another job has the id) and PQ005.
+create or replace function postq.publish(
+    task text, arguments jsonb default null, scheduled_at timestamptz default null,
+    timeout interval default '60 s', priority int default 0, max_retries int default 3,
+    queue text default 'default', attributes jsonb default null, backoff interval default '3 s',
+    factor double precision default null, max_backoff interval default '1 hour', id uuid default null
+) returns uuid
+language plpgsql volatile security definer
+set search_path = pg_catalog, postq, pg_temp
+set jit = off
+as $$
+#variable_conflict use_variable
+declare
+    c_crash_limit constant int := 5;
+    v_id uuid := coalesce(id, postq.new_id());
+    v_priority int := coalesce(priority, 0);
+    v_queue text := coalesce(queue, 'default');
+    v_attempts int := coalesce(max_retries, 3);
+    v_timeout interval := coalesce(timeout, '60 s');
+    v_backoff_ms bigint := round(extract(epoch from coalesce(backoff, '3 s')) * 1000);
+    v_max_backoff_ms bigint := round(extract(epoch from coalesce(max_backoff, '1 hour')) * 1000);
+    v_run_at timestamptz := case when scheduled_at > postq.now() then scheduled_at end;
+    v_spec jsonb;
+begin
+    perform postq.check_publish(task, arguments, v_timeout, v_priority, v_attempts, v_queue, attributes,
+        v_backoff_ms, factor, v_max_backoff_ms);
+    v_spec := jsonb_strip_nulls(jsonb_build_object(
+        'handler', task, 'timeout', trim_scale(extract(epoch from v_timeout)) || 's',
+        'retry', jsonb_build_object('max_attempts', v_attempts)))
+        || case when arguments is null then '{}' else jsonb_build_object('arguments', arguments) end;
+    if not postq.create_job(jsonb_build_object(
+        'id', v_id, 'queue', v_queue, 'priority', v_priority, 'name', task, 'task_count', 1, 'spec', '{}'::jsonb,
+        'attributes', coalesce(nullif(attributes, 'null'), '{}'), 'is_scheduled', v_run_at is not null,
+        'digest', encode(sha256(convert_to(jsonb_build_array(v_spec, v_queue, v_priority, attributes, scheduled_at,
+            v_backoff_ms, factor, v_max_backoff_ms)::text, 'UTF8')), 'hex')))
+    then
+        return v_id;
+    end if;
+    perform postq.add_tasks(v_id, v_queue, v_priority, jsonb_build_array(jsonb_build_object(
+        'n', 0, 'name', task, 'executor', 'handler', 'handler', task, 'run_if', 'succeeded',
+        'max_attempts', v_attempts, 'crash_limit', c_crash_limit, 'backoff_ms', v_backoff_ms,
+        'max_backoff_ms', v_max_backoff_ms, 'factor', coalesce(factor, 1),
+        'increment_ms', case when factor is null then v_backoff_ms else 0 end, 'jitter', 0,
+        'run_at', v_run_at, 'depends', '[]'::jsonb, 'parents', '[]'::jsonb, 'has_workspace', false,
+        'spec', v_spec)), '[]');
+    return v_id;
+end;
+$$;
+revoke all on function postq.publish(text, jsonb, timestamptz, interval, int, int, text, jsonb, interval,
+    double precision, interval, uuid) from public;

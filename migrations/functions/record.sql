@@ -1,0 +1,114 @@
+-- Closes attempts and moves their tasks by the table of finish, with the history, the snapshots, the
+-- retries and the dead letters; what follows from tasks that ended is left to the caller, and so are
+-- the tasks whose next state is ready: they are put to blocked, for make_ready.
+-- Called by finish, which holds the jobs' rows, and by conclude, in a consumer's transaction, which
+-- holds those of one-task jobs only: nothing here is written but the rows of the task itself.
+-- An attempt without an agent is closed by p_session null. p_retry_at overrules the backoff.
+create or replace function postq.record(
+    p_attempt bigint[], p_session bigint[], p_job uuid[], p_n int[], p_outcome text[],
+    p_exit_code int[], p_signal int[], p_reason text[], p_results bytea[], p_errors bytea[],
+    p_content bytea[], p_provenance bytea[], p_times bytea[], p_ran_ms bigint[],
+    p_log_chunks bigint[], p_is_final boolean[], p_result jsonb[], p_retry_at timestamptz[],
+    out o_attempt bigint[], out o_job uuid[], out o_n int[], out o_agent uuid[],
+    out o_next postq.task_state[], out o_due timestamptz
+)
+language plpgsql volatile
+set search_path = pg_catalog, postq, pg_temp
+set jit = off
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+as $$
+declare
+    v_dead text[];
+begin
+    with input as (
+        select * from unnest(
+            p_attempt, p_session, p_job, p_n, p_outcome::postq.outcome[], p_exit_code, p_signal,
+            p_reason, p_results, p_errors, p_content, p_provenance, p_times, p_ran_ms,
+            p_log_chunks, p_is_final, p_result, p_retry_at
+        ) with ordinality as u (attempt, session, job, n, outcome, exit_code, signal, reason, results,
+             errors, content, provenance, times, ran_ms, log_chunks, is_final, result, retry_at, ord)
+    ), closed as (
+        delete from postq.open_attempt o
+        using (select distinct on (i.job, i.n) i.* from input i
+               join postq.open_attempt o on o.job = i.job and o.n = i.n
+                and o.attempt = i.attempt and o.session is not distinct from i.session
+               order by i.job, i.n, i.ord) i
+        where o.job = i.job and o.n = i.n and o.attempt = i.attempt and o.session is not distinct from i.session
+        returning i.*, o.agent, o.started_at, o.is_final as is_last
+    ), decided as (
+        select c.*, j.queue, j.cancel_requested_at is not null as is_cancelled,
+               t.attempts + (c.outcome not in ('lost', 'released'))::int as attempts,
+               t.crashes + (c.outcome = 'lost')::int as crashes,
+               s.max_attempts, s.crash_limit, s.backoff_ms, s.max_backoff_ms, s.factor, s.increment_ms, s.jitter
+        from closed c
+        join postq.job j on j.id = c.job
+        join postq.task t on t.job = c.job and t.n = c.n
+        join postq.task_spec s on s.job = c.job and s.n = c.n
+    ), judged as (
+        select d.*, (case
+            when d.outcome = 'succeeded' then 'succeeded'
+            when d.is_cancelled then 'cancelled'
+            when d.outcome = 'released' then 'ready'
+            when d.outcome = 'lost' then case when d.crashes < d.crash_limit then 'ready' else 'failed' end
+            when d.is_final is not true and not d.is_last and (d.max_attempts = -1 or d.attempts < d.max_attempts) then 'scheduled'
+            else 'failed' end)::postq.task_state as next
+        from decided d
+    ), verdict as (
+        select j.*, case
+            when j.next = 'succeeded' then null
+            when j.outcome = 'lost' and j.next = 'failed' then
+                format('lost %s times with its agent, which is the limit; last: %s', j.crashes, j.reason)
+            else j.reason end as told
+        from judged j
+    ), recorded as (
+        insert into postq.attempt (id, job, n, agent, session, started_at, finished_at, outcome,
+            exit_code, signal, reason, results, errors, ran_ms, log_chunks, result)
+        select v.attempt, v.job, v.n, v.agent, v.session, v.started_at, postq.now(), v.outcome,
+            v.exit_code, v.signal, v.reason, v.results, v.errors, v.ran_ms, v.log_chunks, v.result
+        from verdict v
+    ), kept as (
+        insert into postq.snapshot (job, n, content, provenance, times)
+        select v.job, v.n, v.content, v.provenance, v.times
+        from verdict v where v.next = 'succeeded' and v.content is not null
+    ), moved as (
+        update postq.task t
+        set state = case when v.next = 'ready' then 'blocked' else v.next end,
+            attempts = v.attempts,
+            crashes = v.crashes,
+            revision = postq.next_revision(v.job),
+            run_at = case when v.next = 'scheduled' then coalesce(v.retry_at, postq.now() + make_interval(
+                secs => postq.backoff_ms(v.backoff_ms, v.max_backoff_ms, v.attempts, random(),
+                    v.factor, v.increment_ms, v.jitter) / 1000.0)) end,
+            finished_at = case when v.next in ('succeeded', 'failed', 'cancelled') then postq.now() end,
+            reason = v.told
+        from verdict v
+        where t.job = v.job and t.n = v.n
+        returning t.job, t.n, t.run_at, t.lane, v.attempt, v.agent, v.next, v.ord
+    ), waiting as (
+        insert into postq.scheduled (run_at, job, n, lane)
+        select m.run_at, m.job, m.n, m.lane from moved m where m.next = 'scheduled'
+    ), buried as (
+        insert into postq.dead_letter (job, n, queue, task, reason, attempts, died_at)
+        select v.job, v.n, v.queue, coalesce(s.spec ->> 'handler', s.name), v.told,
+               v.attempts + v.crashes, postq.now()
+        from verdict v join postq.task_spec s on s.job = v.job and s.n = v.n
+        where v.next = 'failed'
+        returning queue
+    )
+    select coalesce(array_agg(m.attempt order by m.ord), '{}'), coalesce(array_agg(m.job order by m.ord), '{}'),
+           coalesce(array_agg(m.n order by m.ord), '{}'), coalesce(array_agg(m.agent order by m.ord), '{}'),
+           coalesce(array_agg(m.next order by m.ord), '{}'), min(m.run_at), (select array_agg(b.queue) from buried b)
+    into o_attempt, o_job, o_n, o_agent, o_next, o_due, v_dead
+    from moved m;
+
+    if v_dead is not null then
+        perform postq.wake('dlq@' || q.queue, count(*)::int) from unnest(v_dead) as q (queue) group by q.queue;
+    end if;
+end;
+$$;
+revoke all on function postq.record(bigint[], bigint[], uuid[], int[], text[], int[], int[], text[],
+    bytea[], bytea[], bytea[], bytea[], bytea[], bigint[], bigint[], boolean[], jsonb[],
+    timestamptz[]) from public;

@@ -1,0 +1,40 @@
+-- Takes up to p_limit tasks of these lanes whose time has come, the longest overdue first. Locks
+-- nothing but what it takes. Called by consume.
+create or replace function postq.take_due(
+    p_lane bigint[], p_floor timestamptz[], p_now timestamptz, p_limit int, out o_job uuid[], out o_n int[]
+)
+language plpgsql volatile
+set search_path = pg_catalog, postq, pg_temp
+as $$
+declare
+    v_run_at timestamptz[];
+    v_job uuid[];
+    v_n int[];
+    v_held record;
+begin
+    o_job := '{}';
+    o_n := '{}';
+    with near as materialized (
+        select s.run_at, s.job, s.n
+        from unnest(p_lane, p_floor) as l (lane, floor)
+        cross join lateral (
+            select s.run_at, s.job, s.n from postq.scheduled s
+            where s.lane = l.lane and s.run_at > l.floor and s.run_at <= p_now
+            -- Others may have the first ones at hand.
+            order by s.run_at limit p_limit * 2 + 100
+        ) s
+    )
+    select array_agg(s.run_at), array_agg(s.job), array_agg(s.n) into v_run_at, v_job, v_n
+    from (select s.run_at, s.job, s.n
+          from near x join postq.scheduled s on s.run_at = x.run_at and s.job = x.job and s.n = x.n
+          order by x.run_at, x.job, x.n limit p_limit for update of s skip locked) s;
+    if v_job is not null then
+        select * into v_held from postq.hold_tasks(v_job, v_n, '{}', v_run_at);
+        delete from postq.scheduled s using unnest(v_run_at, v_job, v_n) with ordinality as x (run_at, job, n, ord)
+        where s.run_at = x.run_at and s.job = x.job and s.n = x.n and x.ord = any (v_held.o_ord || v_held.o_gone);
+        o_job := array(select v_job[i] from unnest(v_held.o_ord) as i);
+        o_n := array(select v_n[i] from unnest(v_held.o_ord) as i);
+    end if;
+end;
+$$;
+revoke all on function postq.take_due(bigint[], timestamptz[], timestamptz, int) from public;
