@@ -98,3 +98,40 @@ async fn a_coordinator_and_its_agent_that_die_together_are_buried_by_the_other_c
     let query = "select count(*) from postq.coordinator";
     assert_eq!(cluster.database.value::<i64>(query).await, 1);
 }
+
+/// Neither dead nor alive: it stands still for longer than the others wait for it.
+#[tokio::test]
+async fn a_coordinator_that_was_paused_takes_nothing_back_from_the_one_that_went_on() {
+    let mut cluster = Cluster::create(Database::create().await);
+    cluster.add_coordinator(&[]).await;
+    cluster.add_coordinator(&[]).await;
+    cluster.add_agent(AgentSetup::default()).await;
+    cluster.wait_for_agents().await;
+    let (runs, go) = (cluster.path("runs"), cluster.path("go"));
+    let (runs, go) = (runs.display(), go.display());
+    let command = format!("echo run >> {runs}; until [ -e {go} ]; do sleep 0.05; done");
+    let document = json!({"tasks": {
+        "a": {"command": command},
+        "b": {"depends": ["a"], "command": "echo b"},
+    }});
+    let id = cluster.submit(&document).await;
+    cluster.wait_for_file("runs").await;
+    cluster.coordinator(0).pause();
+    let database = &cluster.database;
+    let is_buried = async || {
+        let known: i64 = database.value("select count(*) from postq.coordinator").await;
+        (known == 1).then_some(())
+    };
+    eventually("the other takes it for dead", PATIENCE, is_buried).await;
+    cluster.coordinator(0).resume();
+    cluster.wait_until_ready(0).await;
+    cluster.touch("go");
+    for number in [0, 1] {
+        let job = cluster.client_of(number).wait(id, PATIENCE).await;
+        assert_eq!(job.tasks["b"].results, "b\n");
+    }
+    assert_eq!(cluster.lines("runs"), ["run"]);
+    assert_eq!(cluster.database.outcomes(id).await, "a succeeded, b succeeded");
+    let job = cluster.client_of(0).run(&json!({"tasks": {"a": {"command": "true"}}})).await;
+    assert_eq!(job.state(), job::State::Succeeded);
+}
