@@ -9,6 +9,7 @@ mod e2e_docker;
 mod e2e_endings;
 mod e2e_graph;
 mod e2e_http;
+mod e2e_lanes;
 mod e2e_logs;
 mod e2e_recovery;
 mod e2e_shell;
