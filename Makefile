@@ -1,10 +1,11 @@
 # What to run. `make` alone lists it.
 
-.PHONY: help build demo test check
+.PHONY: help build demo test soak check
 
 help:
 	@echo "make demo   set up what is missing, build, run a real workflow on two agents"
 	@echo "make test   set up what is missing, pass every test"
+	@echo "make soak   the tests whose size is a setting, large (minutes)"
 	@echo "make check  formatting, lints, documentation, frozen migrations"
 	@echo "make build  the postq, postq-coordinator and postq-agent programs"
 
@@ -22,6 +23,11 @@ test:
 	@scripts/setup.sh test
 	cargo build --workspace --bins
 	cargo test --workspace
+
+soak:
+	@scripts/setup.sh test
+	cargo build --workspace --bins
+	POSTQ_SOAK=1 cargo test -p postq-tests --test promises -- soak --nocapture --test-threads 1
 
 check:
 	@scripts/setup.sh build

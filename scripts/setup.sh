@@ -4,7 +4,7 @@
 #
 #   setup.sh build   a C compiler
 #   setup.sh demo    that and a Postgres server; Docker only where it is installed already
-#   setup.sh test    that, a Docker engine that answers, and a static busybox
+#   setup.sh test    that, a Docker engine that answers, a static busybox, and for root also `ip`
 set -eu
 
 say() { echo "setup: $*"; }
@@ -92,6 +92,11 @@ need_busybox() {
     fi
 }
 
+need_ip() {
+    # Root cuts the network of an agent in a test.
+    [ "$(id -u)" -ne 0 ] || command -v ip > /dev/null || install_packages iproute2
+}
+
 case "${1:-}" in
 build)
     need_build
@@ -104,6 +109,7 @@ test)
     need_build
     need_postgres
     need_busybox
+    need_ip
     need_docker
     ;;
 *)
