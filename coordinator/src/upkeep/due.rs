@@ -1,7 +1,7 @@
 //! Tasks whose time has come become ready.
 //!
 //! It remembers up to which time it has taken, so that dead rows before are not walked again; every
-//! [`SLOW_PASS`] it starts at the beginning, for what committed late.
+//! `SLOW_PASS` it starts at the beginning, for what committed late.
 
 use std::{sync::Arc, time::Duration};
 

@@ -2,7 +2,7 @@
 //! says is waiting. Also the ends of attempts that nobody is left to end.
 //!
 //! Liveness is judged by observation, never by comparing clocks: a coordinator is dead whose beat
-//! has not moved for [`DEAD_AFTER`] of the observer's own time, during which the observer's own
+//! has not moved for `DEAD_AFTER` of the observer's own time, during which the observer's own
 //! statements succeeded. After a gap in its own database service it starts over.
 
 use std::{
