@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)] // a test whose helpers fail has failed
 
+#[path = "workspace/broken.rs"]
+mod broken;
 #[path = "workspace/damage.rs"]
 mod damage;
 #[path = "workspace/files.rs"]

@@ -38,7 +38,12 @@ impl Remote {
             let Some(checkout) = place.take() else {
                 return Err(WorkspaceError::Protocol("a checkout was lost"));
             };
-            let (checkout, filled) = self.stream(checkout, request).await;
+            // The store sends what it is asked for, so what came before the break is left out.
+            let still = still_wanted(&checkout, request);
+            let (checkout, filled) = match still.is_empty() {
+                true => (checkout, Ok(())),
+                false => self.stream(checkout, &still).await,
+            };
             *place = Some(checkout);
             filled
         };
@@ -60,8 +65,7 @@ impl Remote {
             (checkout, written)
         });
         let (heard, (checkout, written)) = tokio::join!(self.receive(request, pieces), writer);
-        let still = checkout.wanted();
-        let lacks = request.iter().any(|wanted| still.binary_search(wanted).is_ok());
+        let lacks = !still_wanted(&checkout, request).is_empty();
         let result = match (written, heard) {
             // The store has found the blob damaged, which explains its size.
             (Err(WorkspaceError::WrongSize { .. }), Err(lost @ WorkspaceError::Lost(_))) => {
@@ -110,6 +114,12 @@ fn next_request(checkout: &Checkout) -> Vec<(Digest, u64)> {
         }
     }
     request
+}
+
+/// What of a request has not arrived.
+fn still_wanted(checkout: &Checkout, request: &[(Digest, u64)]) -> Vec<(Digest, u64)> {
+    let still = checkout.wanted();
+    request.iter().filter(|wanted| still.binary_search(wanted).is_ok()).copied().collect()
 }
 
 fn write(
