@@ -38,8 +38,11 @@ async fn while_jobs_run(cluster: &mut Cluster, mut kill: impl AsyncFnMut(&mut Cl
 
 /// So many tasks succeeded, once each; what else happened was lost or given back.
 async fn check(cluster: &Cluster, tasks: i64) -> BTreeMap<String, i64> {
-    let states = "select array_agg(distinct j.state::text) from postq.job j";
-    assert_eq!(cluster.database.value::<Vec<String>>(states).await, ["succeeded"]);
+    let unsuccessful =
+        "select coalesce(array_agg(distinct concat_ws(': ', j.state, j.reason, t.reason)), '{}')
+        from postq.job j join postq.task t on t.job = j.id
+        where j.state <> 'succeeded' and t.state <> 'succeeded'";
+    assert_eq!(cluster.database.value::<Vec<String>>(unsuccessful).await, Vec::<String>::new());
     let counts: Vec<(String, i64)> =
         sqlx::query_as("select outcome::text, count(*) from postq.attempt group by 1 order by 1")
             .fetch_all(&cluster.database.pool)
