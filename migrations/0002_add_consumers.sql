@@ -1,6 +1,9 @@
 -- Consumers that speak only SQL: their attempts have a lease instead of an agent, and what used up
 -- its attempts stays behind as a dead letter.
 
+-- A type of this name would take every call postq.job_state('...') for a cast.
+alter type postq.job_state rename to state_of_job;
+
 -- What becomes of a failed attempt: backoff_ms * factor^(n-1) + increment_ms * (n-1) before the
 -- n-th retry, at most max_backoff_ms, less a random part of up to jitter.
 alter table postq.task_spec

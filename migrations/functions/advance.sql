@@ -46,7 +46,7 @@ begin
         update postq.job j
         set state = case when n.failed > 0 then 'failed'
                          when n.cancelled > 0 then 'cancelled'
-                         else 'succeeded' end::postq.job_state,
+                         else 'succeeded' end::postq.state_of_job,
             finished_at = postq.now(),
             reason = case when n.failed > 0 then (
                     select format('task "%s" %s%s', s.name, t.state, ': ' || t.reason)

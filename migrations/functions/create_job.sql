@@ -11,7 +11,7 @@ declare
     v_digest bytea := decode(p_job ->> 'digest', 'hex');
 begin
     insert into postq.job (id, queue, priority, state, created_at)
-    values (v_id, p_job ->> 'queue', (p_job ->> 'priority')::int, case when (p_job ->> 'is_scheduled')::boolean then 'scheduled' else 'queued' end::postq.job_state,
+    values (v_id, p_job ->> 'queue', (p_job ->> 'priority')::int, case when (p_job ->> 'is_scheduled')::boolean then 'scheduled' else 'queued' end::postq.state_of_job,
             postq.now())
     on conflict (id) do nothing;
     if not found then

@@ -92,7 +92,7 @@ impl Store {
         self.run("jobs", |pool| async move {
             sqlx::query_as(select_jobs!(
                 "jobs",
-                "where (cardinality($1::text[]) = 0 or j.state = any ($1::text[]::postq.job_state[]))
+                "where (cardinality($1::text[]) = 0 or j.state = any ($1::text[]::postq.state_of_job[]))
                    and ($2::text is null or j.queue = $2)
                    and ($3::uuid is null or j.id < $3)
                  order by j.id desc limit $4"

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // tests
 
 mod bad_documents;
+mod consumer;
 mod e2e_auth;
 mod e2e_chaos;
 mod e2e_coordinators;
@@ -26,6 +27,12 @@ mod manifest;
 mod model;
 mod sql_cancel;
 mod sql_catalog;
+mod sql_consume;
+mod sql_consume_dead;
+mod sql_consume_graphs;
+mod sql_consume_leases;
+mod sql_consume_races;
+mod sql_consume_wakes;
 mod sql_doors;
 mod sql_lanes;
 mod sql_life;

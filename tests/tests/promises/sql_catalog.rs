@@ -4,7 +4,23 @@ use postq_tests::Database;
 use serde_json::json;
 
 /// Those that applications may be given: they run with the rights of the schema's owner.
-const FOR_USERS: [&str; 2] = ["cancel", "submit"];
+const FOR_USERS: [&str; 15] = [
+    "ack",
+    "cancel",
+    "consume",
+    "job_state",
+    "listen",
+    "nack",
+    "publish",
+    "publish_bulk",
+    "purge",
+    "queue_depth",
+    "redrive",
+    "redrive_all",
+    "release",
+    "renew",
+    "submit",
+];
 
 /// The functions for which that holds, by name.
 async fn functions_where(database: &Database, condition: &str) -> Vec<String> {
@@ -52,7 +68,9 @@ async fn only_what_users_call_runs_with_the_owners_rights() {
 #[tokio::test]
 async fn the_hot_functions_pin_their_plans() {
     let database = Database::create().await;
-    for name in ["claim", "finish", "settle", "release_gates", "make_ready", "advance", "promote"] {
+    for name in
+        ["claim", "finish", "settle", "release_gates", "make_ready", "advance", "promote", "record"]
+    {
         for setting in ["jit", "enable_seqscan", "enable_hashjoin", "enable_mergejoin"] {
             let condition = format!(
                 "p.proname = '{name}' and not coalesce('{setting}=off' = any (p.proconfig), false)"
