@@ -18,11 +18,11 @@ demo:
 	cargo build --workspace --bins
 	@scripts/demo.sh
 
-# End-to-end tests start the programs, so these are built first.
+# End-to-end tests start the programs, so these are built first. They mostly wait: four at a time.
 test:
 	@scripts/setup.sh test
 	cargo build --workspace --bins
-	cargo test --workspace
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} cargo test --workspace
 
 soak:
 	@scripts/setup.sh test

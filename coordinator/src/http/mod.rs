@@ -2,8 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::{Router, extract::State, response::IntoResponse, routing::get};
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+    routing::get,
+};
 use http::StatusCode;
+use tonic::Status;
 
 use crate::{dispatch::Roster, errors, metrics::Metrics, store::Store};
 
@@ -25,6 +32,17 @@ pub fn routes(pages: Pages) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state(pages)
+}
+
+/// Whatever is neither a service nor a page.
+pub async fn unknown(request: Request) -> Response {
+    let kind = request.headers().get(http::header::CONTENT_TYPE);
+    match kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
+        true => Status::unimplemented("there is no such method here").into_http::<Body>(),
+        false => {
+            (StatusCode::NOT_FOUND, "here are /healthz, /readyz and /metrics\n").into_response()
+        }
+    }
 }
 
 /// Ready: the database answers and carries at least this binary's functions.

@@ -24,6 +24,7 @@ async fn the_pages_of_a_healthy_coordinator_tell_what_it_does() {
     let cluster = Cluster::start(&[1]).await;
     assert_eq!(get(&cluster, "/healthz").await, (200, "ok\n".to_owned()));
     assert_eq!(get(&cluster, "/readyz").await, (200, "ready\n".to_owned()));
+    assert_eq!(get(&cluster, "/nowhere").await.0, 404);
     cluster.client().run(&json!({"tasks": {"a": {"command": "true"}}})).await;
     let go = cluster.path("go");
     let waits = format!("until [ -e {} ]; do sleep 0.05; done", go.display());
