@@ -40,8 +40,8 @@ use crate::{
     signals::Signals,
     store::{MigrationError, Store, StoreError, migrate},
     upkeep::{
-        due::Due, floors, heart::Heart, hints::Hints, inbox::Inbox, openings::Openings,
-        submissions::Submissions,
+        due::Due, floors, heart::Heart, hints::Hints, inbox::Inbox, leases::Leases,
+        openings::Openings, submissions::Submissions,
     },
     watch::Looks,
     workspace::{Blobs, Joins, OpenError},
@@ -238,7 +238,10 @@ impl Coordinator {
             Arc::clone(looks),
             Arc::clone(signals),
         );
-        let inbox = Inbox::new(store.clone(), Arc::clone(looks), Arc::clone(signals));
+        let inbox =
+            Inbox::new(store.clone(), wakes.clone(), Arc::clone(looks), Arc::clone(signals));
+        let leases =
+            Leases::new(store.clone(), wakes.clone(), Arc::clone(looks), Arc::clone(signals));
         let openings =
             Openings::new(store.clone(), wakes.clone(), Arc::clone(looks), Arc::clone(signals));
         shutdown.spawn_critical("heart", heart.run(stop()));
@@ -246,6 +249,7 @@ impl Coordinator {
         shutdown.spawn_critical("due", due.run(stop()));
         shutdown.spawn_critical("submissions", submissions.run(stop()));
         shutdown.spawn_critical("inbox", inbox.run(stop()));
+        shutdown.spawn_critical("leases", leases.run(stop()));
         shutdown.spawn_critical("openings", openings.run(stop()));
         shutdown.spawn_critical("floors", floors::run(store.clone(), stop()));
     }
@@ -307,6 +311,7 @@ impl Coordinator {
         let router = grpc
             .into_axum_router()
             .merge(http::routes(pages))
+            .fallback(http::unknown)
             .layer(middleware::from_fn(deadline::limit))
             .layer(door);
         Ok(Routes::from(router))

@@ -14,6 +14,8 @@ pub struct Signals {
     pub inbox: Notify,
     /// Wide gates wait.
     pub openings: Notify,
+    /// A lease of a consumer ends before the next beat.
+    pub leases: Notify,
     /// Attempts were asked to stop.
     pub cancels: Notify,
 }
@@ -21,7 +23,9 @@ pub struct Signals {
 impl Signals {
     /// Everything: hints may have been missed.
     pub fn all(&self) {
-        for signal in [&self.due, &self.submissions, &self.inbox, &self.openings, &self.cancels] {
+        for signal in
+            [&self.due, &self.submissions, &self.inbox, &self.openings, &self.leases, &self.cancels]
+        {
             signal.notify_one();
         }
     }

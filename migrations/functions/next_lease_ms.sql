@@ -3,6 +3,9 @@
 create or replace function postq.next_lease_ms() returns bigint
 language sql stable
 set search_path = pg_catalog, postq, pg_temp
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
     select (extract(epoch from min(o.lease_until) - postq.now()) * 1000)::bigint
     from postq.lane l

@@ -37,7 +37,8 @@ begin
         from postq.lane l
         order by l.id for update skip locked
     loop
-        if v_lane.floor_candidate is null then
+        -- An id from the future was noted on another server, and came with a dump.
+        if v_lane.floor_candidate is null or v_lane.floor_horizon > v_horizon then
             update postq.lane l
             set floor_candidate = v_newest, floor_horizon = v_horizon, time_candidate = postq.now() - c_spare
             where l.id = v_lane.id and l.floor < v_newest;

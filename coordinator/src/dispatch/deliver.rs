@@ -12,7 +12,7 @@ use postq_common::{
     tree::{BadDigest, Snapshot},
 };
 use postq_proto::v1::connect_response::Message;
-use postq_runtime::Shutdown;
+use postq_runtime::{Shutdown, telemetry};
 use tracing::{Instrument, error, info, info_span, warn};
 
 use super::{Finishes, Roster};
@@ -79,12 +79,14 @@ impl Delivery {
         match self.prepare(&claimed).await {
             Ok(rows) => {
                 stream::iter(rows)
-                    .for_each_concurrent(MERGES, |(row, sources)| {
+                    .for_each_concurrent(MERGES, |(mut row, sources)| {
                         let key = keys[&row.id()];
                         let span = info_span!(
                             "assign", job.id = %key.job, task.name = row.name,
                             attempt.id = %key.attempt
                         );
+                        row.traceparent =
+                            telemetry::continue_trace(&span, row.traceparent.as_deref());
                         self.assign(key, row, sources).instrument(span)
                     })
                     .await;

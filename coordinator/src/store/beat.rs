@@ -21,6 +21,8 @@ pub struct Beat {
     pub openings: bool,
     /// Attempts are open whose agent is connected nowhere.
     pub orphans: bool,
+    /// Milliseconds until the next lease of a consumer ends; negative where one is over.
+    pub leases_ms: Option<i64>,
     /// Attempts of this coordinator's agents that were asked to stop.
     pub cancels: Vec<(AgentId, AttemptId)>,
     /// The agents that are connected here as far as the database knows.

@@ -38,7 +38,7 @@ pub use logs::{Chunk, LoggedAttempt, NewChunk};
 pub use migrate::{Migrated, MigrationError, migrate};
 pub use sessions::{AgentCard, Holding};
 pub use submissions::Submission;
-pub use sweep::{Applied, Opened, Promoted};
+pub use sweep::{Applied, Expired, Opened, Promoted};
 pub use tasks::TaskRow;
 
 /// The three roots of a snapshot: digests of 32 bytes; empty for the empty tree.

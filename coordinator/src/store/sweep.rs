@@ -1,4 +1,5 @@
-//! What the sweepers call: `promote`, `apply_inbox`, `release_opening`, `sweep_lanes`.
+//! What the sweepers call: `promote`, `apply_inbox`, `release_opening`, `expire_leases`,
+//! `sweep_lanes`.
 
 use chrono::{DateTime, Utc};
 use postq_common::id::JobId;
@@ -23,10 +24,12 @@ pub struct Promoted {
 /// What [`Store::apply_inbox`] did.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Applied {
-    /// How many requests were taken.
+    /// How many requests were looked at; those of which a user's transaction holds a part stay.
     pub applied: i64,
     /// The last of them.
     pub last: i64,
+    /// Lanes that have new rows.
+    pub ready: Vec<Readied>,
     /// Jobs that ended.
     pub ended: Vec<JobId>,
 }
@@ -40,6 +43,21 @@ pub struct Opened {
     pub gates: i64,
     /// Jobs that ended.
     pub ended: Vec<JobId>,
+}
+
+/// What [`Store::expire_leases`] did.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Expired {
+    /// How many attempts were ended.
+    pub expired: i64,
+    /// Lanes that have new rows.
+    pub ready: Vec<Readied>,
+    /// Jobs that ended.
+    pub ended: Vec<JobId>,
+    /// Milliseconds until the first of the tasks is due again.
+    pub due_ms: Option<i64>,
+    /// Milliseconds until the next lease ends; not above zero where one is over and was left.
+    pub next_ms: Option<i64>,
 }
 
 impl Store {
@@ -81,6 +99,23 @@ impl Store {
                 .fetch_one(&pool)
                 .await
                 .map(|Json(opened)| opened)
+        })
+        .await
+    }
+
+    /// Ends attempts of consumers whose lease is over; `is_thorough` looks below the floors too.
+    pub async fn expire_leases(
+        &self,
+        limit: i32,
+        is_thorough: bool,
+    ) -> Result<Expired, StoreError> {
+        self.run("expire_leases", |pool| async move {
+            sqlx::query_scalar("/* expire_leases */ select postq.expire_leases($1, $2)")
+                .bind(limit)
+                .bind(is_thorough)
+                .fetch_one(&pool)
+                .await
+                .map(|Json(expired)| expired)
         })
         .await
     }

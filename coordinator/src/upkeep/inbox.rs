@@ -1,11 +1,12 @@
-//! What users' transactions asked for is applied after their commit.
+//! What users' transactions asked for, and what follows from what they did, is applied after their
+//! commit. Where one holds a part of the job, it is for a later pass.
 
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use crate::{errors, signals::Signals, store::Store, watch::Looks};
+use crate::{dispatch::Wakes, errors, signals::Signals, store::Store, watch::Looks};
 
 /// Requests in one transaction.
 const PAGE: i32 = 100;
@@ -13,14 +14,15 @@ const PAGE: i32 = 100;
 /// The sweeper's state.
 pub struct Inbox {
     store: Store,
+    wakes: Wakes,
     looks: Arc<Looks>,
     signals: Arc<Signals>,
 }
 
 impl Inbox {
     /// Nothing applied yet.
-    pub fn new(store: Store, looks: Arc<Looks>, signals: Arc<Signals>) -> Self {
-        Self { store, looks, signals }
+    pub fn new(store: Store, wakes: Wakes, looks: Arc<Looks>, signals: Arc<Signals>) -> Self {
+        Self { store, wakes, looks, signals }
     }
 
     /// Sweeps until told to stop.
@@ -40,6 +42,7 @@ impl Inbox {
         loop {
             match self.store.apply_inbox(after, PAGE).await {
                 Ok(applied) => {
+                    self.wakes.readied(&applied.ready);
                     applied.ended.iter().for_each(|job| self.looks.look_now(*job));
                     self.signals.cancels.notify_one();
                     after = applied.last;

@@ -7,7 +7,8 @@
 //! | [`hints`] | what the database tells sleepers |
 //! | [`due`] | tasks whose time has come |
 //! | [`submissions`] | jobs that came by SQL |
-//! | [`inbox`] | what users asked for |
+//! | [`inbox`] | what users asked for, and what their transactions left to do |
+//! | [`leases`] | consumers that were not heard of in time |
 //! | [`openings`] | gates too wide for one transaction |
 //! | [`floors`] | how far lanes are empty for good |
 
@@ -16,5 +17,6 @@ pub mod floors;
 pub mod heart;
 pub mod hints;
 pub mod inbox;
+pub mod leases;
 pub mod openings;
 pub mod submissions;
