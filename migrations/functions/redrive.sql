@@ -14,14 +14,14 @@ begin
     from postq.dead_letter d join postq.job_spec s on s.job = d.job
     where d.job = redrive.id
     order by d.n limit 1
-    for update of d;
-    if not found then
+    for update of d skip locked;
+    if not found and not exists (select from postq.dead_letter d where d.job = redrive.id) then
         raise exception using errcode = 'PQ003', message = format('there is no dead letter of a job %s', redrive.id);
     elsif v_letter.task_count > 1 then
         raise exception using errcode = 'PQ006',
             message = format('job %s has %s tasks; a dead letter of it is not tried alone', redrive.id, v_letter.task_count),
             hint = 'Retry the job (RetryJob): that runs what failed again, and all that waits for it.';
-    elsif v_letter.is_consumed then
+    elsif coalesce(v_letter.is_consumed, true) then
         raise exception using errcode = 'PQ006',
             message = format('the dead letter of job %s is being consumed', redrive.id),
             hint = 'Wait until it was acked, nacked or released, or until its lease ends.';

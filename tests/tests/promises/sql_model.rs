@@ -172,7 +172,7 @@ impl Play {
 }
 
 /// What must hold between the tables at any time.
-const FAULTS: &str = "
+pub(crate) const FAULTS: &str = "
     select coalesce(array_agg(fault), '{}') from (
         select 'ready without its task: ' || r.seq as fault from postq.ready r
         where not exists (select from postq.task t where t.job = r.job and t.n = r.n
