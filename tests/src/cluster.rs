@@ -68,6 +68,8 @@ pub(crate) struct Listening {
 pub struct Cluster {
     /// What they all work on.
     pub database: Database,
+    /// More variables of every process that is added from now on.
+    pub environment: Vec<(String, OsString)>,
     binaries: Binaries,
     pub(crate) coordinators: Vec<Listening>,
     pub(crate) agents: Vec<Host>,
@@ -93,6 +95,7 @@ impl Cluster {
         create_passable(&directory.path().join("logs")).expect("a directory for logs");
         Self {
             database,
+            environment: Vec::new(),
             binaries,
             coordinators: Vec::new(),
             agents: Vec::new(),
@@ -229,11 +232,12 @@ impl Cluster {
         // What the machine says of its own coordinator or collector is not meant for ours.
         let ours = |name: &String| name.starts_with("POSTQ_") || name.starts_with("OTEL_");
         let inherited = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        let given = self.environment.iter().cloned().map(|(name, value)| (name, Some(value)));
         DaemonSpec {
             name: name.to_owned(),
             program: program.to_owned(),
             arguments,
-            environment: inherited.filter(ours).map(|name| (name, None)).collect(),
+            environment: inherited.filter(ours).map(|name| (name, None)).chain(given).collect(),
             directory: self.path(""),
             log: self.path("logs").join(format!("{name}.log")),
             user: None,

@@ -11,7 +11,7 @@ use postq_proto::v1::{self, job_service_server::JobService};
 use postq_runtime::{Shutdown, telemetry};
 use prost::Message;
 use tonic::{Request, Response, Status};
-use tracing::{Span, info, instrument};
+use tracing::{Instrument, Span, field, info, info_span, instrument};
 use uuid::Uuid;
 
 use super::{logs, page::Page, watch};
@@ -44,6 +44,22 @@ pub struct JobApi {
 }
 
 impl JobApi {
+    async fn submit(
+        &self,
+        request: v1::SubmitJobRequest,
+        traceparent: Option<String>,
+    ) -> Result<Response<v1::SubmitJobResponse>, Status> {
+        let id = new_id(&request.id)?;
+        Span::current().record("job.id", field::display(id));
+        let document = request
+            .job
+            .ok_or_else(|| status::bad_field("job", "missing; a job is what there is to submit"))?;
+        if self.admission.admit(id, document, traceparent).await.map_err(status::of_admission)? {
+            self.metrics.submitted();
+        }
+        Ok(Response::new(v1::SubmitJobResponse { id: id.to_string() }))
+    }
+
     async fn row(&self, id: JobId) -> Result<JobRow, Status> {
         let row = self.store.job(id).await.map_err(status::of_store)?;
         row.ok_or_else(|| Status::not_found(format!("there is no job {id}")))
@@ -103,24 +119,15 @@ impl JobService for JobApi {
     type WatchJobStream = BoxStream<'static, Result<v1::WatchJobResponse, Status>>;
     type ReadLogsStream = BoxStream<'static, Result<v1::ReadLogsResponse, Status>>;
 
-    #[instrument(name = "submit", skip_all, fields(job.id))]
     async fn submit_job(
         &self,
         request: Request<v1::SubmitJobRequest>,
     ) -> Result<Response<v1::SubmitJobResponse>, Status> {
-        let span = Span::current();
+        // A span takes a parent only before it is entered, so no attribute makes this one.
+        let span = info_span!("submit", job.id = field::Empty);
         let given = telemetry::extract(request.metadata());
         let traceparent = telemetry::continue_trace(&span, given.as_deref());
-        let request = request.into_inner();
-        let id = new_id(&request.id)?;
-        span.record("job.id", tracing::field::display(id));
-        let document = request
-            .job
-            .ok_or_else(|| status::bad_field("job", "missing; a job is what there is to submit"))?;
-        if self.admission.admit(id, document, traceparent).await.map_err(status::of_admission)? {
-            self.metrics.submitted();
-        }
-        Ok(Response::new(v1::SubmitJobResponse { id: id.to_string() }))
+        self.submit(request.into_inner(), traceparent).instrument(span).await
     }
 
     async fn get_job(
