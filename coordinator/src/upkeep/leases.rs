@@ -1,7 +1,7 @@
 //! Leases of consumers that speak only SQL: whoever let one end is not waited for any more.
 //!
 //! It knows no agents: theirs is the heart's business. Looking starts at the floors of the lanes; a
-//! slow pass every [`THOROUGH`] looks below them, for what a step of the clock may have put there.
+//! slow pass every `THOROUGH` looks below them, for what a step of the clock may have put there.
 
 use std::{sync::Arc, time::Duration};
 
