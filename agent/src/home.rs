@@ -8,8 +8,9 @@
 //! ```
 
 use std::{
-    fs::{self, File, TryLockError},
-    io,
+    fs::{self, DirBuilder, File, Permissions, TryLockError},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -67,6 +68,11 @@ impl Home {
             }
             Err(TryLockError::Error(source)) => return Err(unusable(source)),
         }
+        // Commands, variables and output of tasks are for nobody else on this host.
+        for private in ["attempts", "logs"].map(|name| dir.join(name)) {
+            DirBuilder::new().recursive(true).mode(0o700).create(&private).map_err(unusable)?;
+            fs::set_permissions(&private, Permissions::from_mode(0o700)).map_err(unusable)?;
+        }
         let agent_id = match fs::read_to_string(dir.join("agent-id")) {
             Ok(text) => text
                 .trim()
@@ -111,7 +117,13 @@ fn mint(dir: &Path) -> io::Result<Uuid> {
 /// the disk.
 pub(crate) fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("tmp");
-    fs::write(&temporary, content)?;
+    // Made anew: what a task may have put in its place is neither followed nor waited for.
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    file.write_all(content)?;
     fs::rename(&temporary, path)
 }
 
@@ -135,6 +147,24 @@ mod tests {
         assert!(matches!(error, HomeError::InUse { .. }), "{error}");
         drop(home);
         assert_eq!(Home::open(dir.path()).unwrap().agent_id(), id);
+    }
+
+    #[test]
+    fn what_tasks_are_told_and_write_is_for_nobody_else_on_the_host() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::open(dir.path()).unwrap();
+        for private in [home.attempts_dir(), home.logs_dir()] {
+            assert_eq!(fs::metadata(private).unwrap().permissions().mode() & 0o777, 0o700);
+        }
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_a_temporary_file_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("report");
+        nix::unistd::mkfifo(&dir.path().join("report.tmp"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        write_whole(&path, b"whole").unwrap();
+        assert_eq!(fs::read(path).unwrap(), b"whole");
     }
 
     #[test]
