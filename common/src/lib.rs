@@ -10,15 +10,19 @@
 //! | [`retry`] | which retry waits how long |
 //! | [`place`] | which free slot is offered to which lane |
 //! | [`tree`], [`times`] | the trees of a workspace |
+//! | [`chunk`] | where a large file is cut, and the list of its pieces |
+//! | [`select`] | which of a task's writes are kept |
 //! | [`provenance`] | who wrote what |
 //! | [`merge`] | the workspace of a task whose parents left different ones |
 
+pub mod chunk;
 pub mod dag;
 pub mod id;
 pub mod merge;
 pub mod place;
 pub mod provenance;
 pub mod retry;
+pub mod select;
 pub mod spec;
 pub mod state;
 pub mod times;

@@ -31,7 +31,7 @@ pub struct Entry {
 pub enum Kind {
     /// A regular file.
     File {
-        /// Of its bytes.
+        /// Of its bytes; of the list of its chunks where [`crate::chunk::is_chunked`].
         digest: Digest,
         /// How many they are.
         size: u64,
@@ -180,7 +180,7 @@ mod wire {
         Symlink(Symlink),
     }
 
-    /// Field 4 is kept for the digest of a list of chunks.
+    /// The digest of a large file is that of the list of its chunks (see [`crate::chunk`]).
     #[derive(Clone, PartialEq, prost::Message)]
     pub(super) struct File {
         #[prost(bytes = "bytes", tag = "1")]

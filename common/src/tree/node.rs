@@ -1,8 +1,8 @@
 //! The canonical encoding of tree nodes: one tree has one encoding, and a node from elsewhere is
 //! refused unless it is exactly that.
 //!
-//! Nodes are protobuf messages. Fields may be added later (say, a chunk list beside a file's
-//! digest): a reader that does not know them refuses the node instead of losing them.
+//! Nodes are protobuf messages. Fields may be added later: a reader that does not know them
+//! refuses the node instead of losing them.
 
 use bytes::Bytes;
 use prost::Message;
