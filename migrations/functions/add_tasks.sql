@@ -1,9 +1,10 @@
 -- Stores the planned tasks of a job that has none yet; those without dependencies are ready at once,
 -- or at their run_at where that is still to come.
 -- Called by admit and, for a single task, by submit. Returns [[lane, seq]].
--- p_tasks: [{n, name, gate, executor, handler, priority, run_if, max_attempts, crash_limit,
--- backoff_ms, max_backoff_ms, factor?, increment_ms?, jitter?, run_at?, depends, parents,
--- has_workspace, spec}] in the order of n.
+-- p_tasks: [{n, name, spec, gate, executor, handler, run_if, max_attempts, crash_limit, backoff_ms,
+-- max_backoff_ms, factor, increment_ms, jitter, run_at, depends, parents, has_workspace}] in the
+-- order of n; what is left out has the default written below (parents: as depends), because a large
+-- job is mostly defaults and reading them took longer than storing them.
 -- p_gates: [{g, first, last, parents}].
 create or replace function postq.add_tasks(
     p_job uuid, p_queue text, p_priority int, p_tasks jsonb, p_gates jsonb
@@ -20,7 +21,14 @@ begin
     -- Before the first nextval: the floor of a lane rests on it.
     perform pg_current_xact_id();
     with planned as materialized (
-        select * from jsonb_to_recordset(p_tasks) as t (n int, name text, gate int, executor text,
+        select t.n, t.name, t.gate, coalesce(t.executor, 'shell') as executor, t.handler,
+               coalesce(t.run_if, 'succeeded') as run_if, coalesce(t.max_attempts, 1) as max_attempts,
+               coalesce(t.crash_limit, 5) as crash_limit, coalesce(t.backoff_ms, 1000) as backoff_ms,
+               coalesce(t.max_backoff_ms, 60000) as max_backoff_ms, t.factor, t.increment_ms, t.jitter,
+               t.run_at, coalesce(t.depends, '{}') as depends,
+               coalesce(t.parents, t.depends, '{}') as parents,
+               coalesce(t.has_workspace, true) as has_workspace, t.spec
+        from jsonb_to_recordset(p_tasks) as t (n int, name text, gate int, executor text,
             handler text, run_if text, max_attempts int, crash_limit int, backoff_ms bigint,
             max_backoff_ms bigint, factor double precision, increment_ms bigint, jitter double precision,
             run_at timestamptz, depends int[], parents int[], has_workspace boolean, spec jsonb)

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `parse` | [`parse_job`], [`job_from_json`], [`task_from_json`] |
 //! | `error` | [`DocumentError`]: where, and what to do |
+//! | `unique` | JSON without a name twice |
 //! | `earlier` | [`from_earlier_form`]: documents of the systems before this one |
 //! | `write` | [`to_json`] and its special cases |
 //!
@@ -12,6 +13,7 @@
 mod earlier;
 mod error;
 mod parse;
+mod unique;
 mod write;
 
 pub(crate) use write::exact;

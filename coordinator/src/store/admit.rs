@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use postq_common::id::LaneId;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 use sqlx::types::Json;
 
 use super::{Store, StoreError};
@@ -17,10 +17,10 @@ const ADMIT_WITHIN: Duration = Duration::from_secs(110);
 pub struct NewJob {
     /// The job without its tasks.
     pub job: Value,
-    /// Its tasks in the order of the plan.
-    pub tasks: Value,
-    /// Its gates.
-    pub gates: Value,
+    /// Its tasks in the order of the plan: a list, written already, for it can be large.
+    pub tasks: Box<RawValue>,
+    /// Its gates: a list, written already.
+    pub gates: Box<RawValue>,
     /// The submission this comes from, if it came by SQL.
     pub submission: Option<i64>,
 }

@@ -3,7 +3,7 @@
 use postq_common::{
     dag::{Gate, Plan, PlannedTask},
     id::JobId,
-    spec::{Limits, Problem, WorkspaceUse},
+    spec::{Executor, Limits, MaxAttempts, Problem, RetryPolicy, RunIf, WorkspaceUse},
     tree::Digest,
 };
 use postq_proto::{
@@ -11,12 +11,13 @@ use postq_proto::{
     document::{self, task_to_json},
     v1,
 };
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::{
+    Value, json,
+    value::{RawValue, to_raw_value},
+};
 
 use crate::store::{NewJob, Submission};
-
-/// Executions of one task that may be lost with their agents.
-const CRASH_LIMIT: i32 = 5;
 
 /// A planned job, ready to be admitted, and the files it starts from.
 #[derive(Debug)]
@@ -37,21 +38,26 @@ pub fn plan(
     let mut spec = document.clone();
     let tasks = std::mem::take(&mut spec.tasks);
     let unwritable = |error: serde_json::Error| vec![Problem::new("", error.to_string())];
-    let mut task_rows = Vec::with_capacity(plan.tasks().len());
+    let mut rows = Vec::with_capacity(plan.tasks().len());
     let mut digest = blake3::Hasher::new();
     for planned in plan.tasks() {
-        let written = tasks.get(planned.name()).cloned().unwrap_or_default();
-        let row = task_row(planned, task_to_json(&written).map_err(unwritable)?);
-        digest.update(row.to_string().as_bytes());
-        task_rows.push(row);
+        let written =
+            tasks.get(planned.name()).map(task_to_json).transpose().map_err(unwritable)?;
+        let written = to_raw_value(&written).map_err(unwritable)?;
+        // A name holds no NUL.
+        for part in [planned.name(), "\0", written.get(), "\0"] {
+            digest.update(part.as_bytes());
+        }
+        rows.push(TaskRow::new(planned, written));
     }
     let spec = document::job_to_json(&spec).map_err(unwritable)?;
     digest.update(spec.to_string().as_bytes());
     let digest = digest.finalize().to_hex().to_string();
+    let gates: Vec<_> = plan.gates().iter().map(GateRow::new).collect();
     let new = NewJob {
         job: job_row(id, &plan, spec, digest, traceparent),
-        tasks: Value::Array(task_rows),
-        gates: plan.gates().iter().map(gate_row).collect(),
+        tasks: to_raw_value(&rows).map_err(unwritable)?,
+        gates: to_raw_value(&gates).map_err(unwritable)?,
         submission: None,
     };
     Ok(Planned { new, input: plan.input() })
@@ -79,23 +85,74 @@ fn job_row(
     })
 }
 
-fn task_row(task: &PlannedTask, written: Value) -> Value {
-    let spec = task.spec();
-    json!({
-        "n": task.number(), "name": task.name(), "gate": task.gate(),
-        "executor": task.executor().as_str(), "handler": spec.handler,
-        "run_if": spec.run_if.as_str(), "max_attempts": spec.retry.max_attempts.to_i32(),
-        "crash_limit": CRASH_LIMIT,
-        "backoff_ms": millis(spec.retry.backoff), "max_backoff_ms": millis(spec.retry.max_backoff),
-        "depends": task.depends(), "parents": task.parents(),
-        "has_workspace": task.workspace_use() == WorkspaceUse::Files, "spec": written,
-    })
+/// A task as `postq.add_tasks` reads it, which knows the same defaults.
+#[derive(Serialize)]
+struct TaskRow<'a> {
+    n: u32,
+    name: &'a str,
+    spec: Box<RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gate: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    executor: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    handler: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run_if: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_attempts: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backoff_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_backoff_ms: Option<i64>,
+    #[serde(skip_serializing_if = "<[u32]>::is_empty")]
+    depends: &'a [u32],
+    /// Left out where they are what is written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parents: Option<&'a [u32]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    has_workspace: Option<bool>,
 }
 
-fn gate_row(gate: &Gate) -> Value {
-    json!({
-        "g": gate.number(), "first": gate.first(), "last": gate.last(), "parents": gate.parents(),
-    })
+impl<'a> TaskRow<'a> {
+    fn new(task: &'a PlannedTask, written: Box<RawValue>) -> Self {
+        let (spec, usual) = (task.spec(), RetryPolicy::default());
+        let retry = &spec.retry;
+        Self {
+            n: task.number(),
+            name: task.name(),
+            spec: written,
+            gate: task.gate(),
+            executor: unless(task.executor(), Executor::Shell).map(Executor::as_str),
+            handler: spec.handler.as_deref(),
+            run_if: unless(spec.run_if, RunIf::Succeeded).map(RunIf::as_str),
+            max_attempts: unless(retry.max_attempts, usual.max_attempts).map(MaxAttempts::to_i32),
+            backoff_ms: unless(retry.backoff, usual.backoff).map(millis),
+            max_backoff_ms: unless(retry.max_backoff, usual.max_backoff).map(millis),
+            depends: task.depends(),
+            parents: unless(task.parents(), task.depends()),
+            has_workspace: unless(task.workspace_use() == WorkspaceUse::Files, true),
+        }
+    }
+}
+
+fn unless<T: PartialEq>(value: T, usual: T) -> Option<T> {
+    (value != usual).then_some(value)
+}
+
+/// A gate as `postq.add_tasks` reads it.
+#[derive(Serialize)]
+struct GateRow<'a> {
+    g: u32,
+    first: u32,
+    last: u32,
+    parents: &'a [u32],
+}
+
+impl<'a> GateRow<'a> {
+    fn new(gate: &'a Gate) -> Self {
+        Self { g: gate.number(), first: gate.first(), last: gate.last(), parents: gate.parents() }
+    }
 }
 
 /// Bytes in hexadecimal.
