@@ -1,10 +1,11 @@
 # What to run. `make` alone lists it.
 
-.PHONY: help build demo test soak check
+.PHONY: help build demo test test-python soak check
 
 help:
 	@echo "make demo   set up what is missing, build, run a real workflow on two agents"
 	@echo "make test   set up what is missing, pass every test"
+	@echo "make test-python  the Python client's part of that"
 	@echo "make soak   the tests whose size is a setting, large (minutes)"
 	@echo "make check  formatting, lints, documentation, frozen migrations"
 	@echo "make build  the postq, postq-coordinator and postq-agent programs"
@@ -23,6 +24,13 @@ test:
 	@scripts/setup.sh test
 	cargo build --workspace --bins
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} cargo test --workspace
+	@$(MAKE) test-python
+
+test-python:
+	@scripts/setup.sh demo
+	@scripts/setup.sh python
+	cargo build --workspace --bins
+	scripts/python.sh test
 
 soak:
 	@scripts/setup.sh test
@@ -35,3 +43,5 @@ check:
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 	scripts/frozen-migrations.sh
+	@scripts/setup.sh python
+	scripts/python.sh check

@@ -5,6 +5,7 @@
 #   setup.sh build   a C compiler
 #   setup.sh demo    that and a Postgres server; Docker only where it is installed already
 #   setup.sh test    that, a Docker engine that answers, a static busybox, and for root also `ip`
+#   setup.sh python  Python 3.10 or later that can make virtual environments
 set -eu
 
 say() { echo "setup: $*"; }
@@ -97,6 +98,15 @@ need_ip() {
     [ "$(id -u)" -ne 0 ] || command -v ip > /dev/null || install_packages iproute2
 }
 
+need_python() {
+    python=${PYTHON:-python3}
+    command -v "$python" > /dev/null || install_packages python3 python3-venv
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
+        fail "$python is older than 3.10; install a newer one, or name it by PYTHON"
+    # Debian leaves ensurepip to another package; without it there is a venv module, but no venv.
+    "$python" -c 'import ensurepip, venv' 2> /dev/null || install_packages python3-venv
+}
+
 case "${1:-}" in
 build)
     need_build
@@ -112,7 +122,10 @@ test)
     need_ip
     need_docker
     ;;
+python)
+    need_python
+    ;;
 *)
-    fail "usage: $0 build|demo|test"
+    fail "usage: $0 build|demo|test|python"
     ;;
 esac

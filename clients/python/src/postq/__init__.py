@@ -1,0 +1,69 @@
+"""PostQ for Python: submit, watch and execute jobs.
+
+`Client` and `AsyncClient` speak to a coordinator, `postq.sql` to the database in your own
+transaction, `Queue` makes functions into tasks and runs them, `postq.django` brings them together.
+"""
+
+from .aio import AsyncClient
+from .client import Client
+from .errors import (
+    AlreadyExists,
+    DeadlineExceeded,
+    FailedPrecondition,
+    Internal,
+    InvalidArgument,
+    JobFailed,
+    MissingProgram,
+    NotFound,
+    PermissionDenied,
+    PostqError,
+    ResourceExhausted,
+    Stale,
+    Unauthenticated,
+    Unavailable,
+    Violation,
+)
+from .ids import new_id
+from .spec import Job, RetryPolicy, Task
+from .status import (
+    AttemptStatus,
+    JobState,
+    JobStatus,
+    JobUpdate,
+    LogChunk,
+    Stream,
+    TaskState,
+    TaskStatus,
+)
+
+__all__ = [
+    "AlreadyExists",
+    "AsyncClient",
+    "AttemptStatus",
+    "Client",
+    "DeadlineExceeded",
+    "FailedPrecondition",
+    "Internal",
+    "InvalidArgument",
+    "Job",
+    "JobFailed",
+    "JobState",
+    "JobStatus",
+    "JobUpdate",
+    "LogChunk",
+    "MissingProgram",
+    "NotFound",
+    "PermissionDenied",
+    "PostqError",
+    "ResourceExhausted",
+    "RetryPolicy",
+    "Stale",
+    "Stream",
+    "Task",
+    "TaskState",
+    "TaskStatus",
+    "Unauthenticated",
+    "Unavailable",
+    "Violation",
+    "new_id",
+]

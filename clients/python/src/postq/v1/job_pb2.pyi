@@ -1,0 +1,269 @@
+import datetime
+
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import struct_pb2 as _struct_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class JobSpec(_message.Message):
+    __slots__ = ("name", "queue", "attributes", "env", "tasks", "priority", "input", "on_conflict")
+    class OnConflict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        FAIL: _ClassVar[JobSpec.OnConflict]
+        PREFER_LAST_DEPENDENCY: _ClassVar[JobSpec.OnConflict]
+    FAIL: JobSpec.OnConflict
+    PREFER_LAST_DEPENDENCY: JobSpec.OnConflict
+    class EnvEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class TasksEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: TaskSpec
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[TaskSpec, _Mapping]] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    ENV_FIELD_NUMBER: _ClassVar[int]
+    TASKS_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    ON_CONFLICT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    queue: str
+    attributes: _struct_pb2.Struct
+    env: _containers.ScalarMap[str, str]
+    tasks: _containers.MessageMap[str, TaskSpec]
+    priority: int
+    input: str
+    on_conflict: JobSpec.OnConflict
+    def __init__(self, name: _Optional[str] = ..., queue: _Optional[str] = ..., attributes: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., env: _Optional[_Mapping[str, str]] = ..., tasks: _Optional[_Mapping[str, TaskSpec]] = ..., priority: _Optional[int] = ..., input: _Optional[str] = ..., on_conflict: _Optional[_Union[JobSpec.OnConflict, str]] = ...) -> None: ...
+
+class TaskSpec(_message.Message):
+    __slots__ = ("depends", "command", "image", "handler", "arguments", "env", "timeout", "grace", "retry", "run_if", "workspace")
+    class RunIf(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        SUCCEEDED: _ClassVar[TaskSpec.RunIf]
+        FAILED: _ClassVar[TaskSpec.RunIf]
+        FINISHED: _ClassVar[TaskSpec.RunIf]
+    SUCCEEDED: TaskSpec.RunIf
+    FAILED: TaskSpec.RunIf
+    FINISHED: TaskSpec.RunIf
+    class Workspace(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        DEFAULT: _ClassVar[TaskSpec.Workspace]
+        FILES: _ClassVar[TaskSpec.Workspace]
+        NONE: _ClassVar[TaskSpec.Workspace]
+    DEFAULT: TaskSpec.Workspace
+    FILES: TaskSpec.Workspace
+    NONE: TaskSpec.Workspace
+    class EnvEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    DEPENDS_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    HANDLER_FIELD_NUMBER: _ClassVar[int]
+    ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
+    ENV_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    GRACE_FIELD_NUMBER: _ClassVar[int]
+    RETRY_FIELD_NUMBER: _ClassVar[int]
+    RUN_IF_FIELD_NUMBER: _ClassVar[int]
+    WORKSPACE_FIELD_NUMBER: _ClassVar[int]
+    depends: _containers.RepeatedScalarFieldContainer[str]
+    command: str
+    image: str
+    handler: str
+    arguments: _struct_pb2.Value
+    env: _containers.ScalarMap[str, str]
+    timeout: _duration_pb2.Duration
+    grace: _duration_pb2.Duration
+    retry: RetryPolicy
+    run_if: TaskSpec.RunIf
+    workspace: TaskSpec.Workspace
+    def __init__(self, depends: _Optional[_Iterable[str]] = ..., command: _Optional[str] = ..., image: _Optional[str] = ..., handler: _Optional[str] = ..., arguments: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., env: _Optional[_Mapping[str, str]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., retry: _Optional[_Union[RetryPolicy, _Mapping]] = ..., run_if: _Optional[_Union[TaskSpec.RunIf, str]] = ..., workspace: _Optional[_Union[TaskSpec.Workspace, str]] = ...) -> None: ...
+
+class RetryPolicy(_message.Message):
+    __slots__ = ("max_attempts", "backoff", "max_backoff")
+    MAX_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    BACKOFF_FIELD_NUMBER: _ClassVar[int]
+    MAX_BACKOFF_FIELD_NUMBER: _ClassVar[int]
+    max_attempts: int
+    backoff: _duration_pb2.Duration
+    max_backoff: _duration_pb2.Duration
+    def __init__(self, max_attempts: _Optional[int] = ..., backoff: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_backoff: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class Job(_message.Message):
+    __slots__ = ("id", "name", "queue", "state", "reason", "priority", "attributes", "created_at", "started_at", "finished_at", "cancel_requested_at", "revision", "task_count", "open_tasks", "tasks", "tasks_truncated", "traceparent")
+    class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        UNSPECIFIED: _ClassVar[Job.State]
+        SCHEDULED: _ClassVar[Job.State]
+        QUEUED: _ClassVar[Job.State]
+        RUNNING: _ClassVar[Job.State]
+        SUCCEEDED: _ClassVar[Job.State]
+        FAILED: _ClassVar[Job.State]
+        CANCELLED: _ClassVar[Job.State]
+    UNSPECIFIED: Job.State
+    SCHEDULED: Job.State
+    QUEUED: Job.State
+    RUNNING: Job.State
+    SUCCEEDED: Job.State
+    FAILED: Job.State
+    CANCELLED: Job.State
+    class TasksEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: Task
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Task, _Mapping]] = ...) -> None: ...
+    ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_AT_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_REQUESTED_AT_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    TASK_COUNT_FIELD_NUMBER: _ClassVar[int]
+    OPEN_TASKS_FIELD_NUMBER: _ClassVar[int]
+    TASKS_FIELD_NUMBER: _ClassVar[int]
+    TASKS_TRUNCATED_FIELD_NUMBER: _ClassVar[int]
+    TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    name: str
+    queue: str
+    state: Job.State
+    reason: str
+    priority: int
+    attributes: _struct_pb2.Struct
+    created_at: _timestamp_pb2.Timestamp
+    started_at: _timestamp_pb2.Timestamp
+    finished_at: _timestamp_pb2.Timestamp
+    cancel_requested_at: _timestamp_pb2.Timestamp
+    revision: int
+    task_count: int
+    open_tasks: int
+    tasks: _containers.MessageMap[str, Task]
+    tasks_truncated: bool
+    traceparent: str
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., queue: _Optional[str] = ..., state: _Optional[_Union[Job.State, str]] = ..., reason: _Optional[str] = ..., priority: _Optional[int] = ..., attributes: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cancel_requested_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ..., task_count: _Optional[int] = ..., open_tasks: _Optional[int] = ..., tasks: _Optional[_Mapping[str, Task]] = ..., tasks_truncated: bool = ..., traceparent: _Optional[str] = ...) -> None: ...
+
+class Task(_message.Message):
+    __slots__ = ("name", "state", "reason", "depends", "attempts", "crashes", "started_at", "finished_at", "run_at", "attempt", "results", "errors", "results_raw", "errors_raw", "snapshot", "number", "revision")
+    class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        UNSPECIFIED: _ClassVar[Task.State]
+        BLOCKED: _ClassVar[Task.State]
+        SCHEDULED: _ClassVar[Task.State]
+        PARKED: _ClassVar[Task.State]
+        READY: _ClassVar[Task.State]
+        RUNNING: _ClassVar[Task.State]
+        SUCCEEDED: _ClassVar[Task.State]
+        FAILED: _ClassVar[Task.State]
+        CANCELLED: _ClassVar[Task.State]
+        SKIPPED: _ClassVar[Task.State]
+    UNSPECIFIED: Task.State
+    BLOCKED: Task.State
+    SCHEDULED: Task.State
+    PARKED: Task.State
+    READY: Task.State
+    RUNNING: Task.State
+    SUCCEEDED: Task.State
+    FAILED: Task.State
+    CANCELLED: Task.State
+    SKIPPED: Task.State
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DEPENDS_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    CRASHES_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_AT_FIELD_NUMBER: _ClassVar[int]
+    RUN_AT_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    RESULTS_RAW_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_RAW_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    state: Task.State
+    reason: str
+    depends: _containers.RepeatedScalarFieldContainer[str]
+    attempts: int
+    crashes: int
+    started_at: _timestamp_pb2.Timestamp
+    finished_at: _timestamp_pb2.Timestamp
+    run_at: _timestamp_pb2.Timestamp
+    attempt: Attempt
+    results: str
+    errors: str
+    results_raw: bytes
+    errors_raw: bytes
+    snapshot: str
+    number: int
+    revision: int
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[Task.State, str]] = ..., reason: _Optional[str] = ..., depends: _Optional[_Iterable[str]] = ..., attempts: _Optional[int] = ..., crashes: _Optional[int] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., run_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[_Union[Attempt, _Mapping]] = ..., results: _Optional[str] = ..., errors: _Optional[str] = ..., results_raw: _Optional[bytes] = ..., errors_raw: _Optional[bytes] = ..., snapshot: _Optional[str] = ..., number: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class Attempt(_message.Message):
+    __slots__ = ("id", "outcome", "agent", "exit_code", "signal", "reason", "started_at", "finished_at")
+    class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        UNSPECIFIED: _ClassVar[Attempt.Outcome]
+        SUCCEEDED: _ClassVar[Attempt.Outcome]
+        FAILED: _ClassVar[Attempt.Outcome]
+        TIMED_OUT: _ClassVar[Attempt.Outcome]
+        CANCELLED: _ClassVar[Attempt.Outcome]
+        LOST: _ClassVar[Attempt.Outcome]
+        RELEASED: _ClassVar[Attempt.Outcome]
+    UNSPECIFIED: Attempt.Outcome
+    SUCCEEDED: Attempt.Outcome
+    FAILED: Attempt.Outcome
+    TIMED_OUT: Attempt.Outcome
+    CANCELLED: Attempt.Outcome
+    LOST: Attempt.Outcome
+    RELEASED: Attempt.Outcome
+    ID_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_AT_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    outcome: Attempt.Outcome
+    agent: str
+    exit_code: int
+    signal: int
+    reason: str
+    started_at: _timestamp_pb2.Timestamp
+    finished_at: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[int] = ..., outcome: _Optional[_Union[Attempt.Outcome, str]] = ..., agent: _Optional[str] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
