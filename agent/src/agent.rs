@@ -8,6 +8,7 @@ use postq_runtime::{
     channel::{Channel, ChannelError},
 };
 use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_util::sync::CancellationToken;
 use tracing::info;
 use uuid::Uuid;
 
@@ -27,6 +28,9 @@ use crate::{
 const COMMANDS: usize = 64;
 /// How long the parts may take to end once nothing runs any more.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Between two tries to remove what a task left and could not be removed.
+const LEFTOVERS_EVERY: Duration = Duration::from_secs(60);
 
 /// Why an agent cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +58,7 @@ pub struct Agent {
     /// Tells the workspace which coordinator answers.
     files: watch::Sender<Channel>,
     shelf: Arc<Shelf>,
+    ledger: Ledger,
     shutdown: Shutdown,
     /// Holds the lock.
     _home: Home,
@@ -86,9 +91,16 @@ impl Agent {
         };
         let (sender, commands) = mpsc::channel(COMMANDS);
         let drain_timeout = config.drain_timeout;
-        let desk =
-            Desk::new(Setup { identity, runner, ledger, drain_timeout, commands, unrecorded });
-        Ok(Self { desk, commands: sender, coordinators, files, shelf, shutdown, _home: home })
+        let desk = Desk::new(Setup {
+            identity,
+            runner,
+            ledger: ledger.clone(),
+            drain_timeout,
+            commands,
+            unrecorded,
+        });
+        let commands = sender;
+        Ok(Self { desk, commands, coordinators, files, shelf, ledger, shutdown, _home: home })
     }
 
     /// Runs until it was told to leave and nothing runs any more. False: a part of it failed.
@@ -99,6 +111,7 @@ impl Agent {
         let token = self.shutdown.token();
         self.shutdown.spawn_critical("session", session.run(token.clone()));
         self.shutdown.spawn_critical("log pusher", pusher.run(token.clone()));
+        self.shutdown.spawn("leftovers", remove_leftovers(self.ledger, token.clone()));
         // A part that failed takes the agent with it, in order.
         let failed = token.clone();
         let now = leave.now.clone();
@@ -111,6 +124,13 @@ impl Agent {
         self.shutdown.begin();
         self.shutdown.wait(END_TIMEOUT).await;
         is_well
+    }
+}
+
+async fn remove_leftovers(ledger: Ledger, stop: CancellationToken) {
+    let mut turns = tokio::time::interval(LEFTOVERS_EVERY);
+    while stop.run_until_cancelled(turns.tick()).await.is_some() {
+        tokio::task::block_in_place(|| ledger.remove_leftovers());
     }
 }
 

@@ -3,8 +3,10 @@
 //! ```text
 //! attempts/ID/assignment   as received; there before the attempt starts
 //! attempts/ID/report       how it ended; there before it is sent
-//! attempts/ID/scratch/     of the attempt while it runs: workspace/, home/, tmp/
+//! attempts/ID/scratch/     of the attempt while it runs: workspace/, home/, tmp/, guard
 //! ```
+//! Tasks may run as the agent's user, so nothing that is found here is trusted: what cannot be read
+//! is removed, and what cannot be removed is left, warned of, and tried again later.
 //! Everything here blocks on the disk. Invariant: whatever kills the agent, what it had accepted
 //! and what it had to report is found again. A loss of power kills the tasks as well: then an
 //! assignment that did not reach the platter changes nothing (what this agent does not know, the
@@ -12,10 +14,16 @@
 //! wait. (Syncing each cost a quarter of the rate of short tasks.)
 
 use std::{
-    fs, io,
+    collections::BTreeSet,
+    fs::{self, File},
+    io::{self, Read},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
+use nix::fcntl::OFlag;
 use postq_proto::v1;
 use prost::Message;
 use tracing::warn;
@@ -24,6 +32,12 @@ use crate::{
     home::{sync, write_whole},
     scratch,
 };
+
+/// How long the removal of what was left may delay the start or the end of the agent; each try
+/// gets further.
+const LEFT_PATIENCE: Duration = Duration::from_secs(5);
+/// No assignment and no report is larger, in bytes; a file that is was not written by an agent.
+const LARGEST: u64 = 256 * 1024 * 1024;
 
 /// An attempt that an earlier life of the agent accepted.
 #[derive(Debug, PartialEq)]
@@ -38,13 +52,15 @@ pub(crate) enum Kept {
 #[derive(Clone, Debug)]
 pub(crate) struct Ledger {
     dir: PathBuf,
+    /// What could not be removed.
+    left: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
 
 impl Ledger {
     /// Opens or makes it.
     pub(crate) fn open(dir: PathBuf) -> io::Result<Self> {
         fs::create_dir_all(&dir)?;
-        Ok(Self { dir })
+        Ok(Self { dir, left: Arc::default() })
     }
 
     fn attempt_dir(&self, attempt: i64) -> PathBuf {
@@ -59,7 +75,14 @@ impl Ledger {
     /// Notes that the attempt is ours now.
     pub(crate) fn accept(&self, assignment: &v1::Assignment) -> io::Result<()> {
         let dir = self.attempt_dir(assignment.attempt);
-        fs::create_dir(&dir)?;
+        match fs::create_dir(&dir) {
+            // No attempt is accepted twice, so this is a task's work.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                scratch::remove_tree(&dir)?;
+                fs::create_dir(&dir)?;
+            }
+            made => made?,
+        }
         write_whole(&dir.join("assignment"), &assignment.encode_to_vec())
     }
 
@@ -78,35 +101,63 @@ impl Ledger {
     pub(crate) fn forget(&self, attempt: i64) -> io::Result<()> {
         let dir = self.attempt_dir(attempt);
         // First what would bring it back to life.
-        for name in ["assignment", "report"] {
-            match fs::remove_file(dir.join(name)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+        let disowned = ["assignment", "report"].map(|name| scratch::remove_tree(&dir.join(name)));
+        let removed = scratch::remove_tree(&dir);
+        if removed.is_err() {
+            self.lock().insert(dir);
         }
-        scratch::remove_tree(&dir)
+        disowned.into_iter().find(Result::is_err).unwrap_or(removed)
     }
 
     /// What an earlier life left. Directories of attempts that were never accepted are removed, and
-    /// so are the files of those that ended with it.
-    pub(crate) fn load(&self) -> io::Result<Vec<Kept>> {
+    /// so are the files of those that ended with it, once `before` has seen them.
+    pub(crate) fn load(&self, before: impl Fn(&Kept, &Path)) -> io::Result<Vec<Kept>> {
+        let deadline = Instant::now() + LEFT_PATIENCE;
         let mut kept = Vec::new();
         for entry in fs::read_dir(&self.dir)?.flatten() {
             let dir = entry.path();
             match read_kept(&dir) {
                 Ok(found) => {
-                    scratch::remove_tree(&dir.join("scratch"))?;
+                    let scratch = dir.join("scratch");
+                    before(&found, &scratch);
+                    self.remove_until(scratch, deadline);
                     kept.push(found);
                 }
                 Err(error) => {
                     if error.kind() != io::ErrorKind::NotFound {
                         warn!(path = %dir.display(), %error, "unreadable attempt removed");
                     }
-                    scratch::remove_tree(&dir)?;
+                    self.remove_until(dir, deadline);
                 }
             }
         }
         Ok(kept)
+    }
+
+    /// Tries again to remove what could not be removed before.
+    pub(crate) fn remove_leftovers(&self) {
+        let left = self.lock().clone();
+        for path in left {
+            match scratch::remove_tree_within(&path, LEFT_PATIENCE) {
+                Ok(()) => {
+                    self.lock().remove(&path);
+                }
+                Err(error) => warn!(path = %path.display(), %error, "still cannot be removed"),
+            }
+        }
+    }
+
+    fn remove_until(&self, path: PathBuf, deadline: Instant) {
+        let patience = deadline.saturating_duration_since(Instant::now());
+        if let Err(error) = scratch::remove_tree_within(&path, patience) {
+            let path_shown = path.display();
+            warn!(path = %path_shown, %error, "left by an attempt; its removal is tried again");
+            self.lock().insert(path);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeSet<PathBuf>> {
+        self.left.lock().expect("invariant: nothing panics while it holds this lock")
     }
 }
 
@@ -127,7 +178,7 @@ fn read_kept(dir: &Path) -> io::Result<Kept> {
 
 /// None: there is no such file.
 fn read<M: Message + Default>(path: &Path) -> io::Result<Option<M>> {
-    match fs::read(path) {
+    match read_file(path) {
         Ok(bytes) => M::decode(bytes.as_slice())
             .map(Some)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)),
@@ -136,9 +187,50 @@ fn read<M: Message + Default>(path: &Path) -> io::Result<Option<M>> {
     }
 }
 
+/// Waits for nothing that may be in the place of the file, such as a pipe.
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let flags = OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_NOCTTY;
+    let file = File::options().read(true).custom_flags(flags.bits()).open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || metadata.len() > LARGEST {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "no agent wrote this"));
+    }
+    let mut bytes = Vec::new();
+    file.take(LARGEST).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn nothing(_: &Kept, _: &Path) {}
+
+    #[test]
+    fn what_a_task_put_in_the_place_of_our_files_neither_stops_nor_holds_up_the_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(dir.path().join("attempts")).unwrap();
+        for attempt in 1..=4 {
+            fs::create_dir(ledger.attempt_dir(attempt)).unwrap();
+        }
+        let pipe = ledger.attempt_dir(1).join("report");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        fs::create_dir_all(ledger.attempt_dir(2).join("assignment/x")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", ledger.attempt_dir(3).join("report")).unwrap();
+        let huge = File::create(ledger.attempt_dir(4).join("report")).unwrap();
+        huge.set_len(1 << 40).unwrap();
+        fs::write(ledger.dir.join("stray"), "").unwrap();
+        assert!(ledger.load(nothing).unwrap().is_empty());
+        assert_eq!(fs::read_dir(&ledger.dir).unwrap().count(), 0);
+
+        fs::create_dir_all(ledger.attempt_dir(5).join("x")).unwrap();
+        let assignment = v1::Assignment { attempt: 5, ..Default::default() };
+        ledger.accept(&assignment).unwrap();
+        assert_eq!(ledger.load(nothing).unwrap(), [Kept::Running(assignment)]);
+        fs::create_dir_all(ledger.attempt_dir(5).join("report/x")).unwrap();
+        ledger.forget(5).unwrap();
+        assert_eq!(fs::read_dir(&ledger.dir).unwrap().count(), 0);
+    }
 
     #[test]
     fn what_was_accepted_is_found_again_until_it_is_forgotten() {
@@ -160,7 +252,7 @@ mod tests {
         fs::create_dir(ledger.attempt_dir(4)).unwrap();
         fs::write(ledger.attempt_dir(4).join("assignment"), "").unwrap();
 
-        let kept = ledger.load().unwrap();
+        let kept = ledger.load(nothing).unwrap();
         assert_eq!(kept.len(), 2);
         let running = v1::Assignment { attempt: 1, ..Default::default() };
         assert!(kept.contains(&Kept::Running(running)) && kept.contains(&Kept::Ended(report)));
@@ -169,7 +261,7 @@ mod tests {
         ledger.forget(1).unwrap();
         ledger.forget(2).unwrap();
         ledger.forget(2).unwrap();
-        assert!(ledger.load().unwrap().is_empty());
+        assert!(ledger.load(nothing).unwrap().is_empty());
         assert_eq!(fs::read_dir(ledger.dir).unwrap().count(), 0);
     }
 }

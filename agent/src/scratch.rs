@@ -2,18 +2,16 @@
 //!
 //! It knows nothing of what is in them. Invariant: whatever permissions a task left, its files go.
 
+mod removal;
+
 use std::{
-    fs::{self, Permissions},
-    io,
-    os::unix::fs::PermissionsExt,
+    fs, io,
     path::{Path, PathBuf},
-    thread,
     time::Duration,
 };
 
-/// A process that is being killed may still be making files.
-const REMOVE_TRIES: u32 = 20;
-const REMOVE_PAUSE: Duration = Duration::from_millis(25);
+/// The files of one attempt take no longer to remove; what is left then is tried again later.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The directories of one attempt.
 #[derive(Clone, Debug)]
@@ -53,28 +51,15 @@ impl Scratch {
     }
 }
 
-/// Removes a directory with all it holds, also where its owner took the right to; one that is not
-/// there is fine. Blocks on the disk.
-pub(crate) fn remove_tree(dir: &Path) -> io::Result<()> {
-    let mut last = Ok(());
-    for _ in 0..REMOVE_TRIES {
-        match fs::remove_dir_all(dir) {
-            Ok(()) => return Ok(()),
-            Err(error) => match error.kind() {
-                io::ErrorKind::NotFound => return Ok(()),
-                io::ErrorKind::PermissionDenied => {
-                    open_up(dir);
-                    last = Err(error);
-                }
-                io::ErrorKind::DirectoryNotEmpty => {
-                    thread::sleep(REMOVE_PAUSE);
-                    last = Err(error);
-                }
-                _ => return Err(error),
-            },
-        }
-    }
-    last
+/// Removes what lies at `path` with all it holds, also where its owner took the right to; that
+/// nothing is there is fine. Blocks on the disk, for little more than [`PATIENCE`].
+pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
+    removal::remove(path, PATIENCE)
+}
+
+/// As [`remove_tree`], for whoever has less time.
+pub(crate) fn remove_tree_within(path: &Path, patience: Duration) -> io::Result<()> {
+    removal::remove(path, patience)
 }
 
 /// Removes all that a directory holds. Blocks on the disk.
@@ -83,18 +68,10 @@ pub(crate) fn empty(dir: &Path) -> io::Result<()> {
     fs::create_dir(dir)
 }
 
-/// Gives ourselves all rights on the directories of a tree; follows no symlink.
-fn open_up(dir: &Path) {
-    let _ = fs::set_permissions(dir, Permissions::from_mode(0o700));
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            open_up(&entry.path());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::{fs::Permissions, os::unix::fs::PermissionsExt};
+
     use super::*;
 
     #[test]

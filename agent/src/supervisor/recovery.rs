@@ -3,7 +3,7 @@
 use std::io;
 
 use postq_proto::v1;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::{
     attempt::{held, lost},
@@ -14,13 +14,16 @@ use crate::{
 /// The reports of the attempts that are not recorded yet, each on disk. Blocks on the disk.
 pub(crate) fn recover(ledger: &Ledger, shelf: &Shelf) -> io::Result<Vec<v1::Report>> {
     let mut reports = Vec::new();
-    for kept in ledger.load()? {
+    for kept in ledger.load(|_, _| {})? {
         reports.push(match kept {
             Kept::Ended(report) => report,
             Kept::Running(assignment) => {
                 let attempt = assignment.attempt;
                 let report = report_lost(&assignment, shelf);
-                ledger.conclude(attempt, &report)?;
+                // Told from memory then; the next start tells the same.
+                if let Err(error) = ledger.conclude(attempt, &report) {
+                    warn!(attempt.id = attempt, %error, "a report cannot be kept on disk");
+                }
                 info!(attempt.id = attempt, "the agent died while this attempt ran; it is lost");
                 report
             }
