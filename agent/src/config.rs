@@ -1,6 +1,11 @@
 //! What an agent is told at its start: options and `POSTQ_*` variables, parsed once.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use bytesize::ByteSize;
 use clap::Parser;
@@ -41,9 +46,15 @@ pub struct Options {
     #[arg(long = "label", env = "POSTQ_LABELS", value_name = "KEY=VALUE", value_delimiter = ',', value_parser = parse_label)]
     pub labels: Vec<(String, String)>,
 
-    /// Token for the coordinator.
+    /// Token for the coordinator. An argument is seen by everybody on this host: better use
+    /// --token-file or the variable.
     #[arg(long, env = "POSTQ_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub token: Option<String>,
+
+    /// File with the token for the coordinator, written as the coordinator's own: the first line
+    /// that is `TOKEN` or `agent TOKEN` counts. --token goes first.
+    #[arg(long, env = "POSTQ_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
 
     /// After the first SIGTERM or Ctrl-C: how long running tasks may go on before they are handed
     /// back to the queue.
@@ -58,6 +69,16 @@ pub struct Options {
         default_value_t = ByteSize::mib(64)
     )]
     pub log_limit: ByteSize,
+
+    /// How much output of all attempts may wait here for a coordinator; tasks that write more
+    /// wait as well.
+    #[arg(
+        long,
+        env = "POSTQ_LOG_SPOOL_LIMIT",
+        value_name = "SIZE",
+        default_value_t = ByteSize::gib(1)
+    )]
+    pub log_spool_limit: ByteSize,
 }
 
 /// What the parts of an agent are made from.
@@ -81,20 +102,62 @@ pub struct Config {
     pub token: Option<String>,
     /// How long running tasks may go on when the agent is to leave.
     pub drain_timeout: Duration,
-    /// Bounds of the output of one attempt.
+    /// Bounds of the output of attempts.
     pub log_limits: LogLimits,
     /// The binary that guards tasks.
     pub guard: GuardBinary,
 }
 
-impl From<Options> for Config {
-    fn from(options: Options) -> Self {
+/// Why a token file gives no token.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// The file system refuses.
+    #[error("the token file {path} cannot be read")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the file system says.
+        source: io::Error,
+    },
+    /// No line of it is for us.
+    #[error("{path} has no token for {role}s; add a line `{role} TOKEN`, or one of TOKEN alone")]
+    NoToken {
+        /// The file.
+        path: PathBuf,
+        /// `agent` or `client`.
+        role: &'static str,
+    },
+}
+
+/// The first token of a file that is good for `role` (`agent` or `client`). The file is written as
+/// the coordinator's: a line is a token for everybody, or a role and its token.
+pub fn token_in(path: &Path, role: &'static str) -> Result<String, TokenError> {
+    let text = fs::read_to_string(path)
+        .map_err(|source| TokenError::Unreadable { path: path.to_owned(), source })?;
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+    let mut tokens =
+        lines.filter_map(|line| match line.split_whitespace().collect::<Vec<_>>()[..] {
+            [token] => Some(token.to_owned()),
+            [of, token] if of == role => Some(token.to_owned()),
+            _ => None,
+        });
+    tokens.next().ok_or_else(|| TokenError::NoToken { path: path.to_owned(), role })
+}
+
+impl TryFrom<Options> for Config {
+    type Error = TokenError;
+
+    fn try_from(options: Options) -> Result<Self, Self::Error> {
+        let token = match (options.token, &options.token_file) {
+            (None, Some(file)) => Some(token_in(file, "agent")?),
+            (token, _) => token,
+        };
         let host = nix::unistd::gethostname()
             .ok()
             .and_then(|name| name.into_string().ok())
             .unwrap_or_else(|| "unknown".to_owned());
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        Self {
+        Ok(Self {
             coordinators: options.coordinator,
             slots: options.slots.unwrap_or_else(|| u16::try_from(cpus).unwrap_or(u16::MAX)),
             work_dir: options.work_dir,
@@ -102,11 +165,15 @@ impl From<Options> for Config {
             host,
             executors: options.executors,
             labels: options.labels.into_iter().collect(),
-            token: options.token,
+            token,
             drain_timeout: options.drain_timeout,
-            log_limits: LogLimits { cap_bytes: options.log_limit.as_u64(), ..LogLimits::default() },
+            log_limits: LogLimits {
+                cap_bytes: options.log_limit.as_u64(),
+                agent_bytes: options.log_spool_limit.as_u64(),
+                ..LogLimits::default()
+            },
             guard: GuardBinary::default(),
-        }
+        })
     }
 }
 
@@ -150,16 +217,41 @@ mod tests {
             "--label=gpu=",
             "--drain-timeout=1m 5s",
             "--log-limit=1MiB",
+            "--log-spool-limit=2GiB",
             "--slots=3",
         ])
         .unwrap();
-        let config = Config::from(options);
+        let config = Config::try_from(options).unwrap();
         assert_eq!(config.coordinators, ["http://a:1", "b:2"]);
         assert_eq!(config.executors, [ExecutorName::Shell, ExecutorName::Docker]);
         assert_eq!(config.labels["zone"], "eu");
         assert_eq!(config.labels["gpu"], "");
         assert_eq!(config.drain_timeout, Duration::from_secs(65));
         assert_eq!(config.log_limits.cap_bytes, 1024 * 1024);
+        assert_eq!(config.log_limits.agent_bytes, 2 * 1024 * 1024 * 1024);
+    }
+
+    #[test]
+    fn a_token_file_gives_the_first_token_for_the_role() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let token = |text: &str, role| {
+            fs::write(file.path(), text).unwrap();
+            token_in(file.path(), role)
+        };
+        let text = "# ours\n\nclient c\n agent a\nagent b\n";
+        assert_eq!(token(text, "agent").unwrap(), "a");
+        assert_eq!(token(text, "client").unwrap(), "c");
+        assert_eq!(token("all\nagent a\n", "agent").unwrap(), "all");
+        let error = token("client c\n", "agent").unwrap_err().to_string();
+        assert!(error.contains("has no token for agents"), "{error}");
+
+        fs::write(file.path(), text).unwrap();
+        let path = format!("--token-file={}", file.path().display());
+        let config = |args: &[&str]| Config::try_from(parse(args).unwrap());
+        assert_eq!(config(&[&path]).unwrap().token.as_deref(), Some("a"));
+        assert_eq!(config(&[&path, "--token=t"]).unwrap().token.as_deref(), Some("t"));
+        let error = config(&["--token-file=/nowhere/tokens"]).unwrap_err().to_string();
+        assert!(error.contains("/nowhere/tokens"), "{error}");
     }
 
     #[test]

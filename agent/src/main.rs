@@ -32,7 +32,7 @@ async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let _telemetry = telemetry::init("postq-agent")?;
     let leave = Leave::default();
     leave_on_signals(leave.clone())?;
-    let agent = Agent::open(Config::from(options)).await?;
+    let agent = Agent::open(Config::try_from(options)?).await?;
     match agent.run(leave).await {
         true => Ok(ExitCode::SUCCESS),
         false => {

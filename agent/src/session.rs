@@ -24,7 +24,7 @@ use tracing::{debug, info, warn};
 
 use crate::{
     coordinators::{self, Coordinators},
-    supervisor::{Command, StreamNumber},
+    supervisor::{Command, Stream, StreamNumber},
 };
 
 /// Messages the connection has not taken yet; reports hold up to 128 KiB each, so few.
@@ -98,8 +98,10 @@ impl Session {
         let mut client = DispatchServiceClient::new(channel)
             .max_decoding_message_size(channel::MESSAGE_LIMIT)
             .max_encoding_message_size(channel::MESSAGE_LIMIT);
-        let (outbox, requests) = mpsc::channel(OUTBOX);
-        let _ = self.desk.send(Command::Attach(number, outbox)).await;
+        let (sender, requests) = mpsc::channel(OUTBOX);
+        let renew = CancellationToken::new();
+        let stream = Stream { number, sender, renew: renew.clone() };
+        let _ = self.desk.send(Command::Attach(stream)).await;
         let welcomed = timeout(WELCOME_TIMEOUT, async {
             let mut answers = client.connect(ReceiverStream::new(requests)).await?.into_inner();
             let first = answers.message().await?;
@@ -128,6 +130,7 @@ impl Session {
                 self.is_draining = true;
                 Ended::NewHello
             }
+            () = renew.cancelled() => Ended::NewHello,
         }
     }
 
@@ -149,7 +152,10 @@ impl Session {
 fn complain(url: &str, status: &Status, last_problem: &mut String) {
     let problem = match status.code() {
         Code::Unauthenticated | Code::PermissionDenied => {
-            format!("{} (give the agent a token with --token or POSTQ_TOKEN)", status.message())
+            format!(
+                "{} (give the agent a token with --token-file or POSTQ_TOKEN)",
+                status.message()
+            )
         }
         code => format!("{}: {}", code.description(), status.message()),
     };

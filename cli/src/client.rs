@@ -1,10 +1,15 @@
 //! The clients of a coordinator's services, with the token and the limits they all share.
 //!
-//! It knows nothing of what is asked. Invariant: making one does no IO; the first call connects.
+//! It knows nothing of what is asked. Invariant: making one connects to nobody; the first call does.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use clap::Args;
+use postq_agent::config::{TokenError, token_in};
 use postq_proto::v1::{
     agent_service_client::AgentServiceClient, job_service_client::JobServiceClient,
     workspace_service_client::WorkspaceServiceClient,
@@ -28,17 +33,34 @@ pub struct Connection {
         value_name = "URL"
     )]
     pub coordinator: String,
-    /// Token for a coordinator that wants one.
+    /// Token for a coordinator that wants one. An argument is seen by everybody on this host:
+    /// better use --token-file or the variable.
     #[arg(long, env = "POSTQ_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub token: Option<String>,
+    /// File with that token, written as the coordinator's own: the first line that is TOKEN or
+    /// `client TOKEN` counts. --token goes first.
+    #[arg(long, env = "POSTQ_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
 }
 
 impl Connection {
-    /// The clients for it. No IO is done yet.
+    /// The clients for it. Nobody is connected to yet.
     pub fn open(&self) -> Result<Coordinator, Failure> {
-        Coordinator::connect_lazily(&self.coordinator, self.token.as_deref())
+        let token = match (&self.token, &self.token_file) {
+            (None, Some(file)) => Some(token_of(file, "client")?),
+            (token, _) => token.clone(),
+        };
+        Coordinator::connect_lazily(&self.coordinator, token.as_deref())
             .map_err(|error| Failure::new(Exit::Invalid, format!("{error}; see --coordinator")))
     }
+}
+
+/// The first token of a coordinator's token file that is good for `role`.
+pub fn token_of(file: &Path, role: &'static str) -> Result<String, Failure> {
+    token_in(file, role).map_err(|error| match &error {
+        TokenError::Unreadable { source, .. } => Failure::of_file("read", file, source),
+        TokenError::NoToken { .. } => Failure::new(Exit::Invalid, error.to_string()),
+    })
 }
 
 /// One coordinator. Cheap to clone.

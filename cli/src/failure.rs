@@ -118,7 +118,7 @@ impl Failure {
             Code::NotFound => Self::new(Exit::NotFound, message),
             Code::Unauthenticated | Code::PermissionDenied => Self::new(
                 Exit::Refused,
-                format!("{url} refuses to {verb}: {message}; pass --token or set POSTQ_TOKEN"),
+                format!("{url} refuses to {verb}: {message}; pass --token-file or set POSTQ_TOKEN"),
             ),
             Code::FailedPrecondition | Code::AlreadyExists | Code::Aborted => {
                 Self::new(Exit::Conflict, message)

@@ -13,6 +13,7 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 /// rest is its image's matter.
 pub(crate) fn for_shell(
     assignment: &v1::Assignment,
+    agent: &str,
     traceparent: Option<&str>,
     scratch: &Scratch,
 ) -> BTreeMap<String, String> {
@@ -24,13 +25,14 @@ pub(crate) fn for_shell(
         ("TMPDIR".to_owned(), text(scratch.tmp())),
         ("LANG".to_owned(), "C.UTF-8".to_owned()),
     ]);
-    env.extend(promised(assignment, traceparent));
+    env.extend(promised(assignment, agent, traceparent));
     env
 }
 
-/// The job's and the task's variables, then those of PostQ, which win.
+/// The job's and the task's variables, then those of PostQ, which win. `agent` is its name.
 pub(crate) fn promised(
     assignment: &v1::Assignment,
+    agent: &str,
     traceparent: Option<&str>,
 ) -> BTreeMap<String, String> {
     let mut env = assignment.env.clone();
@@ -41,6 +43,7 @@ pub(crate) fn promised(
         ("POSTQ_QUEUE", assignment.queue.clone()),
         ("POSTQ_ATTEMPT", assignment.attempt.to_string()),
         ("POSTQ_ATTEMPT_NUMBER", assignment.attempt_number.to_string()),
+        ("POSTQ_AGENT", agent.to_owned()),
     ];
     env.extend(ours.map(|(name, value)| (name.to_owned(), value)));
     if let Some(traceparent) = traceparent {
@@ -64,10 +67,11 @@ mod tests {
                 .into(),
             ..Default::default()
         };
-        let env = for_shell(&assignment, Some("00-trace"), &scratch);
+        let env = for_shell(&assignment, "worker-7", Some("00-trace"), &scratch);
         assert_eq!(env["LANG"], "de_DE");
         assert_eq!(env["POSTQ_ATTEMPT"], "7");
         assert_eq!(env["A"], "1");
+        assert_eq!(env["POSTQ_AGENT"], "worker-7");
         assert_eq!(env["TRACEPARENT"], "00-trace");
         assert!(env["HOME"].ends_with("/home"));
     }

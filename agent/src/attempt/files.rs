@@ -11,7 +11,17 @@ use tokio::sync::watch;
 use tonic::Code;
 use tracing::warn;
 
+use super::disk;
 use crate::workspace::{Taken, Workspace, WorkspaceError};
+
+/// Why the files of a task could not be fetched.
+#[derive(Debug)]
+pub(crate) enum Unfetched {
+    /// The agent's own disk does not take them.
+    NoDisk(String),
+    /// Anything else.
+    Failed(String),
+}
 
 /// Fetches and keeps the files of tasks.
 #[derive(Clone)]
@@ -32,7 +42,7 @@ impl Files {
     }
 
     /// Fills the empty directory `dir`.
-    pub(crate) async fn checkout(&self, input: &v1::Snapshot, dir: &Path) -> Result<(), String> {
+    pub(crate) async fn checkout(&self, input: &v1::Snapshot, dir: &Path) -> Result<(), Unfetched> {
         loop {
             // Boxed, because it is large and an attempt's future is one of many.
             match Box::pin(self.workspace.checkout(input, dir)).await {
@@ -40,9 +50,12 @@ impl Files {
                 Err(error) if is_away(&error) => {
                     warn!(%error, "waiting for a coordinator with the files of the task");
                     let emptied = tokio::task::block_in_place(|| crate::scratch::empty(dir));
-                    emptied.map_err(|error| error.to_string())?;
+                    emptied.map_err(|error| Unfetched::NoDisk(error.to_string()))?;
                 }
-                Err(error) => return Err(chain(&error)),
+                Err(error) if disk::is_to_blame(&error) => {
+                    return Err(Unfetched::NoDisk(chain(&error)));
+                }
+                Err(error) => return Err(Unfetched::Failed(chain(&error))),
             }
         }
     }

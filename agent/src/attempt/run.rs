@@ -17,8 +17,8 @@ use tokio::sync::Semaphore;
 use tracing::{Instrument, Span, info, info_span, warn};
 
 use super::{
-    environment,
-    files::Files,
+    disk, environment,
+    files::{Files, Unfetched},
     verdict::{self, held},
 };
 use crate::{
@@ -45,6 +45,42 @@ pub(crate) struct Runner {
     pub(crate) shutdown: Shutdown,
 }
 
+/// Where an attempt runs.
+#[derive(Debug)]
+pub(crate) struct Place<'a> {
+    /// For the files that end with it.
+    pub(crate) scratch_dir: PathBuf,
+    /// The agent's name.
+    pub(crate) agent: &'a str,
+}
+
+/// What became of an attempt.
+#[derive(Debug)]
+pub(crate) enum Ran {
+    /// It has ended. None: nobody wants a report.
+    Ended(Option<Box<v1::Report>>),
+    /// Its command was never begun, because the agent's own disk failed; this is how.
+    NoDisk(String),
+}
+
+/// Why the steps of an attempt ended before a command did.
+enum Early {
+    Finished(Finished),
+    NoDisk(String),
+}
+
+impl From<Finished> for Early {
+    fn from(finished: Finished) -> Self {
+        Self::Finished(finished)
+    }
+}
+
+impl From<Ended> for Early {
+    fn from(ended: Ended) -> Self {
+        Self::Finished(Finished { ended, cause: Cause::Itself, ran_for: Duration::ZERO })
+    }
+}
+
 /// A run that has ended, with what it left.
 struct Run {
     finished: Finished,
@@ -53,13 +89,13 @@ struct Run {
 }
 
 impl Runner {
-    /// Runs one attempt to its end. None: nobody wants a report.
+    /// Runs one attempt to its end.
     pub(crate) async fn run(
         &self,
         assignment: &v1::Assignment,
-        scratch_dir: PathBuf,
+        place: Place<'_>,
         stop: StopSignal,
-    ) -> Option<v1::Report> {
+    ) -> Ran {
         let span = info_span!(
             "attempt",
             attempt.id = assignment.attempt,
@@ -68,51 +104,56 @@ impl Runner {
         );
         let given = Some(assignment.traceparent.as_str()).filter(|given| !given.is_empty());
         let traceparent = telemetry::continue_trace(&span, given);
-        self.run_inside(assignment, scratch_dir, stop, traceparent).instrument(span).await
+        self.run_inside(assignment, place, stop, traceparent).instrument(span).await
     }
 
     async fn run_inside(
         &self,
         assignment: &v1::Assignment,
-        scratch_dir: PathBuf,
+        place: Place<'_>,
         mut stop: StopSignal,
         traceparent: Option<String>,
-    ) -> Option<v1::Report> {
-        let run = match self.steps(assignment, &scratch_dir, &mut stop, traceparent).await {
+    ) -> Ran {
+        let ran = self.steps(assignment, &place, &mut stop, traceparent).await;
+        remove_scratch(place.scratch_dir).await;
+        let run = match ran {
             Ok(run) => run,
-            Err(finished) => Run { finished, written: Written::default(), snapshot: None },
+            Err(Early::Finished(finished)) => {
+                Run { finished, written: Written::default(), snapshot: None }
+            }
+            Err(Early::NoDisk(why)) => return Ran::NoDisk(why),
         };
-        remove_scratch(scratch_dir).await;
         let timeout = verdict::from_proto(assignment.timeout.as_ref());
-        let mut report = verdict::judge(held(assignment), &run.finished, timeout)?;
+        let Some(mut report) = verdict::judge(held(assignment), &run.finished, timeout) else {
+            return Ran::Ended(None);
+        };
         report.log_chunks = run.written.chunks;
         report.stdout = run.written.stdout;
         report.stderr = run.written.stderr;
         report.output = run.snapshot;
         info!(outcome = report.outcome().as_str_name(), reason = report.reason, "task ended");
-        Some(report)
+        Ran::Ended(Some(Box::new(report)))
     }
 
     async fn steps(
         &self,
         assignment: &v1::Assignment,
-        scratch_dir: &Path,
+        place: &Place<'_>,
         stop: &mut StopSignal,
         traceparent: Option<String>,
-    ) -> Result<Run, Finished> {
+    ) -> Result<Run, Early> {
         let _slot = unless_stopped(stop, self.slots.acquire()).await?;
-        let task = prepare(assignment, scratch_dir, traceparent.as_deref()).map_err(early)?;
+        let task = prepare(assignment, place, traceparent.as_deref())?;
         let workspace = task.scratch.workspace();
         if let Some(input) = &assignment.input {
             let checkout = self.files.checkout(input, &workspace);
-            unless_stopped(stop, checkout).await?.map_err(|why| {
-                early(not_started(format!("its files could not be fetched: {why}")))
-            })?;
+            unless_stopped(stop, checkout).await?.map_err(unfetched)?;
         }
-        unless_stopped(stop, self.executors.prepare(&task)).await?.map_err(early)?;
+        unless_stopped(stop, self.executors.prepare(&task)).await??;
         let (log, output) =
             LogWriter::start(&self.shutdown, self.shelf.clone(), held(assignment), self.log_limits);
         let mut finished = self.execute(assignment, &task, stop, (&log, output.clone())).await?;
+        note_full_disk(&mut finished, &place.scratch_dir);
         let snapshot = self.keep_files(assignment, &workspace, stop, &mut finished, output).await;
         let written = log.finish().await;
         let pushed = self.shelf.is_pushed(assignment.attempt);
@@ -126,12 +167,15 @@ impl Runner {
         task: &Task,
         stop: &mut StopSignal,
         (log, output): (&LogWriter, Output),
-    ) -> Result<Finished, Finished> {
+    ) -> Result<Finished, Early> {
         let limits = Limits {
             timeout: verdict::from_proto(assignment.timeout.as_ref()),
             grace: verdict::from_proto(assignment.grace.as_ref()).unwrap_or(DEFAULT_GRACE),
         };
-        let running = self.executors.start(task, output).await.map_err(early)?;
+        let running = match self.executors.start(task, output).await {
+            Ok(running) => running,
+            Err(ended) => return Err(not_begun(ended, &task.scratch.workspace())),
+        };
         info!(executor = assignment.executor().as_str_name(), "task started");
         Ok(supervise(running, limits, stop, &log.unbounded()).await)
     }
@@ -169,24 +213,24 @@ impl Runner {
 
 fn prepare(
     assignment: &v1::Assignment,
-    scratch_dir: &Path,
+    place: &Place<'_>,
     traceparent: Option<&str>,
-) -> Result<Task, Ended> {
-    let scratch = tokio::task::block_in_place(|| Scratch::create(scratch_dir.to_owned()))
-        .map_err(|error| not_started(format!("no directory could be made for it: {error}")))?;
+) -> Result<Task, Early> {
+    let scratch = tokio::task::block_in_place(|| Scratch::create(place.scratch_dir.clone()))
+        .map_err(|error| Early::NoDisk(format!("no directory could be made for it: {error}")))?;
     let command = assignment.command.clone();
     let (program, env) = match assignment.executor() {
         Executor::Shell => {
-            let env = environment::for_shell(assignment, traceparent, &scratch);
+            let env = environment::for_shell(assignment, place.agent, traceparent, &scratch);
             (Program::Shell { command }, env)
         }
         Executor::Docker => {
             let command = Some(command).filter(|command| !command.is_empty());
-            let env = environment::promised(assignment, traceparent);
+            let env = environment::promised(assignment, place.agent, traceparent);
             (Program::Docker { image: assignment.image.clone(), command }, env)
         }
         Executor::Handler | Executor::Unspecified => {
-            return Err(not_started("this agent runs commands, not handlers".to_owned()));
+            return Err(not_started("this agent runs commands, not handlers".to_owned()).into());
         }
     };
     Ok(Task {
@@ -223,8 +267,32 @@ fn not_started(why: String) -> Ended {
     Ended::NotStarted { why, is_final: false }
 }
 
-fn early(ended: Ended) -> Finished {
-    Finished { ended, cause: Cause::Itself, ran_for: Duration::ZERO }
+fn unfetched(why: Unfetched) -> Early {
+    let tell = |why| format!("its files could not be fetched: {why}");
+    match why {
+        Unfetched::NoDisk(why) => Early::NoDisk(tell(why)),
+        Unfetched::Failed(why) => not_started(tell(why)).into(),
+    }
+}
+
+/// Who could not be started, on a disk that takes no writes, is not to blame.
+fn not_begun(ended: Ended, dir: &Path) -> Early {
+    if let Ended::NotStarted { why, is_final: false } = &ended
+        && let Err(error) = tokio::task::block_in_place(|| disk::probe(dir))
+    {
+        return Early::NoDisk(format!("{why} ({error})"));
+    }
+    ended.into()
+}
+
+/// A task that fails on a full disk most likely fails because of it.
+fn note_full_disk(finished: &mut Finished, scratch_dir: &Path) {
+    if let Ended::Exited { code: 1.., note } = &mut finished.ended
+        && note.is_empty()
+        && tokio::task::block_in_place(|| disk::is_full(scratch_dir))
+    {
+        note.push_str("the disk of its agent is full");
+    }
 }
 
 async fn remove_scratch(dir: PathBuf) {

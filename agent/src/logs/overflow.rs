@@ -15,13 +15,103 @@ use std::{
 
 use super::spool::Stream;
 
+/// What comes one after the other in a segment.
+#[derive(Clone, Copy, Debug)]
+enum Record {
+    /// So many bytes of the file.
+    Stored(Stream, u32),
+    /// So many bytes that the disk did not take.
+    Gap(u64),
+}
+
+/// A part of the tail.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Piece<'a> {
+    Output(Stream, &'a [u8]),
+    /// So many bytes were lost here.
+    Gap(u64),
+}
+
 #[derive(Debug)]
 struct Segment {
     path: PathBuf,
-    file: File,
-    bytes: u64,
-    /// Stream and length, in the order of the file.
-    records: Vec<(Stream, u32)>,
+    /// Made when something is to be stored.
+    file: Option<File>,
+    stored: u64,
+    /// With what is missing.
+    span: u64,
+    records: Vec<Record>,
+}
+
+impl Segment {
+    fn store(&mut self, stream: Stream, data: &[u8]) -> io::Result<()> {
+        let file = match &self.file {
+            Some(file) => file,
+            None => self.file.insert(
+                File::options()
+                    .read(true)
+                    .write(true)
+                    .create(true)
+                    .truncate(true)
+                    .open(&self.path)?,
+            ),
+        };
+        file.write_all_at(data, self.stored)?;
+        self.stored += data.len() as u64;
+        let length = u32::try_from(data.len()).expect("invariant: a chunk is small");
+        match self.records.last_mut() {
+            // Neighbours of one stream are one record, so that memory stays small.
+            Some(Record::Stored(last, so_far))
+                if *last == stream && so_far.checked_add(length).is_some() =>
+            {
+                *so_far += length;
+            }
+            _ => self.records.push(Record::Stored(stream, length)),
+        }
+        Ok(())
+    }
+
+    fn miss(&mut self, bytes: u64) {
+        match self.records.last_mut() {
+            Some(Record::Gap(so_far)) => *so_far += bytes,
+            _ => self.records.push(Record::Gap(bytes)),
+        }
+    }
+
+    /// Hands over what lies behind the first `skip` bytes; what cannot be read is a gap.
+    fn for_each(&self, mut skip: u64, piece: usize, take: &mut impl FnMut(Piece<'_>)) {
+        let mut offset = 0;
+        for &record in &self.records {
+            let length = match record {
+                Record::Stored(_, length) => u64::from(length),
+                Record::Gap(bytes) => bytes,
+            };
+            let skipped = skip.min(length);
+            skip -= skipped;
+            let mut left = length - skipped;
+            let Record::Stored(stream, _) = record else {
+                take_gap(left, take);
+                continue;
+            };
+            offset += skipped;
+            while left > 0 {
+                let mut data = vec![0; usize::try_from(left).unwrap_or(piece).min(piece)];
+                let read = self.file.as_ref().map(|file| file.read_exact_at(&mut data, offset));
+                match read {
+                    Some(Ok(())) => take(Piece::Output(stream, &data)),
+                    Some(Err(_)) | None => take_gap(data.len() as u64, take),
+                }
+                offset += data.len() as u64;
+                left -= data.len() as u64;
+            }
+        }
+    }
+}
+
+fn take_gap(bytes: u64, take: &mut impl FnMut(Piece<'_>)) {
+    if bytes > 0 {
+        take(Piece::Gap(bytes));
+    }
 }
 
 /// Collects output of which only the last `limit` bytes will be wanted.
@@ -41,40 +131,36 @@ impl Overflow {
         Self { base, limit, segments: VecDeque::new(), made: 0, total: 0 }
     }
 
-    /// Adds output. Blocks on the disk.
+    /// Adds output. Blocks on the disk. What the disk does not take is counted as a gap.
     pub(super) fn push(&mut self, stream: Stream, data: &[u8]) -> io::Result<()> {
-        self.total += data.len() as u64;
-        if self.segments.back().is_none_or(|segment| segment.bytes >= self.limit) {
-            self.begin_segment()?;
+        if self.segments.back().is_none_or(|segment| segment.span >= self.limit) {
+            self.begin_segment();
         }
         let segment = self.segments.back_mut().expect("invariant: one was just begun");
-        segment.file.write_all_at(data, segment.bytes)?;
-        segment.bytes += data.len() as u64;
-        let length = u32::try_from(data.len()).expect("invariant: a chunk is small");
-        match segment.records.last_mut() {
-            // Neighbours of one stream are one record, so that memory stays small.
-            Some((last, so_far)) if *last == stream && so_far.checked_add(length).is_some() => {
-                *so_far += length;
-            }
-            _ => segment.records.push((stream, length)),
+        let bytes = data.len() as u64;
+        self.total += bytes;
+        segment.span += bytes;
+        let stored = segment.store(stream, data);
+        if stored.is_err() {
+            segment.miss(bytes);
         }
-        Ok(())
+        stored
     }
 
-    fn begin_segment(&mut self) -> io::Result<()> {
+    fn begin_segment(&mut self) {
         while self.segments.len() > 1 {
             self.drop_oldest();
         }
         self.made += 1;
         let path = self.base.with_extension(format!("overflow-{}", self.made));
-        let file =
-            File::options().read(true).write(true).create(true).truncate(true).open(&path)?;
-        self.segments.push_back(Segment { path, file, bytes: 0, records: Vec::new() });
-        Ok(())
+        let records = Vec::new();
+        self.segments.push_back(Segment { path, file: None, stored: 0, span: 0, records });
     }
 
     fn drop_oldest(&mut self) {
-        if let Some(segment) = self.segments.pop_front() {
+        if let Some(segment) = self.segments.pop_front()
+            && segment.file.is_some()
+        {
             let _ = fs::remove_file(segment.path);
         }
     }
@@ -85,30 +171,13 @@ impl Overflow {
     }
 
     /// Hands the tail to `take` in pieces of at most `piece` bytes. Blocks on the disk.
-    pub(super) fn for_each(
-        &self,
-        piece: usize,
-        mut take: impl FnMut(Stream, &[u8]) -> io::Result<()>,
-    ) -> io::Result<()> {
-        let stored: u64 = self.segments.iter().map(|segment| segment.bytes).sum();
-        let mut skip = stored.saturating_sub(self.limit);
+    pub(super) fn for_each(&self, piece: usize, mut take: impl FnMut(Piece<'_>)) {
+        let held: u64 = self.segments.iter().map(|segment| segment.span).sum();
+        let mut skip = held.saturating_sub(self.limit);
         for segment in &self.segments {
-            let mut offset = 0;
-            for &(stream, length) in &segment.records {
-                let end = offset + u64::from(length);
-                let skipped = skip.min(u64::from(length));
-                skip -= skipped;
-                offset += skipped;
-                while offset < end {
-                    let mut data =
-                        vec![0; usize::try_from(end - offset).unwrap_or(piece).min(piece)];
-                    segment.file.read_exact_at(&mut data, offset)?;
-                    take(stream, &data)?;
-                    offset += data.len() as u64;
-                }
-            }
+            segment.for_each(skip, piece, &mut take);
+            skip = skip.saturating_sub(segment.span);
         }
-        Ok(())
     }
 }
 
@@ -126,16 +195,14 @@ mod tests {
 
     fn tail_of(overflow: &Overflow) -> Vec<(Stream, Vec<u8>)> {
         let mut tail: Vec<(Stream, Vec<u8>)> = Vec::new();
-        overflow
-            .for_each(3, |stream, data| {
-                assert!(data.len() <= 3);
-                match tail.last_mut() {
-                    Some((last, bytes)) if *last == stream => bytes.extend_from_slice(data),
-                    _ => tail.push((stream, data.to_vec())),
-                }
-                Ok(())
-            })
-            .unwrap();
+        overflow.for_each(3, |piece| {
+            let Piece::Output(stream, data) = piece else { panic!("nothing is missing") };
+            assert!(data.len() <= 3);
+            match tail.last_mut() {
+                Some((last, bytes)) if *last == stream => bytes.extend_from_slice(data),
+                _ => tail.push((stream, data.to_vec())),
+            }
+        });
         tail
     }
 
@@ -167,5 +234,25 @@ mod tests {
         overflow.push(Stream::Stdout, b"0123456789").unwrap();
         assert_eq!(overflow.left_out(), 0);
         assert_eq!(tail_of(&overflow), [(Stream::Stdout, b"0123456789".to_vec())]);
+    }
+
+    #[test]
+    fn what_the_disk_does_not_take_is_a_gap_of_its_length() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = dir.path().join("later/7");
+        let mut overflow = Overflow::new(&base, 10);
+        assert!(overflow.push(Stream::Stdout, b"lost").is_err());
+        assert!(overflow.push(Stream::Stderr, b"lost too").is_err());
+        fs::create_dir(dir.path().join("later")).unwrap();
+        overflow.push(Stream::Stdout, b"kept").unwrap();
+        assert_eq!(overflow.left_out(), 6);
+        let mut gaps = Vec::new();
+        overflow.for_each(100, |piece| match piece {
+            Piece::Output(stream, data) => {
+                assert_eq!((stream, data), (Stream::Stdout, &b"kept"[..]))
+            }
+            Piece::Gap(bytes) => gaps.push(bytes),
+        });
+        assert_eq!(gaps, [6], "of the twelve, six are not in the tail anyway");
     }
 }

@@ -21,10 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, Streaming};
 use tracing::{debug, warn};
 
-use super::{
-    shelf::Shelf,
-    spool::{Chunk, Spool},
-};
+use super::{shelf::Shelf, spool::Chunk};
 use crate::coordinators::{self, Coordinators};
 
 /// Chunks read from disk and not yet taken by the connection.
@@ -90,9 +87,14 @@ async fn push_stream(shelf: Arc<Shelf>, channel: Channel) -> Status {
             Err(_) => Status::deadline_exceeded("the coordinator does not answer"),
         }
     };
+    let sending = async {
+        send(&shelf, outbox).await;
+        // The receiving side knows why.
+        std::future::pending().await
+    };
     tokio::select! {
         status = receiving => status,
-        error = send(&shelf, outbox) => Status::internal(error.to_string()),
+        status = sending => status,
     }
 }
 
@@ -107,34 +109,25 @@ async fn receive(shelf: &Shelf, mut answers: Streaming<PushLogsResponse>) -> Sta
     }
 }
 
-/// Sends one chunk of each attempt in turn; returns only when the disk fails or the stream broke.
-async fn send(shelf: &Shelf, outbox: mpsc::Sender<PushLogsRequest>) -> std::io::Error {
+/// Sends one chunk of each attempt in turn; returns only when the stream broke.
+async fn send(shelf: &Shelf, outbox: mpsc::Sender<PushLogsRequest>) {
     loop {
         let news = shelf.news.notified();
         tokio::pin!(news);
         news.as_mut().enable();
         let mut has_sent = false;
         for spool in shelf.all() {
-            match next_of(&spool).await {
-                Ok(None) => {}
-                Ok(Some(chunk)) => {
-                    has_sent = true;
-                    if outbox.send(to_request(&spool.of, chunk)).await.is_err() {
-                        // The receiving side knows why.
-                        return std::future::pending().await;
-                    }
-                }
-                Err(error) => return error,
+            let next = tokio::task::block_in_place(|| spool.next_unsent());
+            let Some(chunk) = next else { continue };
+            has_sent = true;
+            if outbox.send(to_request(&spool.of, chunk)).await.is_err() {
+                return;
             }
         }
         if !has_sent {
             news.await;
         }
     }
-}
-
-async fn next_of(spool: &Arc<Spool>) -> std::io::Result<Option<Chunk>> {
-    tokio::task::block_in_place(|| spool.next_unsent())
 }
 
 fn to_request(of: &v1::Held, chunk: Chunk) -> PushLogsRequest {

@@ -17,12 +17,13 @@ use postq_proto::v1;
 use tokio::sync::Notify;
 use tracing::warn;
 
-use super::spool::Spool;
+use super::{budget::Budget, spool::Spool};
 
 /// The spools of all attempts. Shared by writers, the pusher and the supervisor.
 #[derive(Debug)]
 pub struct Shelf {
     dir: PathBuf,
+    pub(super) budget: Arc<Budget>,
     spools: Mutex<BTreeMap<i64, Arc<Spool>>>,
     /// Rings when a chunk was added.
     pub(super) news: Notify,
@@ -35,27 +36,25 @@ impl Shelf {
     /// first chunk (each counts once).
     pub fn open(dir: &Path) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
+        let budget = Arc::<Budget>::default();
         let mut spools = BTreeMap::new();
         for entry in fs::read_dir(dir)?.flatten() {
             let path = entry.path();
-            if path.extension().is_some() {
-                // An overflow whose head is lost with its writer.
-                fs::remove_file(&path)?;
-                continue;
-            }
-            match Spool::open(&path) {
+            match open(&entry, &budget) {
                 Ok(spool) => {
                     spools.insert(spool.of.attempt, Arc::new(spool));
                 }
                 Err(error) => {
-                    warn!(path = %path.display(), %error, "unreadable log spool removed");
-                    fs::remove_file(&path)?;
+                    if path.extension().is_none() {
+                        warn!(path = %path.display(), %error, "unreadable log spool removed");
+                    }
+                    remove(&path);
                 }
             }
         }
         let spools = Mutex::new(spools);
         let is_connected = AtomicBool::new(false);
-        Ok(Self { dir: dir.to_owned(), spools, news: Notify::new(), is_connected })
+        Ok(Self { dir: dir.to_owned(), budget, spools, news: Notify::new(), is_connected })
     }
 
     /// Where the spool of an attempt lies.
@@ -66,9 +65,20 @@ impl Shelf {
     /// Makes the spool of an attempt. Blocks on the disk.
     pub(super) fn create(&self, of: v1::Held) -> io::Result<Arc<Spool>> {
         let attempt = of.attempt;
-        let spool = Arc::new(Spool::create(&self.path_of(attempt), of)?);
-        self.lock().insert(attempt, spool.clone());
-        Ok(spool)
+        let spool = Spool::create(&self.path_of(attempt), of, self.budget.clone())?;
+        Ok(self.put(spool))
+    }
+
+    /// Makes the spool of an attempt whose output the disk does not take.
+    pub(super) fn create_in_memory(&self, of: v1::Held) -> Arc<Spool> {
+        let path = self.path_of(of.attempt);
+        self.put(Spool::in_memory(&path, of, self.budget.clone()))
+    }
+
+    fn put(&self, spool: Spool) -> Arc<Spool> {
+        let spool = Arc::new(spool);
+        self.lock().insert(spool.of.attempt, spool.clone());
+        spool
     }
 
     /// The spools that may have something to push.
@@ -79,7 +89,7 @@ impl Shelf {
     /// What an earlier life left of an attempt: its chunks and its last output.
     pub fn recovered(&self, attempt: i64) -> Option<(i64, Vec<u8>, Vec<u8>)> {
         let spool = self.lock().get(&attempt).cloned()?;
-        let (stdout, stderr) = spool.tails().unwrap_or_default();
+        let (stdout, stderr) = spool.tails();
         Some((spool.chunks(), stdout, stderr))
     }
 
@@ -133,5 +143,46 @@ impl Shelf {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<i64, Arc<Spool>>> {
         self.spools.lock().expect("invariant: nothing panics while it holds this lock")
+    }
+}
+
+/// The spool of an earlier life, if it is one.
+fn open(entry: &fs::DirEntry, budget: &Arc<Budget>) -> io::Result<Spool> {
+    let path = entry.path();
+    // Others are the overflow of an attempt, whose head is lost with its writer.
+    let is_spool = path.extension().is_none() && entry.file_type()?.is_file();
+    if !is_spool {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no spool"));
+    }
+    Spool::open(&path, budget.clone())
+}
+
+/// What cannot be removed either only takes room.
+fn remove(path: &Path) {
+    let removed = match path.is_dir() && !path.is_symlink() {
+        true => crate::scratch::remove_tree(path),
+        false => fs::remove_file(path),
+    };
+    if let Err(error) = removed {
+        warn!(path = %path.display(), %error, "it cannot be removed from among the log spools");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_spool_does_not_keep_the_agent_from_starting() {
+        let dir = tempfile::tempdir().unwrap();
+        let of = v1::Held { attempt: 7, ..v1::Held::default() };
+        Shelf::open(dir.path()).unwrap().create(of).unwrap();
+        fs::create_dir_all(dir.path().join("8/below")).unwrap();
+        fs::create_dir(dir.path().join("9.overflow-1")).unwrap();
+        fs::write(dir.path().join("10"), [0xff; 20]).unwrap();
+        let pipe = dir.path().join("11");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(Shelf::open(dir.path()).unwrap().attempts(), [7]);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

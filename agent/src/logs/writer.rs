@@ -3,8 +3,9 @@
 //! A chunk ends at [`LogLimits::chunk_bytes`] or after [`LogLimits::flush_after`]. Past the cap the
 //! first and the last half are kept, with a marker between them that tells exactly how much is
 //! missing. When too much is unacknowledged the writer stops reading, and so does the task's pipe.
+//! Invariant: output that the disk does not take is replaced by a marker with its exact length.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use postq_proto::v1;
@@ -17,9 +18,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{
-    overflow::Overflow,
+    overflow::{Overflow, Piece},
     shelf::Shelf,
-    spool::{Spool, Stream},
+    spool::{Spool, Stream, missing},
     tail::Tail,
 };
 
@@ -33,6 +34,8 @@ pub struct LogLimits {
     pub cap_bytes: u64,
     /// Of one attempt, written and not yet stored by a coordinator, in bytes.
     pub spool_bytes: u64,
+    /// Of all attempts of the agent, written and not yet stored by a coordinator, in bytes.
+    pub agent_bytes: u64,
     /// Largest chunk, in bytes.
     pub chunk_bytes: usize,
     /// Output waits at most this long for more.
@@ -44,6 +47,7 @@ impl Default for LogLimits {
         Self {
             cap_bytes: 64 * 1024 * 1024,
             spool_bytes: 16 * 1024 * 1024,
+            agent_bytes: 1024 * 1024 * 1024,
             chunk_bytes: 256 * 1024,
             flush_after: Duration::from_secs(1),
         }
@@ -65,6 +69,7 @@ pub struct Written {
 #[derive(Clone, Debug)]
 pub struct Output {
     pieces: mpsc::Sender<(Stream, Bytes)>,
+    is_unbounded: CancellationToken,
 }
 
 impl Output {
@@ -72,6 +77,11 @@ impl Output {
     pub async fn write(&self, stream: Stream, data: Bytes) {
         // The writer lives as long as any `Output`; should it have panicked, output is lost.
         let _ = self.pieces.send((stream, data)).await;
+    }
+
+    /// The task has ended: what is left in its pipes is little, and is waited for by no coordinator.
+    pub fn hurry(&self) {
+        self.is_unbounded.cancel();
     }
 }
 
@@ -105,12 +115,14 @@ impl LogWriter {
             stdout: Tail::default(),
             stderr: Tail::default(),
             is_unbounded: is_unbounded.clone(),
-            is_broken: false,
+            missing: 0,
+            why: String::new(),
+            is_warned: false,
         };
         shutdown.spawn("log writer", async move {
             let _ = done.send(cutter.run(inbox).await);
         });
-        (Self { written, is_unbounded }, Output { pieces })
+        (Self { written, is_unbounded: is_unbounded.clone() }, Output { pieces, is_unbounded })
     }
 
     /// Cancel it when the task is being stopped: from then on the writer waits for no coordinator,
@@ -138,8 +150,12 @@ struct Cutter {
     stdout: Tail,
     stderr: Tail,
     is_unbounded: CancellationToken,
-    /// The disk failed; what comes is only kept as tails.
-    is_broken: bool,
+    /// Bytes that were to be appended last and could not be.
+    missing: u64,
+    /// Why that is so.
+    why: String,
+    /// Somebody was told.
+    is_warned: bool,
 }
 
 impl Cutter {
@@ -165,7 +181,7 @@ impl Cutter {
             }
         }
         self.flush().await;
-        self.end();
+        tokio::task::block_in_place(|| self.end());
         let chunks = self.spool.as_ref().map_or(0, |spool| spool.chunks());
         Written { chunks, stdout: self.stdout.into_bytes(), stderr: self.stderr.into_bytes() }
     }
@@ -208,53 +224,100 @@ impl Cutter {
         let mut head = data;
         let rest = head.split_off(fits);
         if !head.is_empty() {
-            if let Some(spool) = &self.spool {
-                tokio::select! {
-                    () = spool.has_room(self.limits.spool_bytes) => {}
-                    () = self.is_unbounded.cancelled() => {}
-                }
+            tokio::select! {
+                () = self.has_room() => {}
+                () = self.is_unbounded.cancelled() => {}
             }
-            self.on_disk(|cutter| cutter.append(stream, &head));
+            tokio::task::block_in_place(|| self.append(stream, &head, fits as u64));
         }
         if !rest.is_empty() {
-            self.on_disk(|cutter| match &mut cutter.overflow {
+            let pushed = tokio::task::block_in_place(|| match &mut self.overflow {
                 Some(overflow) => overflow.push(stream, &rest),
                 None => Ok(()),
             });
+            if let Err(error) = pushed {
+                self.is_lost(&error);
+            }
         }
+    }
+
+    /// Waits while too much of this attempt, or of all, waits for a coordinator.
+    async fn has_room(&self) {
+        if let Some(spool) = &self.spool {
+            spool.has_room(self.limits.spool_bytes).await;
+        }
+        self.shelf.budget.has_room(self.limits.agent_bytes).await;
     }
 
     /// Marker and tail, once the task has ended.
     fn end(&mut self) {
-        self.on_disk(|cutter| {
-            let Some(overflow) = cutter.overflow.take() else { return Ok(()) };
+        if let Some(overflow) = self.overflow.take() {
             let left_out = overflow.left_out();
             if left_out > 0 {
                 let marker = format!("postq: {left_out} bytes of output are left out here\n");
-                cutter.append(Stream::System, marker.as_bytes())?;
+                self.append(Stream::System, marker.as_bytes(), left_out);
             }
-            let piece = cutter.limits.chunk_bytes;
-            overflow.for_each(piece, |stream, data| cutter.append(stream, data))
-        });
+            overflow.for_each(self.limits.chunk_bytes, |piece| match piece {
+                Piece::Output(stream, data) => self.append(stream, data, data.len() as u64),
+                Piece::Gap(bytes) => self.missing += bytes,
+            });
+        }
+        if let Some(marker) = self.marker() {
+            self.append_last(&marker);
+        }
+        if let Some(spool) = &self.spool {
+            spool.close();
+        }
     }
 
-    fn append(&mut self, stream: Stream, data: &[u8]) -> std::io::Result<()> {
+    /// A chunk that stands for so many bytes of output, behind a marker for what is missing before
+    /// it; both or none.
+    fn append(&mut self, stream: Stream, data: &[u8], bytes: u64) {
+        match self.store(self.marker(), Some((stream, data))) {
+            Ok(()) => self.missing = 0,
+            Err(error) => {
+                self.is_lost(&error);
+                self.missing += bytes;
+            }
+        }
+    }
+
+    /// The word that must not be missing: where the disk does not take it, memory does.
+    fn append_last(&mut self, marker: &str) {
+        if self.store(Some(marker.to_owned()), None).is_err() {
+            let spool = match &self.spool {
+                Some(spool) => spool,
+                None => self.spool.insert(self.shelf.create_in_memory(self.of.clone())),
+            };
+            spool.append_in_memory(Stream::System, marker.as_bytes());
+            self.shelf.news.notify_one();
+        }
+    }
+
+    fn marker(&self) -> Option<String> {
+        let why = if self.why.is_empty() { "it could not be read back" } else { &self.why };
+        (self.missing > 0).then(|| missing(self.missing, why))
+    }
+
+    fn store(&mut self, marker: Option<String>, chunk: Option<(Stream, &[u8])>) -> io::Result<()> {
+        // Once nobody waits any more, only this bounds what all attempts leave here.
+        if !self.shelf.budget.is_below(self.limits.agent_bytes) {
+            return Err(io::Error::other("too much output waits for a coordinator"));
+        }
         let spool = match &self.spool {
             Some(spool) => spool,
             None => self.spool.insert(self.shelf.create(self.of.clone())?),
         };
-        spool.append(stream, data)?;
+        let marker = marker.as_ref().map(|marker| (Stream::System, marker.as_bytes()));
+        let chunks: Vec<_> = marker.into_iter().chain(chunk).collect();
+        spool.append(&chunks)?;
         self.shelf.news.notify_one();
         Ok(())
     }
 
-    /// Disk work. After the first failure there is none, and output is only kept as tails.
-    fn on_disk(&mut self, work: impl FnOnce(&mut Self) -> std::io::Result<()>) {
-        if self.is_broken {
-            return;
-        }
-        if let Err(error) = tokio::task::block_in_place(|| work(self)) {
-            self.is_broken = true;
+    fn is_lost(&mut self, error: &io::Error) {
+        self.why = error.to_string();
+        if !std::mem::replace(&mut self.is_warned, true) {
             warn!(attempt.id = self.of.attempt, %error, "output cannot be stored and is lost");
         }
     }

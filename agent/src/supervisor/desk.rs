@@ -2,7 +2,12 @@
 //!
 //! It waits for nothing but disk writes that are under way, so it always answers.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use postq_proto::v1::{self, ConnectRequest, connect_response::Message};
 use tokio::sync::mpsc::{self, Receiver, Sender};
@@ -10,13 +15,14 @@ use tracing::{debug, info, warn};
 
 use super::{
     StreamNumber,
+    disk::DiskWatch,
     entry::{Entry, Phase, Wait},
     leaving::{Leave, Stage},
-    life::{self, Event, Life},
-    outbox::{Item, Outbox},
+    life::{self, Ending, Event, Life},
+    outbox::{Item, Outbox, Stream},
 };
 use crate::{
-    attempt::{Runner, held},
+    attempt::{Runner, disk, held},
     ledger::Ledger,
     logs::Shelf,
     stop::{self, Stop},
@@ -32,7 +38,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) enum Command {
     /// A new stream: say hello on it, and all that is unrecorded.
-    Attach(StreamNumber, Sender<ConnectRequest>),
+    Attach(Stream),
     /// Heard on that stream.
     Heard(StreamNumber, Box<Message>),
     /// That stream has ended.
@@ -68,6 +74,7 @@ pub(crate) struct Desk {
     pub(super) drain_timeout: Duration,
     pub(super) entries: BTreeMap<i64, Entry>,
     outbox: Outbox,
+    disk: DiskWatch,
     pub(super) stage: Stage,
     commands: Receiver<Command>,
     events: Receiver<Event>,
@@ -90,6 +97,7 @@ impl Desk {
             drain_timeout: setup.drain_timeout,
             entries: setup.unrecorded.into_iter().filter_map(entry).collect(),
             outbox: Outbox::default(),
+            disk: DiskWatch::default(),
             stage: Stage::Working,
             commands: setup.commands,
             events,
@@ -99,6 +107,9 @@ impl Desk {
 
     /// Works until the agent is to go and has nothing left that runs.
     pub(crate) async fn run(mut self, leave: Leave) {
+        if let Err(error) = tokio::task::block_in_place(|| disk::probe(&self.attempts_dir())) {
+            self.disk.failed(&error.to_string());
+        }
         let mut looks = tokio::time::interval(LOOK_EVERY);
         while !self.may_go() {
             tokio::select! {
@@ -115,6 +126,7 @@ impl Desk {
                 Some(event) = self.events.recv() => self.note(event),
                 Some(command) = self.commands.recv() => self.obey(command).await,
                 _ = looks.tick() => self.secure_reports(),
+                () = self.disk.is_due() => self.probe_disk(),
             }
         }
         let left = self.entries.len();
@@ -123,9 +135,9 @@ impl Desk {
 
     async fn obey(&mut self, command: Command) {
         match command {
-            Command::Attach(number, sender) => {
+            Command::Attach(stream) => {
                 self.all_accepted().await;
-                self.outbox.attach(number, sender);
+                self.outbox.attach(stream);
                 self.greet();
             }
             Command::Detach(number) => self.outbox.detach(number),
@@ -139,7 +151,7 @@ impl Desk {
     fn greet(&mut self) {
         let mut hello = self.identity.hello.clone();
         hello.held = self.held();
-        if !self.stage.is_working() {
+        if self.takes_nothing().is_some() {
             hello.slots = 0;
         }
         self.outbox.push(Item::Hello(Box::new(hello)));
@@ -148,6 +160,14 @@ impl Desk {
                 self.outbox.push(Item::Report(attempt));
             }
         }
+    }
+
+    /// Why nothing is begun now, if that is so.
+    fn takes_nothing(&self) -> Option<&'static str> {
+        if !self.stage.is_working() {
+            return Some("the agent is stopping");
+        }
+        self.disk.is_paused().then_some("the disk of the agent fails")
     }
 
     async fn hear(&mut self, message: Message) {
@@ -174,9 +194,9 @@ impl Desk {
             return;
         }
         let (handle, signal) = stop::channel();
-        if !self.stage.is_working() {
+        if let Some(why) = self.takes_nothing() {
             self.entries.insert(attempt, Entry { of: of.clone(), phase: Phase::Running(handle) });
-            let refusal = life::refuse(of, signal, self.event_sender.clone());
+            let refusal = life::refuse(of, why, signal, self.event_sender.clone());
             return self.runner.shutdown.spawn("refusal", refusal);
         }
         self.entries.insert(attempt, Entry { of, phase: Phase::Accepting(handle) });
@@ -184,6 +204,7 @@ impl Desk {
             runner: self.runner.clone(),
             ledger: self.ledger.clone(),
             events: self.event_sender.clone(),
+            agent: self.identity.hello.name.as_str().into(),
         };
         self.runner.shutdown.spawn("attempt", life.live(assignment, signal));
     }
@@ -227,7 +248,11 @@ impl Desk {
                 }
                 ledger.forget(attempt)
             });
-            if let Err(error) = forgotten {
+            // Not every attempt came so far as to have one.
+            let dir = ledger.scratch_dir(attempt);
+            if let Err(error) = forgotten
+                && dir.parent().is_some_and(Path::exists)
+            {
                 warn!(attempt.id = attempt, %error, "its directory could not be removed");
             }
         });
@@ -244,15 +269,42 @@ impl Desk {
                     self.entries.insert(attempt, Entry { phase, ..entry });
                 }
             }
-            Event::Ended(attempt, report) => self.ended(attempt, report),
+            Event::Ended(ending) => self.ended(ending),
+            Event::DiskFailed(why) => {
+                if self.disk.failed(&why) {
+                    self.outbox.renew();
+                }
+            }
+            Event::Probed(problem) => {
+                if self.disk.probed(problem.as_deref()) {
+                    self.outbox.renew();
+                }
+            }
         }
     }
 
-    fn ended(&mut self, attempt: i64, report: Option<Box<v1::Report>>) {
+    fn probe_disk(&mut self) {
+        self.disk.begin_probe();
+        let probe = life::probe(self.attempts_dir(), self.event_sender.clone());
+        self.runner.shutdown.spawn("disk probe", probe);
+    }
+
+    /// Where attempts begin, each in a directory of its own.
+    fn attempts_dir(&self) -> PathBuf {
+        let scratch_dir = self.ledger.scratch_dir(0);
+        let above = scratch_dir.ancestors().nth(2);
+        above.expect("invariant: it lies in the attempt's directory, and that in theirs").to_owned()
+    }
+
+    fn ended(&mut self, Ending { attempt, report, is_on_disk }: Ending) {
+        if is_on_disk {
+            self.disk.worked();
+        }
         let Some(entry) = self.entries.get_mut(&attempt) else { return };
         match (report, &entry.phase) {
             (Some(report), Phase::Accepting(_) | Phase::Running(_)) => {
-                entry.phase = Phase::Reported(report, Wait::New);
+                let wait = if is_on_disk { Wait::New } else { Wait::Unwritten };
+                entry.phase = Phase::Reported(report, wait);
                 self.outbox.push(Item::Report(attempt));
             }
             _ => self.forget(attempt, false),

@@ -33,6 +33,8 @@ pub(super) enum Wait {
     Long,
     /// So long that it was made to outlast a loss of power.
     Secured,
+    /// It is only in memory, so there is nothing to make outlast anything.
+    Unwritten,
 }
 
 impl Wait {
@@ -41,6 +43,7 @@ impl Wait {
         match self {
             Self::New => Self::Long,
             Self::Long | Self::Secured => Self::Secured,
+            Self::Unwritten => Self::Unwritten,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! | `desk` | the one task that owns the list of attempts, and what each message does to it |
 //! | `entry` | one line of that list |
 //! | `life` | one attempt beside the desk: accept, run, conclude |
+//! | `disk` | whether anything may begin, as far as the disk is concerned |
 //! | `outbox` | what is to be said on the current stream, in order |
 //! | `leaving` | how the agent goes: drain, hand back, farewell |
 //! | `recovery` | what an earlier life of the agent left |
@@ -13,6 +14,7 @@
 //! recorded or disowned, and what is said on one stream is said in the order it came about.
 
 mod desk;
+mod disk;
 mod entry;
 mod leaving;
 mod life;
@@ -21,6 +23,7 @@ mod recovery;
 
 pub(crate) use desk::{Command, Desk, Identity, Setup};
 pub use leaving::Leave;
+pub(crate) use outbox::Stream;
 pub(crate) use recovery::recover;
 
 /// Numbers the streams of this process; what was heard on an older one no longer counts.

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use postq_proto::v1::{self, ConnectRequest, connect_request::Message};
 use tokio::sync::mpsc::{OwnedPermit, Sender};
+use tokio_util::sync::CancellationToken;
 
 use super::StreamNumber;
 
@@ -34,18 +35,34 @@ impl Item {
     }
 }
 
+/// One stream, as the session hands it over.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) number: StreamNumber,
+    pub(crate) sender: Sender<ConnectRequest>,
+    /// Cancelled when it is to be replaced by one with a new hello.
+    pub(crate) renew: CancellationToken,
+}
+
 /// The current stream, if there is one, and what waits for it.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    stream: Option<(StreamNumber, Sender<ConnectRequest>)>,
+    stream: Option<Stream>,
     queue: VecDeque<Item>,
 }
 
 impl Outbox {
     /// Takes up a new stream. What waited for the old one is forgotten: the new hello tells all.
-    pub(super) fn attach(&mut self, number: StreamNumber, sender: Sender<ConnectRequest>) {
+    pub(super) fn attach(&mut self, stream: Stream) {
         self.queue.clear();
-        self.stream = Some((number, sender));
+        self.stream = Some(stream);
+    }
+
+    /// What the last hello said of us is not true any more: another stream, another hello.
+    pub(super) fn renew(&self) {
+        if let Some(stream) = &self.stream {
+            stream.renew.cancel();
+        }
     }
 
     /// The stream of this number is gone.
@@ -57,7 +74,7 @@ impl Outbox {
     }
 
     pub(super) fn is_current(&self, number: StreamNumber) -> bool {
-        self.stream.as_ref().is_some_and(|(current, _)| *current == number)
+        self.stream.as_ref().is_some_and(|stream| stream.number == number)
     }
 
     /// Says it when its turn comes; without a stream nobody is listening.
@@ -74,8 +91,7 @@ impl Outbox {
 
     /// Resolves when the stream takes another message; none: it has ended.
     pub(super) async fn room(&self) -> Option<OwnedPermit<ConnectRequest>> {
-        let (_, sender) = self.stream.as_ref()?;
-        sender.clone().reserve_owned().await.ok()
+        self.stream.as_ref()?.sender.clone().reserve_owned().await.ok()
     }
 
     pub(super) fn pop(&mut self) -> Option<Item> {

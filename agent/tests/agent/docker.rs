@@ -30,7 +30,7 @@ fn docker(args: &[&str]) -> String {
 }
 
 /// Makes the test image, once per run of the tests.
-fn image() {
+pub(crate) fn image() {
     static MADE: OnceLock<()> = OnceLock::new();
     MADE.get_or_init(|| {
         let root = tempdir().unwrap();
@@ -68,7 +68,7 @@ async fn connected(home: &Path) -> (Fake, Agent, Session) {
     (fake, agent, session)
 }
 
-fn container(attempt: i64, command: &str) -> v1::Assignment {
+pub(crate) fn container(attempt: i64, command: &str) -> v1::Assignment {
     v1::Assignment {
         executor: Executor::Docker.into(),
         image: IMAGE.into(),
@@ -77,7 +77,7 @@ fn container(attempt: i64, command: &str) -> v1::Assignment {
 }
 
 /// The containers of an agent, in any state.
-fn containers_of(agent_id: &str) -> Vec<String> {
+pub(crate) fn containers_of(agent_id: &str) -> Vec<String> {
     let filter = format!("label=postq.agent={agent_id}");
     let ids = docker(&["ps", "--all", "--quiet", "--filter", &filter]);
     ids.lines().map(ToOwned::to_owned).collect()

@@ -17,7 +17,7 @@ async fn a_task_sees_what_it_was_promised_and_nothing_of_the_agents_environment(
     let dir = tempdir().unwrap();
     let mut fake = Fake::start().await;
     let env = [("POSTQ_TOKEN", "s3cret"), ("SECRET_OF_THE_AGENT", "1"), ("LD_BIND_NOW", "1")];
-    let args = ["--executors=shell"];
+    let args = ["--executors=shell", "--name=worker-7"];
     let _agent = Agent::start_with(&fake.url(), dir.path(), &args, &env);
     let mut session = fake.session().await;
     assert_eq!(fake.tokens(), [Some("Bearer s3cret".to_owned())]);
@@ -39,6 +39,7 @@ async fn a_task_sees_what_it_was_promised_and_nothing_of_the_agents_environment(
         ("POSTQ_ATTEMPT", "7"),
         ("POSTQ_ATTEMPT_NUMBER", "2"),
         ("POSTQ_QUEUE", "default"),
+        ("POSTQ_AGENT", "worker-7"),
         ("TRACEPARENT", trace),
         ("LANG", "C.UTF-8"),
     ] {

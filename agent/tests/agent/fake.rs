@@ -174,6 +174,11 @@ impl Session {
         within("a word of the agent", self.from_agent.recv()).await.expect("the stream is open")
     }
 
+    /// The next message; none: the agent has ended the stream.
+    pub(crate) async fn next_if_open(&mut self) -> Option<connect_request::Message> {
+        within("a word of the agent", self.from_agent.recv()).await
+    }
+
     /// The next message, which must be a report.
     pub(crate) async fn report(&mut self) -> v1::Report {
         match self.next().await {

@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used)] // all of this is test code; clippy sees only the functions marked so
 
+mod disk;
 mod docker;
+mod docker_away;
 mod environment;
 mod fake;
+mod flood;
 mod guard;
 mod leaving;
 mod logs;

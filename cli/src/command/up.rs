@@ -1,7 +1,6 @@
 //! `postq up`: a private cluster that stays until Ctrl-C, and keeps its data.
 
 use std::{
-    fs,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -10,6 +9,7 @@ use clap::Args;
 use postq_runtime::Shutdown;
 
 use crate::{
+    client::token_of,
     command::migrate,
     embedded::{
         Agents, Binaries, Cluster, ClusterConfig, ClusterTokens, Durability,
@@ -103,41 +103,6 @@ impl Up {
 
 /// Ours among the tokens of the coordinator's file.
 fn tokens_of(file: &Path) -> Result<ClusterTokens, Failure> {
-    let text = fs::read_to_string(file).map_err(|error| Failure::of_file("read", file, &error))?;
-    let find = |role| {
-        first_token(&text, role).map(str::to_owned).ok_or_else(|| {
-            let line = format!(
-                "{} has no token for {role}s; add a line `{role} TOKEN`, or one of TOKEN alone",
-                file.display()
-            );
-            Failure::new(Exit::Invalid, line)
-        })
-    };
-    let (client, agent) = (find("client")?, find("agent")?);
+    let (client, agent) = (token_of(file, "client")?, token_of(file, "agent")?);
     Ok(ClusterTokens { file: file.to_owned(), client, agent })
-}
-
-/// The first one good for `role`: a line is a token for everybody, or a role and its token.
-fn first_token<'a>(text: &'a str, role: &str) -> Option<&'a str> {
-    text.lines().filter(|line| !line.trim_start().starts_with('#')).find_map(|line| {
-        match line.split_whitespace().collect::<Vec<_>>()[..] {
-            [token] => Some(token),
-            [of, token] if of == role => Some(token),
-            _ => None,
-        }
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn our_processes_use_the_first_tokens_that_are_for_them() {
-        let text = "# ours\n\nclient c\n agent a\nagent b\n";
-        assert_eq!(first_token(text, "agent"), Some("a"));
-        assert_eq!(first_token(text, "client"), Some("c"));
-        assert_eq!(first_token("all\nagent a\n", "agent"), Some("all"));
-        assert_eq!(first_token("client c\n", "agent"), None);
-    }
 }

@@ -1,9 +1,10 @@
 //! One container from its making to its removal.
 //!
 //! It is attached to before it starts, so that no byte of output is missed. Invariant: once it was
-//! made, [`Running::ended`] resolves only after it was removed.
+//! made, the last [`Output`] is given up only after it was removed, or after it was left to those who
+//! try that again.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use bollard::{
     container::{AttachContainerResults, LogOutput},
@@ -17,9 +18,10 @@ use bollard::{
 };
 use futures::{FutureExt, StreamExt};
 use nix::unistd::{getegid, geteuid};
+use postq_runtime::Shutdown;
 use tracing::{debug, warn};
 
-use super::engine::{self, AGENT_LABEL, Docker, status, tell};
+use super::engine::{AGENT_LABEL, BOOT_LABEL, Docker, discard, status, tell};
 use crate::{
     executor::task::{self, Ended, Running, Started, Task},
     logs::{Output, Stream},
@@ -27,6 +29,11 @@ use crate::{
 
 /// Where a task finds its workspace, and starts.
 const WORKSPACE: &str = "/workspace";
+
+/// How long output is read on once it has ended.
+const LAST_OUTPUT: Duration = Duration::from_secs(5);
+/// Before an engine that did not answer is asked again whether it runs.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Sends signals to a container.
 #[derive(Clone, Debug)]
@@ -90,6 +97,7 @@ impl Docker {
     fn body(&self, task: &Task, image: &str, command: Option<&str>) -> ContainerCreateBody {
         let labels = HashMap::from([
             (AGENT_LABEL.to_owned(), self.agent_id.to_string()),
+            (BOOT_LABEL.to_owned(), self.boot_id.to_string()),
             ("postq.job".to_owned(), task.job_id.clone()),
             ("postq.task".to_owned(), task.task_name.clone()),
             ("postq.attempt".to_owned(), task.attempt.to_string()),
@@ -131,25 +139,54 @@ fn own_user() -> Option<String> {
     (!geteuid().is_root()).then(|| format!("{}:{}", geteuid(), getegid()))
 }
 
+/// Tells how it ended as soon as it has. The rest of its output and its removal follow; they hold
+/// `output`, so that whoever waits for the end of that waits for them.
 async fn follow(
     api: bollard::Docker,
     name: String,
-    mut attached: AttachContainerResults,
+    attached: AttachContainerResults,
     output: Output,
 ) -> Ended {
+    let mut pump = pump(name.clone(), attached, output.clone()).boxed();
+    let has_rest = tokio::select! {
+        () = &mut pump => false,
+        () = has_stopped(&api, &name) => true,
+    };
+    let ended = wait(&api, &name).await;
+    Shutdown::new().spawn("container end", async move {
+        if has_rest {
+            output.hurry();
+            let _ = tokio::time::timeout(LAST_OUTPUT, pump).await;
+        }
+        discard(&api, &name).await;
+        drop(output);
+    });
+    ended
+}
+
+async fn pump(name: String, mut attached: AttachContainerResults, output: Output) {
     while let Some(piece) = attached.output.next().await {
         match piece {
             Ok(LogOutput::StdErr { message }) => output.write(Stream::Stderr, message).await,
             Ok(piece) => output.write(Stream::Stdout, piece.into_bytes()).await,
             Err(error) => {
                 debug!(container = name, why = tell(&error), "output of the container broke off");
-                break;
+                return;
             }
         }
     }
-    let ended = wait(&api, &name).await;
-    discard(&api, &name).await;
-    ended
+}
+
+/// Resolves when the engine says that it does not run; an engine that is away says nothing.
+async fn has_stopped(api: &bollard::Docker, name: &str) {
+    loop {
+        let options = WaitContainerOptionsBuilder::new().condition("not-running").build();
+        match api.wait_container(name, Some(options)).next().await {
+            Some(Ok(_) | Err(bollard::errors::Error::DockerContainerWaitError { .. })) => return,
+            Some(Err(error)) if status(&error) == Some(404) => return,
+            Some(Err(_)) | None => tokio::time::sleep(ASK_AGAIN).await,
+        }
+    }
 }
 
 /// Waits until it does not run, then asks how that came about.
@@ -178,12 +215,6 @@ fn judge(state: &ContainerState) -> Ended {
             Ended::Exited { code, note }
         }
         _ => Ended::Unknown("the connection to the Docker engine broke while it ran".to_owned()),
-    }
-}
-
-async fn discard(api: &bollard::Docker, name: &str) {
-    if let Err(why) = engine::remove(api, name).await {
-        warn!(container = name, why, "container not removed; it will be when the agent restarts");
     }
 }
 

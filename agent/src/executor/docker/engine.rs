@@ -2,12 +2,20 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use backon::BackoffBuilder;
 use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
+use postq_runtime::Shutdown;
+use tracing::{info, warn};
+use uuid::Uuid;
 
 use super::image::Images;
+use crate::coordinators;
 
 /// Label with the id of the agent that made a container.
 pub(super) const AGENT_LABEL: &str = "postq.agent";
+
+/// Label with the life of that agent, by which orphans are told from what runs.
+pub(super) const BOOT_LABEL: &str = "postq.boot";
 
 /// How long an engine may take to say who it is.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -17,6 +25,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct Docker {
     pub(super) api: bollard::Docker,
     pub(super) agent_id: Arc<str>,
+    pub(super) boot_id: Arc<str>,
     pub(super) images: Arc<Images>,
 }
 
@@ -29,20 +38,65 @@ impl Docker {
             Ok(Err(error)) => return Err(tell(&error)),
             Err(_) => return Err("it does not answer in time".to_owned()),
         };
-        Ok(Self { api, agent_id: agent_id.into(), images: Arc::default() })
+        let boot_id = Uuid::new_v4().to_string().into();
+        Ok(Self { api, agent_id: agent_id.into(), boot_id, images: Arc::default() })
     }
 
-    /// Removes every container of this agent: none of its attempts survived its restart.
+    /// Removes every container of an earlier life of this agent: none of its attempts survived the
+    /// restart. What cannot be removed now is tried again until it can.
     pub(crate) async fn reap_orphans(&self) -> Result<(), String> {
+        let reaped = self.reap().await;
+        if reaped.is_err() {
+            let this = self.clone();
+            until_done("containers of an earlier run", move || {
+                let this = this.clone();
+                async move { this.reap().await }
+            });
+        }
+        reaped
+    }
+
+    async fn reap(&self) -> Result<(), String> {
         let label = format!("{AGENT_LABEL}={}", self.agent_id);
         let filters = HashMap::from([("label", vec![label])]);
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
         let found = self.api.list_containers(Some(options)).await.map_err(|e| tell(&e))?;
-        for id in found.into_iter().filter_map(|container| container.id) {
-            remove(&self.api, &id).await?;
+        for container in found {
+            let labels = container.labels.unwrap_or_default();
+            let is_ours = labels.get(BOOT_LABEL).is_some_and(|boot| **boot == *self.boot_id);
+            if let (false, Some(id)) = (is_ours, container.id) {
+                remove(&self.api, &id).await?;
+            }
         }
         Ok(())
     }
+}
+
+/// Removes a container; where the engine does not do it now, it is asked again until it does.
+pub(super) async fn discard(api: &bollard::Docker, name: &str) {
+    let Err(why) = remove(api, name).await else { return };
+    warn!(container = name, why, "container not removed; trying again");
+    let (api, name) = (api.clone(), name.to_owned());
+    until_done("a container", move || {
+        let (api, name) = (api.clone(), name.clone());
+        async move { remove(&api, &name).await }
+    });
+}
+
+/// Tries again and again, as long as this process lives; the next one begins with reaping.
+fn until_done<F>(what: &'static str, work: impl Fn() -> F + Send + 'static)
+where
+    F: Future<Output = Result<(), String>> + Send,
+{
+    Shutdown::new().spawn("container reaper", async move {
+        let mut pauses = coordinators::backoff().build();
+        loop {
+            tokio::time::sleep(pauses.next().unwrap_or(coordinators::MAX_PAUSE)).await;
+            if work().await.is_ok() {
+                return info!(what, "removed from the Docker engine after all");
+            }
+        }
+    });
 }
 
 /// Kills and removes a container with its volumes; one that is not there is fine.
