@@ -76,3 +76,24 @@ async fn an_agent_without_a_token_is_told_what_it_lacks() {
     postq_tests::eventually("the agent names its token", postq_tests::PATIENCE, said).await;
     assert!(!cluster.client().agents().await.unwrap().contains_key("agent-2"));
 }
+
+#[tokio::test]
+async fn agents_and_commands_take_their_token_from_a_file_that_no_argument_shows() {
+    let mut cluster = guarded().await;
+    let file = cluster.path("tokens");
+    let environment = vec![("POSTQ_TOKEN_FILE".to_owned(), file.clone().into_os_string())];
+    cluster.add_agent(AgentSetup { environment, ..AgentSetup::default() }).await;
+    cluster.wait_for_agents().await;
+
+    let list = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(&cluster.binaries().postq);
+        command.args(["ls", "--coordinator", &cluster.url(0)]).args(arguments);
+        let command = command.env_remove("POSTQ_TOKEN").env_remove("POSTQ_TOKEN_FILE");
+        command.output().unwrap()
+    };
+    let refused = list(&[]);
+    let complaint = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && complaint.contains("--token-file"), "{complaint}");
+    let listed = list(&["--token-file", file.to_str().unwrap()]);
+    assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+}

@@ -1,7 +1,7 @@
 //! Output is followed while it is written, byte for byte and in order.
 
 use postq_proto::v1::{ReadLogsRequest, ReadLogsResponse, read_logs_response::Stream};
-use postq_tests::{Cluster, PATIENCE};
+use postq_tests::{Cluster, PATIENCE, eventually};
 use serde_json::json;
 use tokio::time::timeout;
 use tonic::Streaming;
@@ -102,4 +102,47 @@ async fn a_follower_sees_every_task_and_every_attempt_until_the_job_has_ended() 
         assert_eq!(chunk.data, wanted);
         assert!(stream.message().await.unwrap().is_none());
     }
+}
+
+/// How often the coordinator is killed while the task prints.
+const KILLS: usize = 5;
+
+#[tokio::test]
+async fn no_byte_of_output_is_lost_or_doubled_while_the_coordinator_is_killed_again_and_again() {
+    let mut cluster = Cluster::start(&[1]).await;
+    let stop = cluster.path("stop");
+    let command = format!(
+        "i=0; until [ -e {} ]; do i=$((i+1)); printf '%063d\\n' $i; \
+         [ $((i % 100)) -gt 0 ] || sleep 0.02; done; echo $i >&2",
+        stop.display()
+    );
+    let id = cluster.submit(&json!({"tasks": {"a": {"command": command}}})).await;
+    for _ in 0..KILLS {
+        // Something of what is printed is stored before each kill.
+        let stored = "select coalesce(max(number), 0) from postq.log_chunk";
+        let before: i64 = cluster.database.value(stored).await;
+        let grows = async || {
+            let now: i64 = cluster.database.value(stored).await;
+            (now > before).then_some(())
+        };
+        eventually("the stored output grows", PATIENCE, grows).await;
+        cluster.coordinator(0).kill().await;
+        cluster.coordinator(0).restart().await;
+        cluster.wait_until_ready(0).await;
+    }
+    cluster.touch("stop");
+    let job = cluster.client().wait(id, PATIENCE).await;
+    assert_eq!(job.tasks["a"].attempts, 1, "it ran once, across all kills");
+    let logs = cluster.client().logs(id).await;
+    for (number, chunk) in (1..).zip(&logs) {
+        assert_eq!(chunk.number, number, "chunks come once each, in order");
+    }
+    let bytes = |stream: Stream| -> Vec<u8> {
+        let chunks = logs.iter().filter(|chunk| chunk.stream() == stream);
+        chunks.flat_map(|chunk| chunk.data.to_vec()).collect()
+    };
+    let count: usize = String::from_utf8(bytes(Stream::Stderr)).unwrap().trim().parse().unwrap();
+    let wanted: String = (1..=count).map(|line| format!("{line:063}\n")).collect();
+    assert!(bytes(Stream::Stdout) == wanted.as_bytes(), "the bytes differ");
+    assert_eq!(bytes(Stream::System), b"");
 }
