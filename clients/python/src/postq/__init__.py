@@ -6,6 +6,7 @@ transaction, `Queue` makes functions into tasks and runs them, `postq.django` br
 
 from .aio import AsyncClient
 from .client import Client
+from .context import Context, current
 from .errors import (
     AlreadyExists,
     DeadlineExceeded,
@@ -23,7 +24,10 @@ from .errors import (
     Unavailable,
     Violation,
 )
+from .handlers import Handler, Options
 from .ids import new_id
+from .outcome import Cancelled, Fail, Retry
+from .queue import Queue
 from .spec import Job, RetryPolicy, Task
 from .status import (
     AttemptStatus,
@@ -40,9 +44,13 @@ __all__ = [
     "AlreadyExists",
     "AsyncClient",
     "AttemptStatus",
+    "Cancelled",
     "Client",
+    "Context",
     "DeadlineExceeded",
+    "Fail",
     "FailedPrecondition",
+    "Handler",
     "Internal",
     "InvalidArgument",
     "Job",
@@ -53,9 +61,12 @@ __all__ = [
     "LogChunk",
     "MissingProgram",
     "NotFound",
+    "Options",
     "PermissionDenied",
     "PostqError",
+    "Queue",
     "ResourceExhausted",
+    "Retry",
     "RetryPolicy",
     "Stale",
     "Stream",
@@ -65,5 +76,6 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "Violation",
+    "current",
     "new_id",
 ]

@@ -26,8 +26,15 @@ def loop() -> asyncio.AbstractEventLoop:
     with _lock:
         if _loop is None or _owner != os.getpid():
             _loop, _owner = asyncio.new_event_loop(), os.getpid()
+            _loop.set_exception_handler(_unless_foreign)
             threading.Thread(target=_loop.run_forever, name="postq", daemon=True).start()
         return _loop
+
+
+def _unless_foreign(here: asyncio.AbstractEventLoop, what: dict[str, Any]) -> None:
+    """gRPC hands events of other loops through this one, and complains of those that are closed."""
+    if "PollerCompletionQueue" not in repr(what.get("handle")):
+        here.default_exception_handler(what)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

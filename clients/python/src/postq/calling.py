@@ -1,0 +1,159 @@
+"""Runs handlers: async ones on the loop, the others in threads, each of them stoppable.
+
+It knows neither gRPC nor SQL. Invariant: a thread is interrupted only while it is inside the
+handler it was started for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import ctypes
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from . import telemetry
+from .context import Context, enter
+from .handlers import Handler
+from .outcome import Cancelled, Outcome, Verdict, failure, success
+from .values import Json, dumps
+
+
+class Call:
+    """One run of a handler. `run` it once; `stop` it any time, from the loop."""
+
+    def __init__(self, handler: Handler[..., Any], arguments: Json, context: Context) -> None:
+        """Nothing happens yet."""
+        self._handler = handler
+        self._arguments = arguments
+        self._context = context
+        self._task: asyncio.Task[Any] | None = None
+        self._stopped: tuple[Outcome, str] | None = None
+        self._given_up: asyncio.Future[None] | None = None
+        self._guard = threading.Lock()
+        self._thread: int | None = None
+
+    async def run(
+        self, threads: ThreadPoolExecutor, timeout: float | None = None, grace: float = 10.0
+    ) -> Verdict:
+        """The verdict; no exception of the handler leaves this."""
+        loop = asyncio.get_running_loop()
+        timer = (
+            loop.call_later(
+                timeout, self.stop, Outcome.TIMED_OUT, f"longer than {timeout:g} s", grace
+            )
+            if timeout
+            else None
+        )
+        try:
+            return await self._verdict(threads)
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def stop(self, outcome: Outcome, reason: str, grace: float = 10.0) -> None:
+        """Asks the handler to end; once `grace` is over nobody waits for it any more."""
+        if self._stopped is not None:
+            return
+        self._stopped = (outcome, reason)
+        self._context.stopping.set()
+        self._interrupt()
+        if self._given_up is not None:
+            loop = asyncio.get_running_loop()
+            loop.call_later(grace, _resolve, self._given_up)
+
+    async def ended(self) -> None:
+        """Returns once the handler has ended, also if that took longer than its grace."""
+        if self._task is not None and not self._task.done():
+            await asyncio.wait({self._task})
+
+    async def _verdict(self, threads: ThreadPoolExecutor) -> Verdict:
+        loop = asyncio.get_running_loop()
+        self._given_up = loop.create_future()
+        self._task = loop.create_task(self._invoke(threads))
+        self._task.add_done_callback(lambda _: _resolve(self._given_up))
+        if self._stopped is not None:
+            self._interrupt()
+        await self._given_up
+        if not self._task.done():
+            # It goes on until it ends by itself; what it returns then counts no more.
+            self._task.add_done_callback(_forget)
+            outcome, reason = self._stopped or (Outcome.FAILED, "")
+            return Verdict(outcome, f"{reason}; it did not stop within its grace")
+        return self._judged(self._task)
+
+    def _judged(self, task: asyncio.Task[Any]) -> Verdict:
+        error = Cancelled() if task.cancelled() else task.exception()
+        if error is None:
+            return success(task.result())
+        if self._stopped is not None:
+            outcome, reason = self._stopped
+            return Verdict(outcome, reason)
+        return failure(error, self._handler.options.retry_on)
+
+    async def _invoke(self, threads: ThreadPoolExecutor) -> str:
+        context, handler = self._context, self._handler
+        enter(context)
+        about: dict[str, str | int] = {
+            "queue": context.queue,
+            "job": context.job_id,
+            "attempt": context.attempt,
+        }
+        with telemetry.handling(context.traceparent, handler.name, about):
+            args, kwargs = handler.bind(self._arguments)
+            try:
+                if handler.is_async:
+                    return dumps(await handler.function(*args, **kwargs))
+                here = contextvars.copy_context()
+                loop = asyncio.get_running_loop()
+                work = loop.run_in_executor(threads, here.run, self._in_thread, args, kwargs)
+                # Cancelling the future would only leave the thread running unheard.
+                return dumps(await asyncio.shield(work))
+            except (SystemExit, KeyboardInterrupt) as error:
+                # Of the handler alone: it must not end the worker.
+                raise RuntimeError(f"it raised {error!r}") from error
+
+    def _in_thread(self, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        with self._guard:
+            if self._stopped is not None:
+                raise Cancelled
+            self._thread = threading.get_ident()
+        try:
+            return self._handler.function(*args, **kwargs)
+        finally:
+            with self._guard:
+                if self._thread is not None:
+                    _raise_in(self._thread, None)
+                self._thread = None
+
+    def _interrupt(self) -> None:
+        """Ends an await of an async handler; raises Cancelled in the thread of another."""
+        if self._handler.is_async:
+            if self._task is not None:
+                self._task.cancel()
+            return
+        # The thread holds the guard for moments only; should it be interrupted in one of them,
+        # nobody waits for it here.
+        if self._guard.acquire(timeout=0.1):
+            try:
+                if self._thread is not None:
+                    _raise_in(self._thread, Cancelled)
+            finally:
+                self._guard.release()
+
+
+def _raise_in(thread: int, error: type[BaseException] | None) -> None:
+    """Raises it there at the next step of Python code; None takes back what has not been raised."""
+    what = ctypes.py_object(error) if error is not None else None
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), what)
+
+
+def _resolve(future: asyncio.Future[None] | None) -> None:
+    if future is not None and not future.done():
+        future.set_result(None)
+
+
+def _forget(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,167 @@
+"""Functions that are tasks: they stay callable, and can be pushed or put into a graph."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import update_wrapper
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+
+from .spec import Job, RetryPolicy, Task
+from .values import Duration, Json, plain, revive, shape
+
+if TYPE_CHECKING:
+    from .queue import Queue
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What can be said about a handler, about a queue for all of its own, or about one push."""
+
+    max_attempts: int | None = None
+    """Executions in total, the first included; -1: no limit. PostQ's default is 1."""
+    backoff: Duration | None = None
+    max_backoff: Duration | None = None
+    timeout: Duration | None = None
+    grace: Duration | None = None
+    retry_on: tuple[type[BaseException], ...] | None = None
+    """Only these exceptions (and `Retry`) are tried again."""
+    pause: Callable[[int], Duration] | None = None
+    """After the n-th attempt, the pause before the next; only in a SQL consumer."""
+    priority: int = 0
+    attributes: Mapping[str, Json] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    name: str | None = None
+    """Of the task, or of the job of one task; else the handler's."""
+    depends: Sequence[str | Task] = ()
+    run_if: str | None = None
+
+    def over(self, below: Options) -> Options:
+        """These where they say something, else those below."""
+        said = {f.name: getattr(self, f.name) for f in fields(self)}
+        given = {key: v for key, v in said.items() if v != getattr(_NOTHING_SAID, key)}
+        return replace(below, **given)
+
+
+_NOTHING_SAID = Options()
+
+
+class Handler(Generic[P, R]):
+    """A function of a queue. Calling it runs it, here and now."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        function: Callable[P, R],
+        name: str,
+        options: Options,
+        takes_body: bool = False,
+    ) -> None:
+        """Made by `Queue.handler`."""
+        update_wrapper(self, function)
+        self.queue = queue
+        self.function = function
+        self.name = name
+        self.options = options
+        self.takes_body = takes_body
+        self.is_async = inspect.iscoroutinefunction(function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Runs the function, without any queue."""
+        return self.function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<handler {self.name!r} of queue {self.queue.name!r}>"
+
+    def using(self, **options: Any) -> Handler[P, R]:
+        """The same handler with other `Options`: `add.using(priority=5).push(2, 3)`."""
+        said = Options(**options).over(self.options)
+        return Handler(self.queue, self.function, self.name, said, self.takes_body)
+
+    def task(self, *args: P.args, **kwargs: P.kwargs) -> Task:
+        """A call of it, as a task for a job."""
+        said = self.options
+        retry = None
+        if (said.max_attempts, said.backoff, said.max_backoff) != (None, None, None):
+            retry = RetryPolicy(said.max_attempts or 1, said.backoff, said.max_backoff)
+        return Task(
+            name=said.name or self.name,
+            handler=self.name,
+            arguments=self.arguments(args, kwargs),
+            depends=said.depends,
+            env=said.env,
+            timeout=said.timeout,
+            grace=said.grace,
+            retry=retry,
+            run_if=said.run_if,
+        )
+
+    def job(self, *args: P.args, **kwargs: P.kwargs) -> Job:
+        """A call of it, as a job of one task."""
+        task = self.task(*args, **kwargs)
+        return Job(
+            [task],
+            name=task.name or "",
+            queue=self.queue.name,
+            priority=self.options.priority,
+            attributes=self.options.attributes,
+        )
+
+    def push(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Queues a call of it and returns the job's id; TypeError for what JSON cannot hold."""
+        return self.queue.submit(self.job(*args, **kwargs))
+
+    def apush(self, *args: P.args, **kwargs: P.kwargs) -> Awaitable[str]:
+        """The same for asyncio."""
+        return self.queue.asubmit(self.job(*args, **kwargs))
+
+    def arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Json:
+        """The JSON of a call."""
+        if not self.takes_body:
+            given = {"args": list(args), "kwargs": dict(kwargs)}
+            return plain({key: value for key, value in given.items() if value})
+        if len(args) != 1 or kwargs:
+            raise TypeError(f"{self.name} takes one body, and nothing else")
+        return plain(args[0])
+
+    def bind(self, arguments: Json) -> tuple[list[Any], dict[str, Any]]:
+        """What the function is called with: the reverse of `arguments`, and for calls that were
+        written by hand an object as keywords, a list as positions, anything else as one argument.
+        """
+        args, kwargs = self._split(revive(arguments))
+        signature = inspect.signature(self.function)
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{self.name}: {error}; it was given {arguments!r}") from None
+        hints = _hints(self.function)
+        for name, value in bound.arguments.items():
+            bound.arguments[name] = shape(value, hints.get(name))
+        return list(bound.args), dict(bound.kwargs)
+
+    def _split(self, given: Json) -> tuple[list[Any], dict[str, Any]]:
+        if self.takes_body:
+            return [given], {}
+        if given is None:
+            return [], {}
+        if isinstance(given, list):
+            return given, {}
+        if not isinstance(given, dict):
+            return [given], {}
+        args, kwargs = given.get("args", []), given.get("kwargs", {})
+        is_call = given.keys() <= {"args", "kwargs"}
+        if is_call and isinstance(args, list) and isinstance(kwargs, dict):
+            return args, kwargs
+        return [], given
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function)
+    except Exception:  # Names that exist for type checkers only: then nothing is shaped.
+        return {}

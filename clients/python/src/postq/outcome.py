@@ -1,0 +1,107 @@
+"""How a handler's run ends: what it may raise, and what is made of an exception."""
+
+from __future__ import annotations
+
+import enum
+import traceback
+from dataclasses import dataclass
+from datetime import timedelta
+
+from .values import Duration
+
+TAIL_BYTES = 64 * 1024
+"""What is kept of results and errors."""
+REASON_CHARACTERS = 1000
+
+
+class Retry(Exception):
+    """Raised by a handler: try again, if there are attempts left.
+
+    `after` is the pause, in a SQL consumer; by gRPC the task's own policy decides.
+    """
+
+    def __init__(self, reason: str = "asked to be tried again", *, after: Duration | None = None):
+        super().__init__(reason)
+        self.after = after
+
+
+class Fail(Exception):
+    """Raised by a handler: it has failed, and trying again cannot help."""
+
+
+class Cancelled(BaseException):
+    """Raised in a synchronous handler that is to end: cancelled, or over its time.
+
+    Not an `Exception`, so that `except Exception` does not hold it up.
+    """
+
+
+class Outcome(enum.Enum):
+    """Of an attempt."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    CANCELLED = "cancelled"
+    RELEASED = "released"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How an attempt ended, and what there is to tell of it."""
+
+    outcome: Outcome
+    reason: str = ""
+    result: str = ""
+    """The return value as JSON."""
+    errors: str = ""
+    """The traceback."""
+    is_final: bool = False
+    after: Duration | None = None
+
+
+def failure(
+    error: BaseException, retry_on: tuple[type[BaseException], ...] | None = None
+) -> Verdict:
+    """A failed run. With `retry_on`, everything else is final."""
+    if isinstance(error, Retry):
+        return Verdict(Outcome.FAILED, _reason(str(error)), after=error.after)
+    if isinstance(error, Fail):
+        return Verdict(Outcome.FAILED, _reason(str(error)), errors=_trace(error), is_final=True)
+    is_final = retry_on is not None and not isinstance(error, retry_on)
+    named = f"{type(error).__name__}: {error}".rstrip(": ")
+    return Verdict(Outcome.FAILED, _reason(named), errors=_trace(error), is_final=is_final)
+
+
+def success(result: str) -> Verdict:
+    """A run that returned `result`, as JSON."""
+    size = len(result.encode())
+    if size > TAIL_BYTES:
+        reason = f"its return value has {size} bytes as JSON; {TAIL_BYTES} are kept: use files"
+        return Verdict(Outcome.FAILED, reason, is_final=True)
+    return Verdict(Outcome.SUCCEEDED, result="" if result == "null" else result)
+
+
+def seconds(value: Duration) -> float:
+    """A duration as a number; text such as `90s` as well."""
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    return float(value.removesuffix("s")) if isinstance(value, str) else float(value)
+
+
+def _reason(text: str) -> str:
+    # Postgres holds no NUL.
+    text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return text if len(text) <= REASON_CHARACTERS else text[: REASON_CHARACTERS - 1] + "…"
+
+
+def _trace(error: BaseException) -> str:
+    """The traceback below PostQ's own frames."""
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_globals.get("__name__", "") in _OURS:
+        frames = frames.tb_next
+    lines = traceback.format_exception(type(error), error, frames or error.__traceback__)
+    return "".join(lines).replace("\0", "\N{REPLACEMENT CHARACTER}")[-TAIL_BYTES:]
+
+
+_OURS = frozenset({"postq.calling", "postq.handlers", "concurrent.futures.thread"})

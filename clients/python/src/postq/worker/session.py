@@ -1,0 +1,104 @@
+"""The stream to a coordinator: says hello, carries messages both ways, connects again for ever.
+
+It knows nothing of handlers. Invariant: one stream is current; what was not said on it when it
+broke is dropped, and said anew behind the next hello where it still matters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from .. import _rpc
+from ..v1 import dispatch_service_pb2 as wire
+
+WELCOME_WITHIN = 10.0
+_REFUSALS = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
+_log = logging.getLogger("postq.worker")
+
+
+class Session:
+    """Keeps a stream open. `hello` tells who we are, `reports` what is still to be recorded."""
+
+    def __init__(
+        self,
+        connect: Callable[[], Any],
+        hello: Callable[[], wire.Hello],
+        reports: Callable[[], list[wire.Report]],
+        hear: Callable[[str, Any], None],
+    ) -> None:
+        """`hear` gets the name and the content of each message."""
+        self._connect = connect
+        self._hello = hello
+        self._reports = reports
+        self._hear = hear
+        self._outbox: asyncio.Queue[wire.ConnectRequest | None] = asyncio.Queue()
+        self._is_open = False
+        self.welcomed = asyncio.Event()
+        """Set while a coordinator knows us."""
+
+    def say(self, **message: Any) -> None:
+        """Sends it on the current stream, if there is one."""
+        if self._is_open:
+            self._outbox.put_nowait(wire.ConnectRequest(**message))
+
+    def greet_again(self) -> None:
+        """Ends the stream behind what was said, because only a new hello can tell what is new."""
+        if self._is_open:
+            self._outbox.put_nowait(None)
+
+    async def run(self) -> None:
+        """Until cancelled, or until a coordinator says that the token will never do."""
+        pauses = _rpc.pauses()
+        while True:
+            try:
+                await self._stream()
+            except grpc.aio.AioRpcError as error:
+                if error.code() in _REFUSALS:
+                    raise _rpc.translate(error) from None
+                _log.info("no coordinator: %s; trying again", error.details())
+            except asyncio.TimeoutError:
+                _log.info("the coordinator does not answer; trying again")
+            if self.welcomed.is_set():
+                pauses = _rpc.pauses()
+            self.welcomed.clear()
+            await asyncio.sleep(next(pauses))
+
+    async def _stream(self) -> None:
+        self._outbox = asyncio.Queue()
+        self._is_open = True
+        self.say(hello=self._hello())
+        for report in self._reports():
+            self.say(report=report)
+        call = self._connect()
+        sending = asyncio.ensure_future(self._send(call))
+        try:
+            message = await asyncio.wait_for(call.read(), WELCOME_WITHIN)
+            while message is not grpc.aio.EOF:
+                kind = message.WhichOneof("message")
+                if kind == "welcome":
+                    self.welcomed.set()
+                    _log.info("connected to coordinator %s", message.welcome.coordinator)
+                elif kind is not None:
+                    self._hear(kind, getattr(message, kind))
+                message = await call.read()
+        finally:
+            self._is_open = False
+            sending.cancel()
+            call.cancel()
+
+    async def _send(self, call: Any) -> None:
+        while True:
+            message = await self._outbox.get()
+            try:
+                if message is None:
+                    await call.done_writing()
+                    return
+                await call.write(message)
+            except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                return  # The reader is told why.

@@ -1,0 +1,281 @@
+"""`Worker`: runs the handlers of queues for a coordinator, until it is told to stop.
+
+It puts the parts together: the session hears, the desk remembers, calls run, the session says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from google.protobuf import json_format
+
+from .. import _rpc
+from ..calling import Call
+from ..client import Client
+from ..context import Context
+from ..handlers import Handler
+from ..journal import note_end, note_start
+from ..outcome import Outcome, Verdict
+from ..queue import Queue
+from ..status import Stream, TaskStatus
+from ..v1 import dispatch_service_pb2 as wire
+from ..v1 import dispatch_service_pb2_grpc
+from .desk import Desk, Entry, report
+from .logs import AttemptLog, LogPusher
+from .session import Session
+
+FAREWELL_WITHIN = 5.0
+"""Seconds for the last reports and output to be recorded."""
+_log = logging.getLogger("postq.worker")
+
+
+class Worker:
+    """A worker for the handlers of some queues.
+
+    A handler is known to coordinators by its name alone: whoever has it may be given its tasks,
+    whatever queue they wait in.
+    """
+
+    def __init__(
+        self,
+        queues: Queue | Iterable[Queue],
+        *,
+        concurrency: int = 10,
+        target: str | None = None,
+        token: str | None = None,
+        token_file: str | os.PathLike[str] | None = None,
+        name: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        drain: float = 30.0,
+    ) -> None:
+        """`concurrency` attempts at a time; `drain`: seconds that running ones get at the end."""
+        self.concurrency = concurrency
+        self.drain = drain
+        self.name = name or f"{socket.gethostname()}-{os.getpid()}"
+        self.handlers = _handlers([queues] if isinstance(queues, Queue) else queues)
+        self._target = _rpc.address(target)
+        self._metadata = _rpc.credentials(token, token_file)
+        self._token = (token, token_file)
+        self._labels = dict(labels or {})
+        self._id, self._boot = str(uuid.uuid4()), str(uuid.uuid4())
+        self._desk = Desk()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_draining = False
+
+    async def run(self, stop: asyncio.Event | None = None) -> None:
+        """Until `stop` is set; without one, until SIGTERM or SIGINT. A second signal ends it at
+        once, and gives back what still runs."""
+        stopping = stop or asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._free = asyncio.Semaphore(self.concurrency)
+        self._threads = ThreadPoolExecutor(self.concurrency, "postq-handler")
+        self._channels = [_rpc.channel(self._target), _rpc.channel(self._target)]
+        control, output = (
+            dispatch_service_pb2_grpc.DispatchServiceStub(channel)  # type: ignore[no-untyped-call]
+            for channel in self._channels
+        )
+        self._client = Client(self._target, token=self._token[0], token_file=self._token[1])
+        self._pusher = LogPusher(lambda: output.PushLogs(metadata=self._metadata))
+        self._session = Session(
+            lambda: control.Connect(metadata=self._metadata),
+            self._hello,
+            self._desk.reports,
+            self._hear,
+        )
+        session = asyncio.ensure_future(self._session.run())
+        pushing = asyncio.ensure_future(self._pusher.run())
+        waiting = asyncio.ensure_future(stopping.wait())
+        try:
+            with _signals(stopping) if stop is None else contextlib.nullcontext():
+                await asyncio.wait({session, waiting}, return_when=asyncio.FIRST_COMPLETED)
+                if not session.done():
+                    await self._leave()
+            if session.done():
+                session.result()
+        finally:
+            for task in (session, pushing, waiting):
+                task.cancel()
+            await asyncio.gather(session, pushing, waiting, return_exceptions=True)
+            for channel in self._channels:
+                await channel.close()
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _hello(self) -> wire.Hello:
+        return wire.Hello(
+            agent_id=self._id,
+            boot_id=self._boot,
+            name=self.name,
+            host=socket.gethostname(),
+            version=_version(),
+            slots=0 if self._is_draining else self.concurrency,
+            handlers=sorted(self.handlers),
+            labels=self._labels,
+            held=self._desk.held(),
+        )
+
+    def _hear(self, kind: str, message: Any) -> None:
+        if kind == "assignment":
+            self._assigned(message)
+        elif kind == "recorded":
+            self._desk.forget(message.attempt)
+        elif kind == "cancel":
+            self._stop(self._desk.get(message.attempt), message.reason or "cancelled")
+        elif kind == "abandon":
+            self._stop(self._desk.forget(message.attempt), "abandoned")
+        elif kind == "what_do_you_hold":
+            holding = wire.Holding(question=message.question, held=self._desk.held())
+            self._session.say(holding=holding)
+
+    def _assigned(self, assignment: wire.Assignment) -> None:
+        if assignment.attempt in self._desk:
+            return
+        entry = self._desk.accept(assignment)
+        if self._is_draining:
+            self._conclude(entry, Verdict(Outcome.RELEASED, "its worker is leaving"), 0.0)
+            return
+        task = self._loop.create_task(self._execute(entry, assignment))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _stop(self, entry: Entry | None, reason: str) -> None:
+        if entry is not None and entry.call is not None and entry.report is None:
+            entry.call.stop(Outcome.CANCELLED, reason, entry.grace)
+
+    async def _execute(self, entry: Entry, assignment: wire.Assignment) -> None:
+        entry.log = AttemptLog(entry.held, self._pusher)
+        entry.grace = assignment.grace.ToTimedelta().total_seconds()
+        context = self._context(entry, assignment)
+        handler = self.handlers.get(assignment.handler)
+        if handler is None:
+            reason = f"this worker has no handler {assignment.handler!r}"
+            self._conclude(entry, Verdict(Outcome.FAILED, reason, is_final=True), 0.0)
+            return
+        if assignment.HasField("input"):
+            reason = "handlers of this client have no files yet; write workspace: NONE"
+            self._conclude(entry, Verdict(Outcome.FAILED, reason, is_final=True), 0.0)
+            return
+        arguments = json_format.MessageToDict(assignment.arguments)
+        entry.call = Call(handler, arguments, context)
+        # A handler that did not stop in its grace still takes its place.
+        async with self._free:
+            note_start(context)
+            began = time.monotonic()
+            timeout = assignment.timeout.ToTimedelta().total_seconds()
+            verdict = await entry.call.run(self._threads, timeout or None, entry.grace)
+            ran_for = time.monotonic() - began
+            note_end(context, verdict, ran_for)
+            self._conclude(entry, verdict, ran_for)
+            await entry.call.ended()
+
+    def _conclude(self, entry: Entry, verdict: Verdict, ran_for: float) -> None:
+        if entry.log is not None:
+            if verdict.errors:
+                entry.log.write(Stream.STDERR, verdict.errors.encode(errors="replace"))
+            entry.log.finish()
+        if entry.held.attempt in self._desk:
+            entry.report = report(entry, verdict, ran_for)
+            self._session.say(report=entry.report)
+
+    def _context(self, entry: Entry, assignment: wire.Assignment) -> Context:
+        return Context(
+            job_id=assignment.job_id,
+            job_name=assignment.job_name,
+            task=assignment.task_name,
+            handler=assignment.handler,
+            queue=assignment.queue,
+            attempt=assignment.attempt,
+            attempt_number=assignment.attempt_number,
+            env=dict(assignment.env),
+            traceparent=assignment.traceparent,
+            backend=_Backend(self._loop, entry, self._client, assignment.task_name),
+        )
+
+    async def _leave(self) -> None:
+        """Takes nothing new, lets what runs end, gives back the rest, and waits to be heard."""
+        _log.info("leaving; %d attempts are still running", len(self._desk.running()))
+        self._is_draining = True
+        self._session.greet_again()
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=self.drain)
+        for entry in self._desk.running():
+            if entry.call is not None:
+                entry.call.stop(Outcome.RELEASED, "its worker is leaving", 1.0)
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._last_words(), FAREWELL_WITHIN)
+
+    async def _last_words(self) -> None:
+        await self._pusher.flushed()
+        await self._desk.emptied()
+
+
+class _Backend:
+    """What a handler's context does here."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, entry: Entry, client: Client, task: str
+    ) -> None:
+        self._loop, self._entry, self._client, self._task = loop, entry, client, task
+
+    def write(self, stream: Stream, data: bytes) -> None:
+        self._loop.call_soon_threadsafe(self._write, stream, data)
+
+    def _write(self, stream: Stream, data: bytes) -> None:
+        # The number of chunks stands in the report: what comes behind it would never be read.
+        if self._entry.log is not None and self._entry.report is None:
+            self._entry.log.write(stream, data)
+
+    def heartbeat(self) -> bool:
+        return True  # The stream itself is the sign of life.
+
+    def inputs(self) -> Mapping[str, TaskStatus]:
+        job = self._client.get(self._entry.held.job_id)
+        return {name: job.tasks[name] for name in job.tasks[self._task].depends}
+
+
+def _handlers(queues: Iterable[Queue]) -> dict[str, Handler[..., Any]]:
+    found: dict[str, Handler[..., Any]] = {}
+    for queue in queues:
+        for name, handler in queue.handlers.items():
+            if found.setdefault(name, handler) is not handler:
+                raise ValueError(f"two queues have a handler {name!r}; give one another name")
+    if not found:
+        raise ValueError("there is no handler; is the module imported that has them?")
+    return found
+
+
+def _version() -> str:
+    try:
+        return f"postq-client {version('postq-client')}"
+    except PackageNotFoundError:
+        return "postq-client"
+
+
+@contextlib.contextmanager
+def _signals(stop: asyncio.Event) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+
+    def heard() -> None:
+        if stop.is_set() and task is not None:
+            task.cancel()
+        stop.set()
+
+    known = (signal.SIGTERM, signal.SIGINT)
+    for number in known:
+        loop.add_signal_handler(number, heard)
+    try:
+        yield
+    finally:
+        for number in known:
+            loop.remove_signal_handler(number)
