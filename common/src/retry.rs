@@ -6,15 +6,26 @@ use std::time::Duration;
 
 use crate::spec::RetryPolicy;
 
-/// The pause before retry `nth` (from 1): `backoff * 2^(nth-1)`, at most `max_backoff`, less a part
-/// of up to one half. `jitter` is a random number from 0.0 (no part) to 1.0 (one half).
+/// The pause before retry `nth` (from 1), less the part `jitter` of the policy's part: `jitter` is a
+/// random number from 0.0 (nothing is taken off) to 1.0 (as much as the policy allows).
 pub fn delay(policy: &RetryPolicy, nth: u32, jitter: f64) -> Duration {
-    let doublings = nth.saturating_sub(1);
-    let factor = 1u32.checked_shl(doublings).unwrap_or(u32::MAX);
-    let whole = policy.backoff.saturating_mul(factor).min(policy.max_backoff);
+    let before = nth.saturating_sub(1);
+    let whole = match policy.delays.as_slice() {
+        [] => computed(policy, before).min(policy.max_backoff),
+        delays => delays[usize::try_from(before).unwrap_or(usize::MAX).min(delays.len() - 1)],
+    };
     // Out of range, NaN included, takes nothing off.
-    let part = if (0.0..=1.0).contains(&jitter) { jitter / 2.0 } else { 0.0 };
-    whole.mul_f64(1.0 - part).min(whole)
+    let part = if (0.0..=1.0).contains(&jitter) { jitter * policy.jitter } else { 0.0 };
+    whole.mul_f64(1.0 - part.clamp(0.0, 1.0)).min(whole)
+}
+
+/// The pause of the policy after so many retries.
+fn computed(policy: &RetryPolicy, before: u32) -> Duration {
+    // More overflows any factor but 1, which it does not matter for.
+    let factor = policy.factor.powi(i32::try_from(before.min(62)).unwrap_or(62));
+    let grown = policy.backoff.as_secs_f64() * factor;
+    let added = policy.increment.as_secs_f64() * f64::from(before);
+    Duration::try_from_secs_f64(grown + added).unwrap_or(Duration::MAX)
 }
 
 #[cfg(test)]

@@ -18,8 +18,11 @@ mod text;
 
 pub(crate) use check::check_fields;
 pub(crate) use job::words;
-pub use job::{Executor, JobSpec, OnConflict, RunIf, TaskSpec, UnknownWord, WorkspaceUse};
+pub use job::{
+    After, Concurrency, Delivery, Executor, Existing, JobSpec, OnConflict, Rate, RunIf, Scope,
+    Start, TaskSpec, Unique, UnknownWord, WorkspaceUse,
+};
 pub use limits::Limits;
 pub use problem::{Problem, Problems};
-pub use retry_policy::{BadMaxAttempts, MaxAttempts, RetryPolicy};
+pub use retry_policy::{BadMaxAttempts, Failure, MaxAttempts, RetryPolicy};
 pub use text::shown;

@@ -1,13 +1,14 @@
 -- Stores the planned tasks of a job that has none yet; those without dependencies are ready at once,
--- or at their run_at where that is still to come.
--- Called by admit and, for a single task, by submit. Returns [[lane, seq]].
--- p_tasks: [{n, name, spec, gate, executor, handler, run_if, max_attempts, crash_limit, backoff_ms,
--- max_backoff_ms, factor, increment_ms, jitter, run_at, depends, parents, has_workspace}] in the
--- order of n; what is left out has the default written below (parents: as depends), because a large
--- job is mostly defaults and reading them took longer than storing them.
+-- or at p_run_at where that is still to come.
+-- Called by admit and, for a single task, by submit and publish. Returns [[lane, seq]].
+-- p_tasks: [{n, name, spec, gate, executor, handler, priority, run_if, max_attempts, crash_limit,
+-- at_most_once, backoff_ms, max_backoff_ms, factor, increment_ms, jitter, delays_ms, outcomes,
+-- exit_codes, concurrency {key, limit}, rate {key, limit, period_ms}, depends, parents,
+-- has_workspace}] in the order of n; what is left out has the default written below (parents: as
+-- depends), because a large job is mostly defaults and reading them took longer than storing them.
 -- p_gates: [{g, first, last, parents}].
 create or replace function postq.add_tasks(
-    p_job uuid, p_queue text, p_priority int, p_tasks jsonb, p_gates jsonb
+    p_job uuid, p_queue text, p_priority int, p_tasks jsonb, p_gates jsonb, p_run_at timestamptz default null
 ) returns jsonb
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
@@ -16,43 +17,51 @@ set work_mem = '64MB'
 as $$
 declare
     v_ready jsonb;
-    v_is_due_later boolean;
+    v_later timestamptz := case when p_run_at > postq.now() then p_run_at end;
 begin
     -- Before the first nextval: the floor of a lane rests on it.
     perform pg_current_xact_id();
     with planned as materialized (
         select t.n, t.name, t.gate, coalesce(t.executor, 'shell') as executor, t.handler,
+               coalesce(t.priority, p_priority) as priority,
                coalesce(t.run_if, 'succeeded') as run_if, coalesce(t.max_attempts, 1) as max_attempts,
-               coalesce(t.crash_limit, 5) as crash_limit, coalesce(t.backoff_ms, 1000) as backoff_ms,
-               coalesce(t.max_backoff_ms, 60000) as max_backoff_ms, t.factor, t.increment_ms, t.jitter,
-               t.run_at, coalesce(t.depends, '{}') as depends,
-               coalesce(t.parents, t.depends, '{}') as parents,
+               coalesce(t.crash_limit, 5) as crash_limit, coalesce(t.at_most_once, false) as at_most_once,
+               coalesce(t.backoff_ms, 1000) as backoff_ms, coalesce(t.max_backoff_ms, 60000) as max_backoff_ms,
+               coalesce(t.factor, 2) as factor, coalesce(t.increment_ms, 0) as increment_ms,
+               coalesce(t.jitter, 0.5) as jitter, t.delays_ms, t.outcomes, t.exit_codes, t.concurrency, t.rate,
+               coalesce(t.depends, '{}') as depends, coalesce(t.parents, t.depends, '{}') as parents,
                coalesce(t.has_workspace, true) as has_workspace, t.spec
         from jsonb_to_recordset(p_tasks) as t (n int, name text, gate int, executor text,
-            handler text, run_if text, max_attempts int, crash_limit int, backoff_ms bigint,
-            max_backoff_ms bigint, factor double precision, increment_ms bigint, jitter double precision,
-            run_at timestamptz, depends int[], parents int[], has_workspace boolean, spec jsonb)
+            handler text, priority int, run_if text, max_attempts int, crash_limit int, at_most_once boolean,
+            backoff_ms bigint, max_backoff_ms bigint, factor double precision, increment_ms bigint,
+            jitter double precision, delays_ms bigint[], outcomes postq.outcome[], exit_codes int[],
+            concurrency jsonb, rate jsonb, depends int[], parents int[], has_workspace boolean, spec jsonb)
     ), kind as materialized (
-        select k.executor, k.handler,
-               postq.lane_of(p_queue, p_priority, k.executor::postq.executor, k.handler) as lane
-        from (select distinct t.executor, t.handler from planned t) k
+        select k.executor, k.handler, k.priority,
+               postq.lane_of(p_queue, k.priority, k.executor::postq.executor, k.handler) as lane
+        from (select distinct t.executor, t.handler, t.priority from planned t) k
     ), described as (
-        insert into postq.task_spec (job, n, name, run_if, max_attempts, crash_limit, backoff_ms,
-            max_backoff_ms, factor, increment_ms, jitter, depends, parents, has_workspace, spec)
-        select p_job, t.n, t.name, t.run_if::postq.run_if, t.max_attempts, t.crash_limit, t.backoff_ms,
-            t.max_backoff_ms, coalesce(t.factor, 2), coalesce(t.increment_ms, 0), coalesce(t.jitter, 0.5),
-            t.depends, t.parents, t.has_workspace, t.spec
+        insert into postq.task_spec (job, n, name, run_if, max_attempts, crash_limit, at_most_once, backoff_ms,
+            max_backoff_ms, factor, increment_ms, jitter, delays_ms, retry_outcomes, retry_exit_codes,
+            concurrency_key, concurrency_limit, rate_key, rate_limit, rate_period_ms, depends, parents,
+            has_workspace, spec)
+        select p_job, t.n, t.name, t.run_if::postq.run_if, t.max_attempts, t.crash_limit, t.at_most_once,
+            t.backoff_ms, t.max_backoff_ms, t.factor, t.increment_ms, t.jitter, t.delays_ms, t.outcomes,
+            t.exit_codes, t.concurrency ->> 'key', (t.concurrency ->> 'limit')::int, t.rate ->> 'key',
+            (t.rate ->> 'limit')::int, (t.rate ->> 'period_ms')::bigint, t.depends, t.parents,
+            t.has_workspace, t.spec
         from planned t
     ), entered as (
         insert into postq.task (job, n, state, gate, lane, seq, run_at, revision)
         select p_job, t.n,
-               case when t.gate is not null then 'blocked' when t.later is not null then 'scheduled'
+               case when t.gate is not null then 'blocked' when v_later is not null then 'scheduled'
                     else 'ready' end::postq.task_state,
                t.gate, k.lane,
-               case when t.gate is null and t.later is null then nextval('postq.ready_seq') end,
-               case when t.gate is null then t.later end, 1
-        from (select p.*, case when p.run_at > postq.now() then p.run_at end as later from planned p) t
+               case when t.gate is null and v_later is null then nextval('postq.ready_seq') end,
+               case when t.gate is null then v_later end, 1
+        from planned t
         join kind k on k.executor = t.executor and k.handler is not distinct from t.handler
+                   and k.priority = t.priority
         order by t.n
         returning n, lane, seq, run_at
     ), waiting as (
@@ -62,9 +71,8 @@ begin
         insert into postq.scheduled (run_at, job, n, lane)
         select e.run_at, p_job, e.n, e.lane from entered e where e.run_at is not null
     )
-    select coalesce(jsonb_agg(jsonb_build_array(l.lane, l.seq)), '[]'),
-           exists (select from entered e where e.run_at is not null)
-    into v_ready, v_is_due_later
+    select coalesce(jsonb_agg(jsonb_build_array(l.lane, l.seq)), '[]')
+    into v_ready
     from (select e.lane, min(e.seq) as seq from entered e where e.seq is not null group by e.lane) l;
 
     insert into postq.gate (job, g, first_n, last_n, open)
@@ -75,10 +83,10 @@ begin
     from jsonb_to_recordset(p_gates) as g (g int, parents int[]), unnest(g.parents) as p (parent);
 
     perform postq.hint_ready(v_ready, jsonb_array_length(p_tasks));
-    if v_is_due_later then
+    if v_later is not null then
         perform postq.hint('due');
     end if;
     return v_ready;
 end;
 $$;
-revoke all on function postq.add_tasks(uuid, text, int, jsonb, jsonb) from public;
+revoke all on function postq.add_tasks(uuid, text, int, jsonb, jsonb, timestamptz) from public;

@@ -26,7 +26,8 @@ begin
                decode(p_job #>> '{input,2}', 'hex');
     end if;
     return jsonb_build_object('created', true, 'ready', postq.add_tasks(
-        v_id, p_job ->> 'queue', (p_job ->> 'priority')::int, p_tasks, p_gates));
+        v_id, p_job ->> 'queue', (p_job ->> 'priority')::int, p_tasks, p_gates,
+        postq.start_of(p_job, (select j.created_at from postq.job j where j.id = v_id))));
 end;
 $$;
 revoke all on function postq.admit(jsonb, jsonb, jsonb, bigint) from public;

@@ -18,13 +18,15 @@ declare
     c_duration constant int := 316224000;
     c_control constant text := '[\u0001-\u001F\u007F-\u009F]';
     c_space constant text := '[\u0001-\u0020\u007F-\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]';
-    -- The fields that the faults of a task are of, in the order of the messages. The first five
-    -- (c_wire) are found on the way from the wire, before all others.
+    -- The fields that the faults of a task are of, in the order of the messages. Those up to c_wire
+    -- are found on the way from the wire, before all others. Those of rarer fields (pace_faults)
+    -- have ranks between these.
     c_fields constant text[] := array['timeout', 'grace', 'retry.max_attempts', 'retry.backoff',
         'retry.max_backoff', null, 'handler', 'command', 'arguments', 'image', 'handler', 'arguments',
         'command', 'env', 'timeout', 'timeout', 'grace', 'retry.backoff', 'retry.max_backoff'];
-    c_wire constant int := 5;
+    c_wire constant numeric := 5.9;
     c_env_rank constant int := 14;
+    c_paced constant text[] := array['retry', 'priority', 'crash_limit', 'crashLimit', 'concurrency', 'rate'];
     v_lines text[];
 begin
     with owner as materialized (
@@ -88,12 +90,12 @@ begin
         ] as faults
         from task t
     ), problem as (
-        select null::text as task, r.rank, null::text as key, r.field, '' as place, r.message
+        select null::text as task, r.rank::numeric, null::text as key, r.field, '' as place, r.message
         from (values
-            (-1, 'input', case when coalesce(p_job ->> 'input', '') !~ '^([0-9a-fA-F]{64})?$' then
-                'is not a digest of a snapshot; it has 64 hexadecimal digits' end),
             (6, 'name', postq.name_fault('job name', p_job ->> 'name', c_name)),
-            (7, 'queue', postq.name_fault('queue name', p_job ->> 'queue', c_name)),
+            (7, 'queue', case when p_job ->> 'queue' like 'dlq@%' then
+                'is where dead letters are consumed; name another queue'
+                else postq.name_fault('queue name', p_job ->> 'queue', c_name) end),
             (8, 'priority', case when not (p_job ->> 'priority')::int between -1000 and 1000 then
                 format('is %s; it may be -1000 to 1000', (p_job ->> 'priority')::int) end),
             (9, 'attributes', postq.size_fault(postq.json_bytes(nullif(p_job -> 'attributes', 'null')) - 2, c_attributes)),
@@ -102,14 +104,22 @@ begin
         ) as r (rank, field, message)
         where r.message is not null
         union all
-        select x.task, 0, null, x.field, l.place,
+        select null, f.rank, null, f.field, f.place, f.message from postq.job_faults(p_job) f
+        union all
+        select t.key, f.rank, null, f.field, f.place, f.message
+        from jsonb_each(p_job -> 'tasks') t cross join lateral postq.pace_faults(t.value) f
+        where t.value ?| c_paced
+        union all
+        select x.task, x.rank, null, x.field, l.place,
                'is an integer that JSON cannot carry (beyond 2^53); write it as a string'
-        from (select null::text as task, 'attributes' as field, p_job -> 'attributes' as value
+        from (select null::text as task, 0 as rank, 'attributes' as field, p_job -> 'attributes' as value
               union all
-              select t.name, 'arguments', t.arguments from task t where t.arguments is not null) x
+              select null, 0.1, 'data', p_job -> 'data'
+              union all
+              select t.name, 0, 'arguments', t.arguments from task t where t.arguments is not null) x
         cross join lateral postq.large_integers(x.value) l (place)
         union all
-        select j.name, r.rank::int, null, r.field, '', r.message
+        select j.name, r.rank, null, r.field, '', r.message
         from (select * from judged j where array_remove(j.faults, null) <> '{}') j
         cross join lateral unnest(j.faults, c_fields) with ordinality as r (message, field, rank)
         where r.message is not null

@@ -70,6 +70,9 @@ begin
                     then (e.value #>> '{}')::int < cardinality(e.words) else false end
                 else false end
             when 'duration' then e.type = 'string' and e.value #>> '{}' ~ '^-?[0-9]{1,18}(\.[0-9]{1,9})?s$'
+            when 'double' then e.type = 'number'
+                or e.type = 'string' and e.value #>> '{}' ~ '^-?[0-9]+(\.[0-9]+)?$'
+            when 'timestamp' then e.type = 'string' and postq.is_time(e.value #>> '{}')
             when 'message' then e.type = 'object'
             when 'struct' then e.type = 'object'
             when 'value' then true

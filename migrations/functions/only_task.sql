@@ -4,29 +4,27 @@ language plpgsql immutable
 set search_path = pg_catalog, postq, pg_temp
 as $$
 declare
-    c_crash_limit constant int := 5;
     v_executor text := case
         when p_spec ->> 'handler' is not null then 'handler'
         when p_spec ->> 'image' is not null then 'docker'
         else 'shell' end;
-    v_retry jsonb := p_spec -> 'retry';
+    v_rate jsonb := nullif(p_spec -> 'rate', 'null');
 begin
-    return jsonb_build_object(
-        'n', 0, 'name', p_name, 'gate', null, 'executor', v_executor, 'handler', p_spec ->> 'handler',
-        'run_if', case coalesce(p_spec ->> 'run_if', p_spec ->> 'runIf', '0')
+    return postq.retry_plan(p_spec -> 'retry') || jsonb_strip_nulls(jsonb_build_object(
+        'n', 0, 'name', p_name, 'executor', v_executor, 'handler', p_spec ->> 'handler',
+        'priority', p_spec -> 'priority',
+        'run_if', case coalesce(p_spec ->> 'run_if', p_spec ->> 'runIf')
             when 'FAILED' then 'failed' when '1' then 'failed'
-            when 'FINISHED' then 'finished' when '2' then 'finished'
-            else 'succeeded' end,
-        'max_attempts', coalesce(nullif(coalesce(v_retry ->> 'max_attempts', v_retry ->> 'maxAttempts')::int, 0), 1),
-        'crash_limit', c_crash_limit,
-        'backoff_ms', coalesce(postq.duration_ms(v_retry ->> 'backoff'), 1000),
-        'max_backoff_ms', coalesce(postq.duration_ms(coalesce(v_retry ->> 'max_backoff', v_retry ->> 'maxBackoff')), 60000),
-        'depends', '[]'::jsonb, 'parents', '[]'::jsonb,
+            when 'FINISHED' then 'finished' when '2' then 'finished' end,
+        'crash_limit', nullif(coalesce(p_spec ->> 'crash_limit', p_spec ->> 'crashLimit')::int, 0),
+        'at_most_once', case when p_spec ->> 'delivery' in ('AT_MOST_ONCE', '1') then true end,
+        'concurrency', nullif(p_spec -> 'concurrency', 'null'),
+        'rate', v_rate || jsonb_build_object('period_ms', greatest(postq.duration_ms(v_rate ->> 'period'), 1)),
         'has_workspace', case p_spec ->> 'workspace'
             when 'FILES' then true when '1' then true
             when 'NONE' then false when '2' then false
-            else v_executor <> 'handler' end,
-        'spec', p_spec);
+            else v_executor <> 'handler' end))
+        || jsonb_build_object('spec', p_spec);
 end;
 $$;
 revoke all on function postq.only_task(text, jsonb) from public;

@@ -17,7 +17,6 @@ set jit = off
 as $$
 #variable_conflict use_variable
 declare
-    c_crash_limit constant int := 5;
     v_id uuid := coalesce(id, postq.new_id());
     v_priority int := coalesce(priority, 0);
     v_queue text := coalesce(queue, 'default');
@@ -36,19 +35,17 @@ begin
         || case when arguments is null then '{}' else jsonb_build_object('arguments', arguments) end;
     if not postq.create_job(jsonb_build_object(
         'id', v_id, 'queue', v_queue, 'priority', v_priority, 'name', task, 'task_count', 1, 'spec', '{}'::jsonb,
-        'attributes', coalesce(nullif(attributes, 'null'), '{}'), 'is_scheduled', v_run_at is not null,
+        'attributes', coalesce(nullif(attributes, 'null'), '{}'), 'run_at', v_run_at,
         'digest', encode(sha256(convert_to(jsonb_build_array(v_spec, v_queue, v_priority, attributes, scheduled_at,
             v_backoff_ms, factor, v_max_backoff_ms)::text, 'UTF8')), 'hex')))
     then
         return v_id;
     end if;
     perform postq.add_tasks(v_id, v_queue, v_priority, jsonb_build_array(jsonb_build_object(
-        'n', 0, 'name', task, 'executor', 'handler', 'handler', task, 'run_if', 'succeeded',
-        'max_attempts', v_attempts, 'crash_limit', c_crash_limit, 'backoff_ms', v_backoff_ms,
-        'max_backoff_ms', v_max_backoff_ms, 'factor', coalesce(factor, 1),
+        'n', 0, 'name', task, 'executor', 'handler', 'handler', task, 'max_attempts', v_attempts,
+        'backoff_ms', v_backoff_ms, 'max_backoff_ms', v_max_backoff_ms, 'factor', coalesce(factor, 1),
         'increment_ms', case when factor is null then v_backoff_ms else 0 end, 'jitter', 0,
-        'run_at', v_run_at, 'depends', '[]'::jsonb, 'parents', '[]'::jsonb, 'has_workspace', false,
-        'spec', v_spec)), '[]');
+        'has_workspace', false, 'spec', v_spec)), '[]', v_run_at);
     return v_id;
 end;
 $$;

@@ -10,6 +10,10 @@ declare
 begin
     if p_kind = 'duration' then
         return 'is not a duration; write seconds with an "s", as "90s" or "0.5s"';
+    elsif p_kind = 'timestamp' then
+        return 'is not a time; write it as "2030-01-31T12:00:00Z"';
+    elsif p_kind = 'double' then
+        return 'is not a number';
     elsif p_kind = 'int32' then
         return 'is not a whole number of 32 bits';
     elsif p_kind = 'enum' and v_type = 'string' then

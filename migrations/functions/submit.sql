@@ -21,22 +21,27 @@ declare
     v_queue text;
     v_priority int;
     v_task_count int;
+    v_row jsonb;
 begin
     perform postq.check_document(p_job);
     v_queue := coalesce(nullif(p_job ->> 'queue', ''), 'default');
     v_priority := coalesce((p_job ->> 'priority')::int, 0);
     select count(*) into v_task_count from jsonb_object_keys(p_job -> 'tasks');
-    if not postq.create_job(jsonb_build_object(
+    v_row := jsonb_build_object(
+        'run_at', coalesce(p_job ->> 'run_at', p_job ->> 'runAt'), 'delay_ms', postq.duration_ms(p_job ->> 'delay'),
+        'expires_after_ms', postq.duration_ms(coalesce(p_job ->> 'expires_after', p_job ->> 'expiresAfter')),
+        'timeout_ms', greatest(postq.duration_ms(p_job ->> 'timeout'), 1), 'notify', p_job -> 'notify',
         'id', v_id, 'queue', v_queue, 'priority', v_priority, 'name', coalesce(p_job ->> 'name', ''),
         'task_count', v_task_count, 'spec', p_job - 'tasks',
         'attributes', coalesce(nullif(p_job -> 'attributes', 'null'), '{}'),
-        'digest', encode(sha256(convert_to(p_job::text, 'UTF8')), 'hex'), 'traceparent', p_traceparent))
-    then
+        'digest', encode(sha256(convert_to(p_job::text, 'UTF8')), 'hex'), 'traceparent', p_traceparent);
+    if not postq.create_job(v_row) then
         return v_id;
     end if;
     if v_task_count = 1 and coalesce(p_job ->> 'input', '') = '' then
         perform postq.add_tasks(v_id, v_queue, v_priority, (
-            select jsonb_build_array(postq.only_task(t.key, t.value)) from jsonb_each(p_job -> 'tasks') t), '[]');
+            select jsonb_build_array(postq.only_task(t.key, t.value)) from jsonb_each(p_job -> 'tasks') t), '[]',
+            postq.start_of(v_row));
     else
         insert into postq.submission (job, document) values (v_id, p_job);
         perform postq.hint('submission');

@@ -17,7 +17,7 @@ const HEADER: &str = "\
 -- The fields a job document may have, each in both spellings of proto3-JSON. Generated from the
 -- contract: POSTQ_BLESS=1 cargo test -p postq-proto --test spec_field
 --
--- kind: string, int32, bool, enum, duration, struct, value or message.
+-- kind: string, int32, double, bool, enum, duration, timestamp, struct, value or message.
 -- shape: one, list or map (whose keys are text). target: of which message or enum.
 create or replace view postq.spec_field as
 select f.position, f.message, f.field, f.spelling, f.kind, f.shape, f.target, f.is_nullable, f.words
@@ -177,9 +177,11 @@ fn kind(field: &FieldDescriptorProto) -> (&'static str, Option<String>) {
     match (field.r#type(), field.type_name()) {
         (Type::String, _) => ("string", None),
         (Type::Int32, _) => ("int32", None),
+        (Type::Double, _) => ("double", None),
         (Type::Bool, _) => ("bool", None),
         (Type::Enum, _) => ("enum", Some(target)),
         (Type::Message, ".google.protobuf.Duration") => ("duration", None),
+        (Type::Message, ".google.protobuf.Timestamp") => ("timestamp", None),
         (Type::Message, ".google.protobuf.Struct") => ("struct", None),
         (Type::Message, ".google.protobuf.Value") => ("value", None),
         (Type::Message, _) => ("message", Some(target)),

@@ -95,6 +95,11 @@ impl Plan {
         Self { job, tasks, gates, by_name: numbering.number_of, children }
     }
 
+    /// The job as written, but with its queue named and without its tasks.
+    pub fn spec(&self) -> &JobSpec {
+        &self.job
+    }
+
     /// For people; may be empty.
     pub fn name(&self) -> &str {
         &self.job.name

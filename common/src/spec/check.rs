@@ -8,9 +8,10 @@ use std::{collections::BTreeMap, time::Duration};
 use serde_json::Value;
 
 use super::{
-    Executor, JobSpec, Limits, Problem, Problems, TaskSpec, shown,
-    text::{name_fault, task_name_fault, variable_name_fault},
+    Concurrency, Executor, JobSpec, Limits, Problem, Problems, Rate, RetryPolicy, TaskSpec, shown,
+    text::{name_fault, queue_fault, task_name_fault, variable_name_fault},
 };
+use crate::id::JobId;
 
 /// Adds what is wrong with single fields of `job`.
 pub(crate) fn check_fields(job: &JobSpec, limits: &Limits, problems: &mut Problems) {
@@ -50,11 +51,8 @@ impl Check<'_> {
     fn job(&mut self, job: &JobSpec) {
         let max = self.limits.name_bytes;
         self.add_fault("name", name_fault("job name", &job.name, max));
-        self.add_fault("queue", name_fault("queue name", &job.queue, max));
-        let (low, high) = (self.limits.priority.start(), self.limits.priority.end());
-        if !self.limits.priority.contains(&job.priority) {
-            self.add("priority", format!("is {}; it may be {low} to {high}", job.priority));
-        }
+        self.add_fault("queue", queue_fault(&job.queue, max));
+        self.priority(job.priority);
         let attributes_bytes: usize =
             job.attributes.iter().map(|(key, value)| key.len() + 4 + json_bytes(value)).sum();
         self.size("attributes", attributes_bytes, self.limits.attributes_bytes);
@@ -62,6 +60,8 @@ impl Check<'_> {
             self.nul("attributes");
         }
         self.env(&job.env, 0);
+        self.when(job);
+        self.whose(job);
         match job.tasks.len() {
             0 => self.add("tasks", "the job has no task; add at least one"),
             n if n > self.limits.tasks => {
@@ -70,6 +70,73 @@ impl Check<'_> {
             }
             _ => {}
         }
+    }
+
+    fn priority(&mut self, priority: i32) {
+        let (low, high) = (self.limits.priority.start(), self.limits.priority.end());
+        if !self.limits.priority.contains(&priority) {
+            self.add("priority", format!("is {priority}; it may be {low} to {high}"));
+        }
+    }
+
+    /// The fields that say when the job begins and must have ended.
+    fn when(&mut self, job: &JobSpec) {
+        if job.start.at_micros.is_some() && job.start.delay.is_some() {
+            self.add("run_at", "is set beside delay; set one of them");
+        }
+        self.duration("delay", job.start.delay.unwrap_or_default());
+        self.some_time("expires_after", "job", job.expires_after);
+        self.some_time("timeout", "job", job.timeout);
+    }
+
+    /// The fields that hold the job against others, and its data.
+    fn whose(&mut self, job: &JobSpec) {
+        if let Some(data) = &job.data {
+            self.size("data", json_bytes(data), self.limits.data_bytes);
+            if has_nul(data) {
+                self.nul("data");
+            }
+        }
+        if let Some(unique) = &job.unique {
+            self.key("unique.key", &unique.key);
+            if unique.period == Some(Duration::ZERO) {
+                self.add("unique.period", "is zero; leave it out for as long as the job is open");
+            }
+            self.duration("unique.period", unique.period.unwrap_or_default());
+        }
+        let Some(after) = &job.after else { return };
+        match after.jobs.len() {
+            0 => self.add("after.jobs", "is empty; name a job, or leave after out"),
+            n if n > self.limits.after => {
+                let max = self.limits.after;
+                self.add("after.jobs", format!("names {n} jobs; it may name {max}"));
+            }
+            _ => {}
+        }
+        for (index, job) in after.jobs.iter().enumerate() {
+            if job.parse::<JobId>().is_err() {
+                let field = format!("after.jobs[{index}]");
+                self.add(&field, "is not the id of a job, which is a UUID");
+            }
+        }
+    }
+
+    /// A duration that may be left out but must not be zero.
+    fn some_time(&mut self, field: &str, what: &str, duration: Option<Duration>) {
+        if duration == Some(Duration::ZERO) {
+            let message =
+                format!("is zero; give the {what} some time, or leave it out for no limit");
+            self.add(field, message);
+        }
+        self.duration(field, duration.unwrap_or_default());
+    }
+
+    /// The name of something that tasks or jobs share.
+    fn key(&mut self, field: &str, key: &str) {
+        if key.is_empty() {
+            self.add(field, "is empty; name a key");
+        }
+        self.add_fault(field, name_fault("key", key, self.limits.name_bytes));
     }
 
     fn task(&mut self, name: &str, task: &TaskSpec, shared_env: usize) {
@@ -82,13 +149,60 @@ impl Check<'_> {
             self.nul("command");
         }
         self.env(&task.env, shared_env);
-        if task.timeout == Some(Duration::ZERO) {
-            self.add("timeout", "is zero; give the task some time, or leave it out for no limit");
-        }
-        self.duration("timeout", task.timeout.unwrap_or_default());
+        self.some_time("timeout", "task", task.timeout);
         self.duration("grace", task.grace);
-        self.duration("retry.backoff", task.retry.backoff);
-        self.duration("retry.max_backoff", task.retry.max_backoff);
+        self.retry(&task.retry);
+        if let Some(priority) = task.priority {
+            self.priority(priority);
+        }
+        let max = self.limits.crashes;
+        if !(0..=max).contains(&task.crash_limit) {
+            let message = format!("is {}; write 1 to {max}", task.crash_limit);
+            self.add("crash_limit", message);
+        }
+        if let Some(Concurrency { key, limit }) = &task.concurrency {
+            self.key("concurrency.key", key);
+            self.at_least_one("concurrency.limit", *limit);
+        }
+        if let Some(Rate { key, limit, period }) = &task.rate {
+            self.key("rate.key", key);
+            self.at_least_one("rate.limit", *limit);
+            if period.is_zero() {
+                self.add("rate.period", "is zero; give it a time, as 60s");
+            }
+            self.duration("rate.period", *period);
+        }
+    }
+
+    fn at_least_one(&mut self, field: &str, number: i32) {
+        if number < 1 {
+            self.add(field, format!("is {number}; write 1 or more"));
+        }
+    }
+
+    fn retry(&mut self, retry: &RetryPolicy) {
+        self.duration("retry.backoff", retry.backoff);
+        self.duration("retry.max_backoff", retry.max_backoff);
+        if !(1.0..=100.0).contains(&retry.factor) {
+            self.add("retry.factor", "is out of range; it may be 1 to 100");
+        }
+        self.duration("retry.increment", retry.increment);
+        if !(0.0..=1.0).contains(&retry.jitter) {
+            self.add("retry.jitter", "is out of range; it may be 0 to 1");
+        }
+        let (n, max) = (retry.delays.len(), self.limits.delays);
+        if n > max {
+            self.add("retry.delays", format!("has {n} pauses; it may have {max}"));
+        }
+        for (index, delay) in retry.delays.iter().enumerate() {
+            self.duration(&format!("retry.delays[{index}]"), *delay);
+        }
+        for (index, code) in retry.exit_codes.iter().enumerate() {
+            if !(1..=255).contains(code) {
+                let message = format!("is {code}; the exit code of a failure is 1 to 255");
+                self.add(&format!("retry.exit_codes[{index}]"), message);
+            }
+        }
     }
 
     fn what_runs(&mut self, task: &TaskSpec) {

@@ -29,6 +29,51 @@ pub struct JobSpec {
     pub input: Option<Digest>,
     /// What happens where parents left different things at one path.
     pub on_conflict: OnConflict,
+    /// Free JSON for its tasks.
+    pub data: Option<Value>,
+    /// Not before this time of the Unix clock, and how long after its submit.
+    pub start: Start,
+    /// Longest wait for its first start.
+    pub expires_after: Option<Duration>,
+    /// Longest run of the whole job.
+    pub timeout: Option<Duration>,
+    /// Held by at most one job.
+    pub unique: Option<Unique>,
+    /// Other jobs that must have ended first.
+    pub after: Option<After>,
+    /// Whether its end is told by a notification.
+    pub notify: bool,
+}
+
+/// When a job may begin: at most one of the two may be set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Start {
+    /// Since the Unix epoch; negative before it.
+    pub at_micros: Option<i64>,
+    /// After its submit.
+    pub delay: Option<Duration>,
+}
+
+/// A key that at most one job holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unique {
+    /// The key.
+    pub key: String,
+    /// Among which jobs.
+    pub scope: Scope,
+    /// How long it is held; none means until the job has ended.
+    pub period: Option<Duration>,
+    /// What happens to a job that holds it already.
+    pub existing: Existing,
+}
+
+/// Other jobs that must have ended first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct After {
+    /// Their ids, as written.
+    pub jobs: Vec<String>,
+    /// What is wanted of them.
+    pub run_if: RunIf,
 }
 
 impl JobSpec {
@@ -61,11 +106,44 @@ pub struct TaskSpec {
     pub run_if: RunIf,
     /// Whether it sees and leaves files; none means as its executor suggests.
     pub workspace: Option<WorkspaceUse>,
+    /// Instead of the job's.
+    pub priority: Option<i32>,
+    /// What happens where nobody knows whether it was started.
+    pub delivery: Delivery,
+    /// Executions that may be lost with their agents; 0 is the default.
+    pub crash_limit: i32,
+    /// How many with the same key may run at a time.
+    pub concurrency: Option<Concurrency>,
+    /// How many with the same key may start within a time.
+    pub rate: Option<Rate>,
+}
+
+/// At most `limit` tasks with the same key run at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Concurrency {
+    /// The key.
+    pub key: String,
+    /// At least 1.
+    pub limit: i32,
+}
+
+/// At most `limit` tasks with the same key start within any `period`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// The key.
+    pub key: String,
+    /// At least 1.
+    pub limit: i32,
+    /// More than zero.
+    pub period: Duration,
 }
 
 impl TaskSpec {
     /// The grace of a task that states none.
     pub const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+
+    /// The crash limit of a task that states none.
+    pub const DEFAULT_CRASH_LIMIT: i32 = 5;
 
     /// How an agent runs it.
     pub fn executor(&self) -> Executor {
@@ -101,6 +179,11 @@ impl Default for TaskSpec {
             retry: RetryPolicy::default(),
             run_if: RunIf::default(),
             workspace: None,
+            priority: None,
+            delivery: Delivery::default(),
+            crash_limit: 0,
+            concurrency: None,
+            rate: None,
         }
     }
 }
@@ -181,6 +264,39 @@ pub enum OnConflict {
     PreferLastDependency,
 }
 words!(OnConflict, "on_conflict": Fail = "fail", PreferLastDependency = "prefer_last_dependency");
+
+/// What happens where nobody knows whether a task was started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Delivery {
+    /// It is tried again.
+    #[default]
+    AtLeastOnce,
+    /// It is not, and it is never retried.
+    AtMostOnce,
+}
+words!(Delivery, "delivery": AtLeastOnce = "at_least_once", AtMostOnce = "at_most_once");
+
+/// Among which jobs a unique key is looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// Those of the same queue.
+    #[default]
+    Queue,
+    /// All.
+    All,
+}
+words!(Scope, "scope": Queue = "queue", All = "all");
+
+/// What happens to a job that holds a unique key already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Existing {
+    /// It is the job.
+    #[default]
+    Keep,
+    /// It is cancelled if it has not started.
+    Replace,
+}
+words!(Existing, "existing": Keep = "keep", Replace = "replace");
 
 /// How an agent runs an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

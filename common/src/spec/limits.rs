@@ -27,6 +27,14 @@ pub struct Limits {
     pub attributes_bytes: usize,
     /// Arguments of a task as JSON: what one assignment carries beside its environment.
     pub arguments_bytes: usize,
+    /// The job's data as JSON: as `arguments_bytes`.
+    pub data_bytes: usize,
+    /// Other jobs that one waits for.
+    pub after: usize,
+    /// Pauses in a list of them.
+    pub delays: usize,
+    /// Executions that may be lost with their agents.
+    pub crashes: i32,
     /// Priorities.
     pub priority: RangeInclusive<i32>,
     /// The longest duration: what every clock involved can add to now.
@@ -51,6 +59,10 @@ impl Default for Limits {
             env_bytes: MIB,
             attributes_bytes: MIB,
             arguments_bytes: MIB,
+            data_bytes: MIB,
+            after: 1000,
+            delays: 100,
+            crashes: 1000,
             priority: -1000..=1000,
             duration: Duration::from_secs(10 * 366 * 24 * 3600),
             problems: 100,

@@ -2,9 +2,11 @@
 //!
 //! The pause itself is computed in `crate::retry`.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{fmt, num::NonZeroU32, str::FromStr, time::Duration};
 
 use thiserror::Error;
+
+use super::words;
 
 /// Executions in total, the first included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,8 +66,9 @@ impl TryFrom<i32> for MaxAttempts {
     }
 }
 
-/// The n-th retry waits `backoff * 2^(n-1)`, at most `max_backoff`, less a random part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// The n-th retry waits `backoff * factor^(n-1) + increment * (n-1)`, at most `max_backoff`, or its
+/// place in `delays`; less a random part.
+#[derive(Clone, Debug, PartialEq)]
 pub struct RetryPolicy {
     /// Executions in total.
     pub max_attempts: MaxAttempts,
@@ -73,6 +76,18 @@ pub struct RetryPolicy {
     pub backoff: Duration,
     /// The longest pause.
     pub max_backoff: Duration,
+    /// What each pause is multiplied by for the next.
+    pub factor: f64,
+    /// What is added to each pause for the next.
+    pub increment: Duration,
+    /// The largest part that chance takes off, 0 to 1.
+    pub jitter: f64,
+    /// The pauses themselves, the last for ever; empty: as computed.
+    pub delays: Vec<Duration>,
+    /// Only these are tried again; empty: both.
+    pub outcomes: Vec<Failure>,
+    /// Only these of the failures with an exit code are tried again; empty: all.
+    pub exit_codes: Vec<i32>,
 }
 
 impl Default for RetryPolicy {
@@ -81,9 +96,25 @@ impl Default for RetryPolicy {
             max_attempts: MaxAttempts::default(),
             backoff: Duration::from_secs(1),
             max_backoff: Duration::from_secs(60),
+            factor: 2.0,
+            increment: Duration::ZERO,
+            jitter: 0.5,
+            delays: Vec::new(),
+            outcomes: Vec::new(),
+            exit_codes: Vec::new(),
         }
     }
 }
+
+/// How an attempt may fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Failure {
+    /// By itself.
+    Failed,
+    /// It ran too long.
+    TimedOut,
+}
+words!(Failure, "outcome": Failed = "failed", TimedOut = "timed_out");
 
 #[cfg(test)]
 mod tests {

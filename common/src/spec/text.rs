@@ -36,6 +36,15 @@ pub(super) fn name_fault(what: &str, name: &str, max_bytes: usize) -> Option<Str
     }
 }
 
+/// What is wrong with `name` as the name of a queue that jobs are submitted to.
+pub(super) fn queue_fault(name: &str, max_bytes: usize) -> Option<String> {
+    if name.starts_with("dlq@") {
+        Some("is where dead letters are consumed; name another queue".to_owned())
+    } else {
+        name_fault("queue name", name, max_bytes)
+    }
+}
+
 /// What is wrong with `name` as the name of a task.
 pub(super) fn task_name_fault(name: &str, max_bytes: usize) -> Option<String> {
     if name.is_empty() {

@@ -1,9 +1,12 @@
 //! From a document to rows: checked, planned, and put as `postq.admit` takes it.
 
+use std::time::Duration;
+
+use chrono::DateTime;
 use postq_common::{
     dag::{Gate, Plan, PlannedTask},
     id::JobId,
-    spec::{Executor, Limits, MaxAttempts, Problem, RetryPolicy, RunIf, WorkspaceUse},
+    spec::{Delivery, Executor, Limits, MaxAttempts, Problem, RetryPolicy, RunIf, WorkspaceUse},
     tree::Digest,
 };
 use postq_proto::{
@@ -78,10 +81,15 @@ fn job_row(
     digest: String,
     traceparent: Option<String>,
 ) -> Value {
+    let written = plan.spec();
     json!({
         "id": id, "queue": plan.queue(), "priority": plan.priority(), "name": plan.name(),
         "task_count": plan.tasks().len(), "spec": spec, "attributes": plan.attributes(),
         "digest": digest, "traceparent": traceparent,
+        "run_at": written.start.at_micros.and_then(DateTime::from_timestamp_micros),
+        "delay_ms": written.start.delay.map(millis),
+        "expires_after_ms": written.expires_after.map(millis),
+        "timeout_ms": written.timeout.map(some_millis), "notify": written.notify,
     })
 }
 
@@ -105,6 +113,28 @@ struct TaskRow<'a> {
     backoff_ms: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_backoff_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    crash_limit: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_most_once: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    factor: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    increment_ms: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jitter: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delays_ms: Option<Vec<i64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcomes: Option<Vec<&'static str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_codes: Option<&'a [i32]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    concurrency: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate: Option<Value>,
     #[serde(skip_serializing_if = "<[u32]>::is_empty")]
     depends: &'a [u32],
     /// Left out where they are what is written.
@@ -129,6 +159,19 @@ impl<'a> TaskRow<'a> {
             max_attempts: unless(retry.max_attempts, usual.max_attempts).map(MaxAttempts::to_i32),
             backoff_ms: unless(retry.backoff, usual.backoff).map(millis),
             max_backoff_ms: unless(retry.max_backoff, usual.max_backoff).map(millis),
+            priority: spec.priority,
+            crash_limit: unless(spec.crash_limit, 0),
+            at_most_once: unless(spec.delivery == Delivery::AtMostOnce, false),
+            factor: unless(retry.factor, usual.factor),
+            increment_ms: unless(retry.increment, usual.increment).map(millis),
+            jitter: unless(retry.jitter, usual.jitter),
+            delays_ms: some(&retry.delays).map(|all| all.iter().copied().map(millis).collect()),
+            outcomes: some(&retry.outcomes).map(|all| all.iter().map(|o| o.as_str()).collect()),
+            exit_codes: some(&retry.exit_codes),
+            concurrency: spec.concurrency.as_ref().map(|c| json!({"key": c.key, "limit": c.limit})),
+            rate: spec.rate.as_ref().map(|rate| {
+                json!({"key": rate.key, "limit": rate.limit, "period_ms": some_millis(rate.period)})
+            }),
             depends: task.depends(),
             parents: unless(task.parents(), task.depends()),
             has_workspace: unless(task.workspace_use() == WorkspaceUse::Files, true),
@@ -138,6 +181,10 @@ impl<'a> TaskRow<'a> {
 
 fn unless<T: PartialEq>(value: T, usual: T) -> Option<T> {
     (value != usual).then_some(value)
+}
+
+fn some<T>(list: &[T]) -> Option<&[T]> {
+    (!list.is_empty()).then_some(list)
 }
 
 /// A gate as `postq.add_tasks` reads it.
@@ -160,6 +207,11 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn millis(duration: std::time::Duration) -> i64 {
+fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// At least one: no time at all is no limit.
+fn some_millis(duration: Duration) -> i64 {
+    millis(duration).max(1)
 }

@@ -4,12 +4,12 @@
 
 use std::time::Duration;
 
-use pbjson_types::Duration as WireDuration;
+use pbjson_types::{Duration as WireDuration, Timestamp};
 use postq_common::{
     dag::{Plan, plan_with},
     spec::{
-        JobSpec, Limits, MaxAttempts, OnConflict, Problem, Problems, RetryPolicy, RunIf, TaskSpec,
-        WorkspaceUse, shown,
+        After, Concurrency, Failure, JobSpec, Limits, MaxAttempts, Problem, Problems, Rate,
+        RetryPolicy, RunIf, Start, TaskSpec, Unique, WorkspaceUse, shown,
     },
     tree::Digest,
 };
@@ -52,12 +52,28 @@ fn convert_job(job: &v1::JobSpec, problems: &mut Problems) -> JobSpec {
         env: job.env.clone(),
         priority: job.priority,
         input: convert.input(&job.input),
-        on_conflict: convert.on_conflict(job.on_conflict),
+        on_conflict: convert.word::<v1::job_spec::OnConflict, _>(
+            "on_conflict",
+            job.on_conflict,
+            "FAIL or PREFER_LAST_DEPENDENCY",
+        ),
+        start: Start {
+            at_micros: convert.time("run_at", job.run_at.as_ref()),
+            delay: convert.duration("delay", job.delay.as_ref()),
+        },
+        expires_after: convert.duration("expires_after", job.expires_after.as_ref()),
+        timeout: convert.duration("timeout", job.timeout.as_ref()),
+        unique: job.unique.as_ref().map(|unique| convert.unique(unique)),
+        after: job.after.as_ref().map(|after| convert.after(after)),
+        notify: job.notify,
         ..JobSpec::default()
     };
     if let Some(attributes) = &job.attributes {
         spec.attributes = value::object(attributes, "attributes", convert.problems);
     }
+    let data = job.data.as_ref().map(|data| value::value(data, "data", convert.problems));
+    // null is how JSON leaves a field out.
+    spec.data = data.filter(|data| !data.is_null());
     for (name, task) in &job.tasks {
         let path = format!("tasks.{}.", shown(name));
         let task = Convert { problems: convert.problems, path: &path }.task(task);
@@ -88,9 +104,46 @@ impl Convert<'_> {
             timeout: self.duration("timeout", task.timeout.as_ref()),
             grace: self.duration("grace", task.grace.as_ref()).unwrap_or(TaskSpec::DEFAULT_GRACE),
             retry: task.retry.as_ref().map(|retry| self.retry(retry)).unwrap_or_default(),
-            run_if: self.run_if(task.run_if),
+            run_if: self.run_if("run_if", task.run_if),
             workspace: self.workspace(task.workspace),
+            priority: task.priority,
+            delivery: self.word::<v1::task_spec::Delivery, _>(
+                "delivery",
+                task.delivery,
+                "AT_LEAST_ONCE or AT_MOST_ONCE",
+            ),
+            crash_limit: task.crash_limit,
+            concurrency: task.concurrency.as_ref().map(|concurrency| Concurrency {
+                key: concurrency.key.clone(),
+                limit: concurrency.limit,
+            }),
+            rate: task.rate.as_ref().map(|rate| Rate {
+                key: rate.key.clone(),
+                limit: rate.limit,
+                period: self.duration("rate.period", rate.period.as_ref()).unwrap_or_default(),
+            }),
         }
+    }
+
+    fn unique(&mut self, unique: &v1::job_spec::Unique) -> Unique {
+        Unique {
+            key: unique.key.clone(),
+            scope: self.word::<v1::job_spec::unique::Scope, _>(
+                "unique.scope",
+                unique.scope,
+                "QUEUE or ALL",
+            ),
+            period: self.duration("unique.period", unique.period.as_ref()),
+            existing: self.word::<v1::job_spec::unique::Existing, _>(
+                "unique.existing",
+                unique.existing,
+                "KEEP or REPLACE",
+            ),
+        }
+    }
+
+    fn after(&mut self, after: &v1::job_spec::After) -> After {
+        After { jobs: after.jobs.clone(), run_if: self.run_if("after.run_if", after.run_if) }
     }
 
     fn retry(&mut self, retry: &v1::RetryPolicy) -> RetryPolicy {
@@ -101,22 +154,64 @@ impl Convert<'_> {
         });
         let backoff = self.duration("retry.backoff", retry.backoff.as_ref());
         let max_backoff = self.duration("retry.max_backoff", retry.max_backoff.as_ref());
+        let increment = self.duration("retry.increment", retry.increment.as_ref());
+        let mut delays = Vec::new();
+        for (index, delay) in retry.delays.iter().enumerate() {
+            let delay = self.duration(&format!("retry.delays[{index}]"), Some(delay));
+            delays.push(delay.unwrap_or_default());
+        }
         RetryPolicy {
             max_attempts,
             backoff: backoff.unwrap_or(default.backoff),
             max_backoff: max_backoff.unwrap_or(default.max_backoff),
+            factor: retry.factor.unwrap_or(default.factor),
+            increment: increment.unwrap_or(default.increment),
+            jitter: retry.jitter.unwrap_or(default.jitter),
+            delays,
+            outcomes: retry.outcomes.iter().map(|&o| self.failure(o)).collect(),
+            exit_codes: retry.exit_codes.clone(),
         }
+    }
+
+    fn failure(&mut self, number: i32) -> Failure {
+        let Ok(wire) = v1::retry_policy::Outcome::try_from(number) else {
+            self.unknown("retry.outcomes", number, "FAILED or TIMED_OUT");
+            return Failure::Failed;
+        };
+        wire.into()
+    }
+
+    /// Microseconds since the Unix epoch.
+    fn time(&mut self, field: &str, wire: Option<&Timestamp>) -> Option<i64> {
+        let time = chrono::DateTime::<chrono::Utc>::try_from(wire?.clone());
+        if time.is_err() {
+            self.add(field, "is not a time");
+        }
+        time.ok().map(|time| time.timestamp_micros())
+    }
+
+    /// An enum of ours from its number on the wire.
+    fn word<W: TryFrom<i32> + Into<C>, C: Default>(
+        &mut self,
+        field: &str,
+        number: i32,
+        words: &str,
+    ) -> C {
+        W::try_from(number).map_or_else(
+            |_| {
+                self.unknown(field, number, words);
+                C::default()
+            },
+            Into::into,
+        )
     }
 
     fn duration(&mut self, field: &str, wire: Option<&WireDuration>) -> Option<Duration> {
         duration(wire?).map_err(|error| self.add(field, error)).ok()
     }
 
-    fn run_if(&mut self, number: i32) -> RunIf {
-        v1::task_spec::RunIf::try_from(number).map(RunIf::from).unwrap_or_else(|_| {
-            self.unknown("run_if", number, "SUCCEEDED, FAILED or FINISHED");
-            RunIf::default()
-        })
+    fn run_if(&mut self, field: &str, number: i32) -> RunIf {
+        self.word::<v1::task_spec::RunIf, _>(field, number, "SUCCEEDED, FAILED or FINISHED")
     }
 
     fn workspace(&mut self, number: i32) -> Option<WorkspaceUse> {
@@ -125,13 +220,6 @@ impl Convert<'_> {
             return None;
         };
         wire.try_into().ok()
-    }
-
-    fn on_conflict(&mut self, number: i32) -> OnConflict {
-        v1::job_spec::OnConflict::try_from(number).map(OnConflict::from).unwrap_or_else(|_| {
-            self.unknown("on_conflict", number, "FAIL or PREFER_LAST_DEPENDENCY");
-            OnConflict::default()
-        })
     }
 
     fn input(&mut self, text: &str) -> Option<Digest> {

@@ -44,8 +44,26 @@ impl From<DocumentError> for Vec<Problem> {
     }
 }
 
-/// The end of the path of every duration.
-const DURATIONS: [&str; 4] = ["timeout", "grace", "backoff", "max_backoff"];
+/// The end of the path of every duration, in both spellings.
+const DURATIONS: [&str; 11] = [
+    "timeout",
+    "grace",
+    "backoff",
+    "max_backoff",
+    "maxBackoff",
+    "delay",
+    "delays",
+    "expires_after",
+    "expiresAfter",
+    "period",
+    "increment",
+];
+
+/// The end of the path of every time.
+const TIMES: [&str; 2] = ["run_at", "runAt"];
+
+/// The end of the path of every number with a fraction.
+const FRACTIONS: [&str; 2] = ["factor", "jitter"];
 
 /// What a parser says of a number in text that is none, or not of 32 bits.
 const NO_INTEGERS: [&str; 5] = [
@@ -60,9 +78,17 @@ const NO_INTEGERS: [&str; 5] = [
 /// same in SQL.
 pub(super) fn explain(path: &str, told: &str) -> String {
     let field = path.rsplit('.').next().unwrap_or_default();
+    let field = field.split('[').next().unwrap_or_default();
     let is_unknown = told.contains("unknown field");
-    if !is_unknown && (DURATIONS.contains(&field) || field == "maxBackoff") {
+    let is_list = told.contains("expected a sequence");
+    if !is_unknown && !is_list && DURATIONS.contains(&field) {
         return "is not a duration; write seconds with an \"s\", as \"90s\" or \"0.5s\"".to_owned();
+    }
+    if !is_unknown && TIMES.contains(&field) {
+        return "is not a time; write it as \"2030-01-31T12:00:00Z\"".to_owned();
+    }
+    if !is_unknown && FRACTIONS.contains(&field) {
+        return "is not a number".to_owned();
     }
     if told.contains("out of range integral type conversion") {
         return "is an integer that JSON cannot carry (beyond 2^53); write it as a string"

@@ -56,7 +56,19 @@ fn no_texts() -> [Value; 6] {
 
 /// Every document that must be refused.
 pub(crate) fn bad() -> Vec<Value> {
-    [shapes(), free_json(), durations(), fields(), variables(), graphs(), several()].concat()
+    [
+        shapes(),
+        free_json(),
+        durations(),
+        fields(),
+        variables(),
+        timing(),
+        sharing(),
+        retries(),
+        graphs(),
+        several(),
+    ]
+    .concat()
 }
 
 /// Values of another kind than their fields take, and unknown fields.
@@ -221,6 +233,121 @@ fn variables() -> Vec<Value> {
     all
 }
 
+/// When a job begins, and when it must have ended.
+fn timing() -> Vec<Value> {
+    let mut all = Vec::new();
+    for time in [
+        json!("tomorrow"),
+        json!("2030-01-31"),
+        json!("2030-01-31T12:00:00"),
+        json!("2030-02-30T12:00:00Z"),
+        json!("2030-13-01T12:00:00Z"),
+        json!("2030-01-31T24:00:00Z"),
+        json!(1_900_000_000),
+        json!({}),
+    ] {
+        all.extend([with_field("run_at", time.clone()), with_field("runAt", time)]);
+    }
+    for field in ["delay", "expires_after", "expiresAfter"] {
+        for value in [json!(5), json!("5m"), json!("-1s"), json!("316224001s")] {
+            all.push(with_field(field, value));
+        }
+    }
+    for value in [json!("0s"), json!("-1s"), json!("316224001s"), json!(5)] {
+        all.extend([with_field("timeout", value.clone()), with_field("expires_after", value)]);
+    }
+    let mut both = with_field("delay", json!("1s"));
+    both["run_at"] = json!("2030-01-31T12:00:00Z");
+    all.push(both);
+    all
+}
+
+/// What jobs and tasks share with others.
+fn sharing() -> Vec<Value> {
+    let long = "k".repeat(256);
+    let mut all = vec![
+        with_field("queue", json!("dlq@default")),
+        with_field("data", json!({"a": 9_007_199_254_740_992_u64})),
+        with_field("data", json!("d".repeat(1 << 20))),
+        with_field("notify", json!("yes")),
+        with_field("unique", json!("k")),
+        with_field("unique", json!({})),
+        with_field("unique", json!({"key": "k", "scope": "HOST"})),
+        with_field("unique", json!({"key": "k", "existing": 2})),
+        with_field("unique", json!({"key": "k", "window": "1s"})),
+        with_field("after", json!([])),
+        with_field("after", json!({})),
+        with_field("after", json!({"jobs": []})),
+        with_field("after", json!({"jobs": ["x", "01890f3e-0000-7000-8000-000000000000", ""]})),
+        with_field("after", json!({"jobs": vec!["x"; 101]})),
+        with_field("after", json!({"jobs": ["x"], "run_if": "NEVER"})),
+    ];
+    for key in ["", "a\nb", &long] {
+        all.extend([
+            with_field("unique", json!({"key": key})),
+            with_task_field("concurrency", json!({"key": key, "limit": 1})),
+            with_task_field("rate", json!({"key": key, "limit": 1, "period": "1s"})),
+        ]);
+    }
+    for period in ["0s", "-1s", "x", "316224001s"] {
+        all.extend([
+            with_field("unique", json!({"key": "k", "period": period})),
+            with_task_field("rate", json!({"key": "k", "limit": 1, "period": period})),
+        ]);
+    }
+    for limit in [json!(0), json!(-1), json!(1.5), json!("x")] {
+        all.extend([
+            with_task_field("concurrency", json!({"key": "k", "limit": limit})),
+            with_task_field("rate", json!({"key": "k", "limit": limit, "period": "1s"})),
+        ]);
+    }
+    all.extend([
+        with_task_field("concurrency", json!({"key": "k"})),
+        with_task_field("concurrency", json!({"limit": 1})),
+        with_task_field("concurrency", json!("k")),
+        with_task_field("rate", json!({})),
+        with_task_field("rate", json!({"key": "k", "limit": 1})),
+        with_task_field("delivery", json!("ONCE")),
+        with_task_field("crash_limit", json!(-1)),
+        with_task_field("crashLimit", json!(1001)),
+        with_task_field("priority", json!(-1001)),
+        with_task_field("priority", json!(1.5)),
+    ]);
+    all
+}
+
+/// Policies of retries beyond the simple ones.
+fn retries() -> Vec<Value> {
+    let mut all = Vec::new();
+    for value in [json!(0.5), json!(100.5), json!("x"), json!(true), json!([])] {
+        all.push(with_retry("factor", value));
+    }
+    for value in [json!(-0.1), json!(1.1), json!("x"), json!({})] {
+        all.push(with_retry("jitter", value));
+    }
+    for value in [json!("-1s"), json!("316224001s"), json!(5)] {
+        all.extend([
+            with_retry("increment", value.clone()),
+            with_retry("delays", json!(["1s", value, "2s", value])),
+        ]);
+    }
+    for value in [json!("1s"), json!({}), json!(5)] {
+        all.push(with_retry("delays", value));
+    }
+    all.extend([
+        with_retry("delays", json!(vec!["1s"; 101])),
+        with_retry("outcomes", json!(["LOST"])),
+        with_retry("outcomes", json!("FAILED")),
+        with_retry("exit_codes", json!([0, 1, 256, -1])),
+        with_retry("exitCodes", json!(["x"])),
+        with_task_field(
+            "retry",
+            json!({"factor": 0, "jitter": 2, "increment": "-1s", "delays": ["-1s", "-2s"], "exit_codes": [999], "max_attempts": -5}),
+        ),
+    ]);
+    all
+}
+
 /// Tasks that cannot be put in an order.
 fn graphs() -> Vec<Value> {
     let mut all = vec![
@@ -280,6 +407,9 @@ pub(crate) fn good() -> Vec<Value> {
         json!({"tasks": {"a": {"command": "true", "timeout": "0.000000001s", "grace": "0s", "retry": {"max_attempts": -1, "backoff": "0s", "max_backoff": "316224000s"}}}}),
         json!({"tasks": {"a": {"command": "true", "retry": {"maxAttempts": "3", "maxBackoff": "1.5s"}}}}),
         json!({"tasks": {"a": {"command": "true", "retry": {}}, "tâsk b.c-d": {"command": "true", "depends": ["a"], "run_if": 1, "workspace": 2}}}),
+        json!({"data": {"a": [1, null]}, "run_at": "2030-01-31T12:00:00.5+02:00", "expires_after": "1s", "timeout": "0.5s", "notify": true, "unique": {"key": "k", "scope": "ALL", "period": "1s", "existing": "REPLACE"}, "tasks": {"a": {"command": "true"}}}),
+        json!({"data": "text", "delay": "3600s", "unique": {"key": "k2"}, "tasks": {"a": {"command": "true", "priority": -5, "delivery": "AT_MOST_ONCE", "crash_limit": 1, "concurrency": {"key": "k", "limit": 2}, "rate": {"key": "k", "limit": "3", "period": "0.25s"}}}}),
+        json!({"tasks": {"a": {"command": "true", "retry": {"max_attempts": 5, "factor": 1, "increment": "2s", "jitter": 0, "outcomes": ["TIMED_OUT", 0], "exit_codes": [75, "1"]}}, "b": {"command": "true", "retry": {"maxAttempts": -1, "delays": ["1s", "0s", "2.5s"], "jitter": 0.25, "factor": 1.5}}}}),
         json!({"tasks": {"a": {"command": "c".repeat(131_071), "env": {"A": "", "b c": "line\nline"}}}}),
         json!({"tasks": (0..300).map(|n| (format!("t{n}"), json!({"command": "true", "depends": if n == 0 { vec![] } else { vec![format!("t{}", n - 1)] }}))).collect::<Map<_, _>>()}),
     ]
