@@ -20,6 +20,7 @@ use crate::{
     home::{Home, HomeError},
     ledger::Ledger,
     logs::{Pusher, Shelf},
+    process,
     session::Session,
     supervisor::{Command, Desk, Identity, Leave, Setup, recover},
 };
@@ -29,7 +30,7 @@ const COMMANDS: usize = 64;
 /// How long the parts may take to end once nothing runs any more.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Between two tries to remove what a task left and could not be removed.
+/// Between two tries to kill and to remove what tasks left that withstood at first.
 const LEFTOVERS_EVERY: Duration = Duration::from_secs(60);
 
 /// Why an agent cannot start.
@@ -44,6 +45,9 @@ pub enum StartError {
     /// What lies in the work directory.
     #[error("what an earlier run left in the work directory cannot be read")]
     Recovery(#[source] io::Error),
+    /// The kernel.
+    #[error("this process cannot be made the heir of its tasks' processes")]
+    Orphans(#[source] io::Error),
     /// An executor.
     #[error(transparent)]
     Executor(#[from] ExecutorError),
@@ -71,6 +75,7 @@ impl Agent {
         let mut coordinators = Coordinators::new(&config.coordinators, config.token.as_deref())?;
         let home = Home::open(&config.work_dir)?;
         let agent_id = home.agent_id().to_string();
+        process::adopt_orphans().map_err(StartError::Orphans)?;
         let executors = Executors::open(&config.executors, config.guard.clone(), &agent_id).await?;
         executors.reap_orphans().await;
         let ledger = Ledger::open(home.attempts_dir()).map_err(StartError::Recovery)?;
@@ -130,7 +135,10 @@ impl Agent {
 async fn remove_leftovers(ledger: Ledger, stop: CancellationToken) {
     let mut turns = tokio::time::interval(LEFTOVERS_EVERY);
     while stop.run_until_cancelled(turns.tick()).await.is_some() {
-        tokio::task::block_in_place(|| ledger.remove_leftovers());
+        tokio::task::block_in_place(|| {
+            process::reap_orphans();
+            ledger.remove_leftovers();
+        });
     }
 }
 

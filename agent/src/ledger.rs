@@ -110,26 +110,28 @@ impl Ledger {
     }
 
     /// What an earlier life left. Directories of attempts that were never accepted are removed, and
-    /// so are the files of those that ended with it, once `before` has seen them.
-    pub(crate) fn load(&self, before: impl Fn(&Kept, &Path)) -> io::Result<Vec<Kept>> {
-        let deadline = Instant::now() + LEFT_PATIENCE;
-        let mut kept = Vec::new();
+    /// so are the files of those that ended with it, once `before` has seen where they lie.
+    pub(crate) fn load(&self, before: impl FnOnce(&[PathBuf])) -> io::Result<Vec<Kept>> {
+        let (mut kept, mut scratch_dirs, mut rubbish) = (Vec::new(), Vec::new(), Vec::new());
         for entry in fs::read_dir(&self.dir)?.flatten() {
             let dir = entry.path();
             match read_kept(&dir) {
                 Ok(found) => {
-                    let scratch = dir.join("scratch");
-                    before(&found, &scratch);
-                    self.remove_until(scratch, deadline);
                     kept.push(found);
+                    scratch_dirs.push(dir.join("scratch"));
                 }
                 Err(error) => {
                     if error.kind() != io::ErrorKind::NotFound {
                         warn!(path = %dir.display(), %error, "unreadable attempt removed");
                     }
-                    self.remove_until(dir, deadline);
+                    rubbish.push(dir);
                 }
             }
+        }
+        before(&scratch_dirs);
+        let deadline = Instant::now() + LEFT_PATIENCE;
+        for path in scratch_dirs.iter().chain(&rubbish) {
+            self.remove_until(path, deadline);
         }
         Ok(kept)
     }
@@ -147,12 +149,11 @@ impl Ledger {
         }
     }
 
-    fn remove_until(&self, path: PathBuf, deadline: Instant) {
+    fn remove_until(&self, path: &Path, deadline: Instant) {
         let patience = deadline.saturating_duration_since(Instant::now());
-        if let Err(error) = scratch::remove_tree_within(&path, patience) {
-            let path_shown = path.display();
-            warn!(path = %path_shown, %error, "left by an attempt; its removal is tried again");
-            self.lock().insert(path);
+        if let Err(error) = scratch::remove_tree_within(path, patience) {
+            warn!(path = %path.display(), %error, "left by an attempt; removal is tried again");
+            self.lock().insert(path.to_owned());
         }
     }
 
@@ -187,6 +188,11 @@ fn read<M: Message + Default>(path: &Path) -> io::Result<Option<M>> {
     }
 }
 
+/// The text of a small file that may have been tampered with.
+pub(crate) fn read_text(path: &Path) -> Option<String> {
+    String::from_utf8(read_file(path).ok()?).ok()
+}
+
 /// Waits for nothing that may be in the place of the file, such as a pipe.
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     let flags = OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_NOCTTY;
@@ -204,7 +210,7 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
 mod tests {
     use super::*;
 
-    fn nothing(_: &Kept, _: &Path) {}
+    fn nothing(_: &[PathBuf]) {}
 
     #[test]
     fn what_a_task_put_in_the_place_of_our_files_neither_stops_nor_holds_up_the_start() {

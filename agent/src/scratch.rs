@@ -20,10 +20,15 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
+    /// Those that lie, or lay, in `dir`.
+    pub(crate) fn at(dir: PathBuf) -> Self {
+        Self { dir }
+    }
+
     /// Makes them anew. Blocks on the disk.
     pub(crate) fn create(dir: PathBuf) -> io::Result<Self> {
         remove_tree(&dir)?;
-        let scratch = Self { dir };
+        let scratch = Self::at(dir);
         for part in [scratch.workspace(), scratch.home(), scratch.tmp()] {
             fs::create_dir_all(part)?;
         }
@@ -43,6 +48,11 @@ impl Scratch {
     /// TMPDIR of the task.
     pub(crate) fn tmp(&self) -> PathBuf {
         self.dir.join("tmp")
+    }
+
+    /// Who guards the task, for a later life of the agent.
+    pub(crate) fn guard(&self) -> PathBuf {
+        self.dir.join("guard")
     }
 
     /// For a command line that is too long to be an argument.

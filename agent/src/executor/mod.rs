@@ -18,4 +18,4 @@ mod task;
 
 pub use choice::{ExecutorError, ExecutorName, Executors};
 pub(crate) use supervise::{Cause, Finished, Limits, supervise};
-pub(crate) use task::{Ended, Program, Task};
+pub(crate) use task::{Ended, Program, Task, marker};

@@ -3,16 +3,15 @@
 use std::{fs, io, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
-use futures::{
-    FutureExt,
-    future::{Either, join, select},
-};
+use futures::{FutureExt, future::join3};
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
-use super::task::{Control, Ended, Running, Started, Task};
+use super::task::{self, Control, Ended, Running, Started, Task};
 use crate::{
     logs::{Output, Stream},
-    process::{GuardBinary, Process, Spec},
+    process::{GuardBinary, GuardId, Process, Spec},
 };
 
 const SHELL: &str = "/bin/sh";
@@ -20,9 +19,10 @@ const SHELL: &str = "/bin/sh";
 const LONGEST_ARGUMENT: usize = 100 * 1024;
 /// One read of a pipe, in bytes: what a pipe holds.
 const READ_BYTES: usize = 64 * 1024;
-
-/// How long output is read on when the end of a task is unclear.
+/// What was written before the end is in the pipe: nothing comes that is not there within this
+/// time, and no more than a pipe can be made to hold.
 const LAST_OUTPUT: Duration = Duration::from_secs(1);
+const LAST_BYTES: usize = 1024 * 1024;
 
 /// The shell executor.
 #[derive(Clone, Debug, Default)]
@@ -43,27 +43,31 @@ impl Shell {
         let spec = Spec {
             program: SHELL.to_owned(),
             args: arguments(task, command).map_err(not_started)?,
-            env: task.env.clone(),
+            env: task::marked(task),
             cwd: task.scratch.workspace(),
         };
-        let process = Process::spawn(&self.guard, &spec).await.map_err(not_started)?;
+        let marker = task::marker(&task.scratch);
+        let note = |guard: &GuardId| {
+            let path = task.scratch.guard();
+            let noted = tokio::task::block_in_place(|| fs::write(path, guard.to_string()));
+            if let Err(error) = noted {
+                warn!(%error, "the guard of a task is not noted; the next start cannot kill it");
+            }
+        };
+        let process =
+            Process::spawn(&self.guard, &spec, marker, note).await.map_err(not_started)?;
         let (stdout, stderr, control, ending) = process.into_parts();
         let ended = async move {
-            let pumps =
-                join(pump(stdout, Stream::Stdout, &output), pump(stderr, Stream::Stderr, &output));
-            match select(Box::pin(ending.ended()), Box::pin(pumps)).await {
-                Either::Right((_, ending)) => Ended::from(ending.await),
-                Either::Left((ended, pumps)) => {
-                    let ended = Ended::from(ended);
-                    if matches!(ended, Ended::Unknown(_)) {
-                        // Who escaped a guard that died may hold the pipes for ever.
-                        let _ = tokio::time::timeout(LAST_OUTPUT, pumps).await;
-                    } else {
-                        pumps.await;
-                    }
-                    ended
-                }
-            }
+            let over = CancellationToken::new();
+            let ended = async {
+                let _over = over.clone().drop_guard();
+                let ended = Ended::from(ending.ended().await);
+                output.hurry();
+                ended
+            };
+            let stdout = pump(stdout, Stream::Stdout, &output, &over);
+            let stderr = pump(stderr, Stream::Stderr, &output, &over);
+            join3(ended, stdout, stderr).await.0
         };
         Ok(Running { control: Control::Shell(control), ended: ended.boxed() })
     }
@@ -78,14 +82,38 @@ fn arguments(task: &Task, command: &str) -> io::Result<Vec<String>> {
     Ok(vec![script.to_string_lossy().into_owned()])
 }
 
-/// Hands over what comes until the last process that holds the pipe has ended.
-async fn pump(mut pipe: impl AsyncRead + Unpin, stream: Stream, output: &Output) {
+/// Hands over what comes until the last process that holds the pipe has ended. `over`: all that are
+/// known have; then somebody who was handed the pipe is not waited for.
+async fn pump(
+    mut pipe: impl AsyncRead + Unpin,
+    stream: Stream,
+    output: &Output,
+    over: &CancellationToken,
+) {
     let mut buffer = BytesMut::new();
+    let mut last = LAST_BYTES;
     loop {
         buffer.reserve(READ_BYTES);
-        match pipe.read_buf(&mut buffer).await {
+        let read = tokio::select! {
+            biased;
+            read = pipe.read_buf(&mut buffer) => read,
+            () = quiet_after(over) => return,
+        };
+        let length = match read {
             Ok(0) | Err(_) => return,
-            Ok(_) => output.write(stream, buffer.split().freeze()).await,
+            Ok(length) => length,
+        };
+        output.write(stream, buffer.split().freeze()).await;
+        if over.is_cancelled() {
+            last = last.saturating_sub(length);
+            if last == 0 {
+                return;
+            }
         }
     }
+}
+
+async fn quiet_after(over: &CancellationToken) {
+    over.cancelled().await;
+    tokio::time::sleep(LAST_OUTPUT).await;
 }

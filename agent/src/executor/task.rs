@@ -18,6 +18,22 @@ pub(crate) struct Task {
     pub(crate) scratch: Scratch,
 }
 
+/// The variable that tells a task of the shell where its workspace is. No other attempt of any
+/// agent on the host has the same value, and a job cannot set it: it marks the processes.
+const MARKER: &str = "POSTQ_WORKSPACE";
+
+/// The environment of a task of the shell, with its marker.
+pub(super) fn marked(task: &Task) -> BTreeMap<String, String> {
+    let mut env = task.env.clone();
+    env.insert(MARKER.to_owned(), task.scratch.workspace().to_string_lossy().into_owned());
+    env
+}
+
+/// What the environment of the processes of an attempt holds whose files lie there.
+pub(crate) fn marker(scratch: &Scratch) -> Vec<String> {
+    vec![format!("{MARKER}={}", scratch.workspace().to_string_lossy())]
+}
+
 /// What is run, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Program {

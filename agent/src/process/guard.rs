@@ -24,6 +24,7 @@ use nix::{
         prctl,
         signal::{SigSet, Signal, kill},
         signalfd::{SfdFlags, SignalFd},
+        stat::{Mode, umask},
         wait::{WaitPidFlag, WaitStatus, waitpid},
     },
     unistd::{Pid, setsid},
@@ -31,14 +32,17 @@ use nix::{
 
 use super::{
     cgroup::Cgroup,
-    descendants,
+    hunt,
+    table::Table,
     wire::{Ended, Order, Spec},
 };
 
 /// Between two looks for processes that are being killed.
 const KILL_PAUSE: Duration = Duration::from_millis(2);
 /// A process that survives SIGKILL this long hangs in the kernel; waiting on helps nobody.
-const KILL_PATIENCE: Duration = Duration::from_secs(20);
+const KILL_PATIENCE: Duration = Duration::from_secs(5);
+/// Of a task, whatever the agent was started with.
+const UMASK: Mode = Mode::S_IWGRP.union(Mode::S_IWOTH);
 
 /// Runs the guard in this process, whose standard input is the connection to the agent.
 pub fn main() -> ExitCode {
@@ -56,6 +60,9 @@ pub fn main() -> ExitCode {
 }
 
 fn run() -> io::Result<()> {
+    // Tasks of our user could take the connection out of our hands otherwise.
+    prctl::set_dumpable(false)?;
+    umask(UMASK);
     let mut control = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let spec = Spec::read_from(&mut control)?;
     close_inherited_on_exec()?;
@@ -205,14 +212,17 @@ impl<'a> Guard<'a> {
 
     fn terminate_all(&mut self) {
         if !std::mem::replace(&mut self.is_terminating, true) {
-            for pid in descendants::of(Pid::this()) {
-                let _ = kill(pid, Signal::SIGTERM);
+            for pid in Table::look().descendants(Pid::this().as_raw()) {
+                let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+                // Who is stopped could not obey.
+                let _ = kill(Pid::from_raw(pid), Signal::SIGCONT);
             }
         }
     }
 
     fn kill_all(&mut self) {
         let deadline = Instant::now() + KILL_PATIENCE;
+        let this = Pid::this().as_raw();
         while self.reap() {
             if Instant::now() > deadline {
                 self.ended.get_or_insert(Ended::Unknown("it survived SIGKILL".into()));
@@ -221,9 +231,10 @@ impl<'a> Guard<'a> {
             if let Some(cgroup) = self.cgroup {
                 cgroup.kill();
             }
-            for pid in descendants::of(Pid::this()) {
-                let _ = kill(pid, Signal::SIGKILL);
-            }
+            hunt::kill_all(
+                |table| table.descendants(this),
+                deadline.saturating_duration_since(Instant::now()),
+            );
             thread::sleep(KILL_PAUSE);
         }
     }

@@ -6,13 +6,19 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{desk::Desk, entry::Entry};
 use crate::stop::Stop;
 
 /// How long the last reports may take to be recorded.
 const FAREWELL: Duration = Duration::from_secs(5);
+
+/// How long what was told to stop may take: with the grace it was given, and when there is none.
+/// Every attempt is bounded by itself; this is for what hangs (a disk, an engine), so that the agent
+/// leaves all the same.
+const HAND_BACK: Duration = Duration::from_secs(10 * 60);
+const HAND_BACK_AT_ONCE: Duration = Duration::from_secs(30);
 
 /// The two words that make an agent go.
 #[derive(Clone, Debug, Default)]
@@ -29,9 +35,10 @@ pub(super) enum Stage {
     Working,
     /// Until then what runs may end by itself.
     Draining(Instant),
-    /// What still runs was told to stop.
+    /// What still runs was told to stop, and is waited for until then.
     HandingBack {
         at_once: bool,
+        until: Instant,
     },
     /// Nothing runs; until then reports may be recorded.
     Farewell(Instant),
@@ -44,6 +51,11 @@ impl Stage {
         Self::Draining(Instant::now() + timeout)
     }
 
+    fn hand_back(at_once: bool) -> Self {
+        let patience = if at_once { HAND_BACK_AT_ONCE } else { HAND_BACK };
+        Self::HandingBack { at_once, until: Instant::now() + patience }
+    }
+
     fn farewell() -> Self {
         Self::Farewell(Instant::now() + FAREWELL)
     }
@@ -51,8 +63,10 @@ impl Stage {
     /// When it ends by itself.
     pub(super) async fn timeout(self) {
         match self {
-            Self::Draining(at) | Self::Farewell(at) => tokio::time::sleep_until(at).await,
-            Self::Working | Self::HandingBack { .. } | Self::Gone => std::future::pending().await,
+            Self::Draining(at) | Self::Farewell(at) | Self::HandingBack { until: at, .. } => {
+                tokio::time::sleep_until(at).await;
+            }
+            Self::Working | Self::Gone => std::future::pending().await,
         }
     }
 
@@ -73,19 +87,24 @@ impl Desk {
         for handle in self.entries.values().filter_map(Entry::stop_handle) {
             handle.stop(stop.clone());
         }
-        self.stage = Stage::HandingBack { at_once };
+        self.stage = Stage::hand_back(at_once);
     }
 
     pub(super) fn is_told_now(&self) -> bool {
-        matches!(self.stage, Stage::HandingBack { at_once: true } | Stage::Farewell(_))
+        matches!(self.stage, Stage::HandingBack { at_once: true, .. } | Stage::Farewell(_))
     }
 
     pub(super) fn stage_timed_out(&mut self) {
         match self.stage {
             Stage::Draining(_) => self.hand_back(false),
+            Stage::HandingBack { at_once: false, .. } => self.hand_back(true),
+            Stage::HandingBack { at_once: true, .. } => {
+                warn!(running = self.running(), "leaving, though not all that runs has ended");
+                self.stage = Stage::farewell();
+            }
             // What could not be recorded stays on disk.
             Stage::Farewell(_) => self.stage = Stage::Gone,
-            Stage::Working | Stage::HandingBack { .. } | Stage::Gone => {}
+            Stage::Working | Stage::Gone => {}
         }
     }
 

@@ -1,20 +1,23 @@
 //! What an earlier life of the agent left: reports are told again; what ran when it died is lost.
 
-use std::io;
+use std::{io, path::PathBuf};
 
 use postq_proto::v1;
 use tracing::{info, warn};
 
 use crate::{
     attempt::{held, lost},
-    ledger::{Kept, Ledger},
+    executor::marker,
+    ledger::{Kept, Ledger, read_text},
     logs::Shelf,
+    process::{self, Trace},
+    scratch::Scratch,
 };
 
 /// The reports of the attempts that are not recorded yet, each on disk. Blocks on the disk.
 pub(crate) fn recover(ledger: &Ledger, shelf: &Shelf) -> io::Result<Vec<v1::Report>> {
     let mut reports = Vec::new();
-    for kept in ledger.load(|_, _| {})? {
+    for kept in ledger.load(kill_left)? {
         reports.push(match kept {
             Kept::Ended(report) => report,
             Kept::Running(assignment) => {
@@ -37,6 +40,20 @@ pub(crate) fn recover(ledger: &Ledger, shelf: &Shelf) -> io::Result<Vec<v1::Repo
         }
     }
     Ok(reports)
+}
+
+/// What a guard could not kill, because it was stopped or dead when the agent died.
+fn kill_left(scratch_dirs: &[PathBuf]) {
+    let traces: Vec<Trace> =
+        scratch_dirs.iter().map(|dir| trace_of(&Scratch::at(dir.clone()))).collect();
+    if !process::kill_left(&traces) {
+        warn!("processes of an earlier life of the agent survived SIGKILL");
+    }
+}
+
+fn trace_of(scratch: &Scratch) -> Trace {
+    let noted = read_text(&scratch.guard());
+    Trace { guard: noted.and_then(|text| text.parse().ok()), marker: marker(scratch) }
 }
 
 fn report_lost(assignment: &v1::Assignment, shelf: &Shelf) -> v1::Report {

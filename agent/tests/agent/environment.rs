@@ -45,7 +45,7 @@ async fn a_task_sees_what_it_was_promised_and_nothing_of_the_agents_environment(
     ] {
         assert_eq!(env.remove(name).as_deref(), Some(wanted), "{name}");
     }
-    for name in ["PATH", "HOME", "TMPDIR"] {
+    for name in ["PATH", "HOME", "TMPDIR", "POSTQ_WORKSPACE"] {
         assert!(env.remove(name).is_some(), "{name}");
     }
     // What the shell itself sets.
@@ -69,4 +69,21 @@ async fn a_task_starts_in_an_empty_workspace_with_an_empty_home_and_no_input() {
     // `ls` itself opens the directory it lists.
     assert!(text.trim().ends_with("0 1 2 3"), "{text}");
     assert_eq!(text.lines().filter(|line| !line.is_empty()).count(), 4, "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_has_the_usual_umask_and_no_descriptor_whatever_its_agent_was_started_with() {
+    let dir = tempdir().unwrap();
+    let mut fake = Fake::start().await;
+    let _agent =
+        Agent::start_within("umask 077; exec 7</dev/null; exec \"$0\" \"$@\"", &fake, dir.path());
+    let mut session = fake.session().await;
+    let report = session.run(shell(1, "umask; echo /proc/$$/fd/*; readlink /proc/$$/fd/0")).await;
+    let text = String::from_utf8(report.stdout).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let numbers: Vec<&str> =
+        lines[1].split(' ').map(|path| path.rsplit('/').next().unwrap()).collect();
+    assert_eq!((lines[0], lines[2]), ("0022", "/dev/null"));
+    // What the shell reads its own listing with is not there any more when it is printed.
+    assert!(numbers.starts_with(&["0", "1", "2"]) && !numbers.contains(&"7"), "{text}");
 }

@@ -42,8 +42,6 @@ async fn killing_the_agent_leaves_no_process() {
 async fn killing_the_guard_fails_the_attempt_and_leaves_no_process() {
     let dir = tempdir().unwrap();
     let (_fake, _agent, mut session) = connected(dir.path(), &[]).await;
-    // Without the daemon: once out of the session and without its guard nobody can find it, unless
-    // the host lets the agent make cgroups.
     let command = format!(
         "sh -c 'echo $$ > {dir}/child; exec sleep 600' & \
          echo $PPID > {dir}/guard; echo $$ > {dir}/main; wait",
@@ -56,7 +54,11 @@ async fn killing_the_guard_fails_the_attempt_and_leaves_no_process() {
     kill(Pid::from_raw(guard), Signal::SIGKILL).unwrap();
     let report = session.report().await;
     assert_eq!(report.outcome(), Outcome::Failed);
-    assert!(report.reason.contains("the guard of the task died"), "{}", report.reason);
+    assert!(
+        report.reason.contains("the task killed its supervisor (SIGKILL)"),
+        "{}",
+        report.reason
+    );
     assert!(!is_alive(child) && !is_alive(main));
 }
 

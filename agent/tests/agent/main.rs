@@ -9,6 +9,7 @@ mod environment;
 mod fake;
 mod flood;
 mod guard;
+mod hostile;
 mod leaving;
 mod logs;
 mod process;

@@ -35,6 +35,36 @@ impl Agent {
         Self { child, home: home.to_owned() }
     }
 
+    /// Starts it where it finds no cgroup to use. (Who is not root rarely has one anyway.)
+    pub(crate) fn start_without_cgroups(fake: &Fake, home: &Path, args: &[&str]) -> Self {
+        let mut all = vec!["--executors=shell"];
+        all.extend(args);
+        if !nix::unistd::geteuid().is_root() {
+            return Self::start_with(&fake.url(), home, &all, &[]);
+        }
+        let script = "umount -l -a -t cgroup2; exec \"$0\" \"$@\"";
+        let words = ["unshare", "--mount", "sh", "-c", script];
+        Self::start_under(&words, &command(&fake.url(), home, &all, &[]), home)
+    }
+
+    /// Starts it by a shell that does this; the agent is the script's `$0 $@`.
+    pub(crate) fn start_within(script: &str, fake: &Fake, home: &Path) -> Self {
+        let agent = command(&fake.url(), home, &["--executors=shell"], &[]);
+        Self::start_under(&["sh", "-c", script], &agent, home)
+    }
+
+    fn start_under(words: &[&str], agent: &Command, home: &Path) -> Self {
+        let child = Command::new(words[0])
+            .args(&words[1..])
+            .arg(agent.get_program())
+            .args(agent.get_args())
+            .env("POSTQ_LOG", "warn")
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self { child, home: home.to_owned() }
+    }
+
     pub(crate) fn pid(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.child.id()).unwrap())
     }
