@@ -77,7 +77,10 @@ impl Life {
     async fn release(&self, mut end: End, of: v1::Held, why: String) {
         let reason = format!("the disk of the agent fails: {why}");
         self.tell(Event::DiskFailed(why)).await;
-        end.tell(Some(Box::new(released(of, &reason))), false).await;
+        let report = released(of, &reason);
+        // Best effort: a restart before it is recorded would tell it as lost.
+        let is_on_disk = on_disk(&self.ledger, |ledger| ledger.conclude(end.of.attempt, &report));
+        end.tell(Some(Box::new(report)), is_on_disk.is_ok()).await;
     }
 
     /// Returns whether the report is on disk now.

@@ -7,6 +7,7 @@ mod e2e_auth;
 mod e2e_chaos;
 mod e2e_consume;
 mod e2e_coordinators;
+mod e2e_disk;
 mod e2e_docker;
 mod e2e_endings;
 mod e2e_graph;
