@@ -76,7 +76,13 @@ impl Agent {
         let home = Home::open(&config.work_dir)?;
         let agent_id = home.agent_id().to_string();
         process::adopt_orphans().map_err(StartError::Orphans)?;
-        let executors = Executors::open(&config.executors, config.guard.clone(), &agent_id).await?;
+        let executors = Executors::open(
+            &config.executors,
+            config.guard.clone(),
+            config.run_as.clone(),
+            &agent_id,
+        )
+        .await?;
         executors.reap_orphans().await;
         let ledger = Ledger::open(home.attempts_dir()).map_err(StartError::Recovery)?;
         let shelf = Arc::new(Shelf::open(&home.logs_dir()).map_err(StartError::Recovery)?);

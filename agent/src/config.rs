@@ -10,7 +10,11 @@ use std::{
 use bytesize::ByteSize;
 use clap::Parser;
 
-use crate::{executor::ExecutorName, logs::LogLimits, process::GuardBinary};
+use crate::{
+    executor::ExecutorName,
+    logs::LogLimits,
+    process::{Account, GuardBinary},
+};
 
 /// Runs tasks for PostQ coordinators: in a shell, and in Docker containers.
 #[derive(Clone, Debug, Parser)]
@@ -79,6 +83,10 @@ pub struct Options {
         default_value_t = ByteSize::gib(1)
     )]
     pub log_spool_limit: ByteSize,
+
+    /// User that shell tasks run as, by name or number; the agent has to be root then.
+    #[arg(long, env = "POSTQ_RUN_AS", value_name = "USER")]
+    pub run_as: Option<Account>,
 }
 
 /// What the parts of an agent are made from.
@@ -106,6 +114,8 @@ pub struct Config {
     pub log_limits: LogLimits,
     /// The binary that guards tasks.
     pub guard: GuardBinary,
+    /// Who shell tasks run as; none means as the agent.
+    pub run_as: Option<Account>,
 }
 
 /// Why a token file gives no token.
@@ -173,6 +183,7 @@ impl TryFrom<Options> for Config {
                 ..LogLimits::default()
             },
             guard: GuardBinary::default(),
+            run_as: options.run_as,
         })
     }
 }

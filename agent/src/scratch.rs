@@ -5,7 +5,9 @@
 mod removal;
 
 use std::{
-    fs, io,
+    fs::{self, Permissions},
+    io,
+    os::unix::fs::{PermissionsExt, chown, lchown},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -55,6 +57,33 @@ impl Scratch {
         self.dir.join("guard")
     }
 
+    /// Makes another user the owner of what a task may use, and lets it pass to there. Before the
+    /// task starts: nothing in here was made by one yet.
+    pub(crate) fn give_to(&self, uid: u32, gid: u32) -> io::Result<()> {
+        // Of the attempt's own directories and the one of all attempts: through, and no more.
+        for way in self.dir.ancestors().take(3) {
+            chown(way, None, Some(gid))?;
+            fs::set_permissions(way, Permissions::from_mode(0o710))?;
+        }
+        let parts = [self.workspace(), self.home(), self.tmp()];
+        for part in &parts {
+            fs::set_permissions(part, Permissions::from_mode(0o700))?;
+        }
+        let mut all = Vec::from(parts);
+        all.extend(Some(self.script()).filter(|script| script.exists()));
+        let mut listed = 0;
+        while listed < all.len() {
+            if fs::symlink_metadata(&all[listed])?.is_dir() {
+                for entry in fs::read_dir(&all[listed])? {
+                    all.push(entry?.path());
+                }
+            }
+            listed += 1;
+        }
+        // What is below first: another task of that user must not change a path on our way.
+        all.iter().rev().try_for_each(|path| lchown(path, Some(uid), Some(gid)))
+    }
+
     /// For a command line that is too long to be an argument.
     pub(crate) fn script(&self) -> PathBuf {
         self.dir.join("script")
@@ -80,9 +109,32 @@ pub(crate) fn empty(dir: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs::Permissions, os::unix::fs::PermissionsExt};
+    use std::os::unix::fs::MetadataExt;
 
     use super::*;
+
+    /// Needs root, as the option that it is for.
+    #[test]
+    fn what_is_given_away_belongs_to_the_user_and_nothing_behind_a_link_does() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let owner = |path: &Path| fs::symlink_metadata(path).unwrap().uid();
+        let base = tempfile::tempdir().unwrap();
+        let outside = base.path().join("outside");
+        fs::write(&outside, "").unwrap();
+        let scratch = Scratch::create(base.path().join("attempts/7/scratch")).unwrap();
+        fs::create_dir(scratch.workspace().join("a")).unwrap();
+        fs::write(scratch.workspace().join("a/file"), "").unwrap();
+        std::os::unix::fs::symlink(&outside, scratch.workspace().join("link")).unwrap();
+        scratch.give_to(12345, 54321).unwrap();
+        for name in ["", "a", "a/file", "link"] {
+            assert_eq!(owner(&scratch.workspace().join(name)), 12345, "{name}");
+        }
+        assert_eq!((owner(&outside), owner(&scratch.dir)), (0, 0));
+        let way = fs::metadata(base.path().join("attempts")).unwrap();
+        assert_eq!((way.gid(), way.permissions().mode() & 0o777), (54321, 0o710));
+    }
 
     #[test]
     fn locked_directories_go_and_symlinks_are_not_followed() {

@@ -9,7 +9,10 @@ use super::{
     shell::Shell,
     task::{Ended, Program, Started, Task},
 };
-use crate::{logs::Output, process::GuardBinary};
+use crate::{
+    logs::Output,
+    process::{Account, GuardBinary},
+};
 
 /// An executor, as it is named in options and in the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,14 +67,15 @@ pub struct Executors {
 
 impl Executors {
     /// Opens those that were asked for. Where none was named: shell, and docker if an engine
-    /// answers.
+    /// answers. Shell tasks run as `run_as`, where that is given.
     pub async fn open(
         wanted: &[ExecutorName],
         guard: GuardBinary,
+        run_as: Option<Account>,
         agent_id: &str,
     ) -> Result<Self, ExecutorError> {
         let wants = |name| wanted.is_empty() || wanted.contains(&name);
-        let shell = wants(ExecutorName::Shell).then(|| Shell::new(guard));
+        let shell = wants(ExecutorName::Shell).then(|| Shell::new(guard, run_as));
         let docker = match wants(ExecutorName::Docker) {
             false => None,
             true => match Docker::connect(agent_id).await {

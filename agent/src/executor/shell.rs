@@ -11,7 +11,7 @@ use tracing::warn;
 use super::task::{self, Control, Ended, Running, Started, Task};
 use crate::{
     logs::{Output, Stream},
-    process::{GuardBinary, GuardId, Process, Spec},
+    process::{Account, GuardBinary, GuardId, Process, Spec},
 };
 
 const SHELL: &str = "/bin/sh";
@@ -28,11 +28,13 @@ const LAST_BYTES: usize = 1024 * 1024;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shell {
     guard: Arc<GuardBinary>,
+    run_as: Option<Arc<Account>>,
 }
 
 impl Shell {
-    pub(crate) fn new(guard: GuardBinary) -> Self {
-        Self { guard: Arc::new(guard) }
+    /// Runs tasks as this account; none means as ourselves.
+    pub(crate) fn new(guard: GuardBinary, run_as: Option<Account>) -> Self {
+        Self { guard: Arc::new(guard), run_as: run_as.map(Arc::new) }
     }
 
     pub(crate) async fn start(&self, task: &Task, command: &str, output: Output) -> Started {
@@ -45,7 +47,12 @@ impl Shell {
             args: arguments(task, command).map_err(not_started)?,
             env: task::marked(task),
             cwd: task.scratch.workspace(),
+            account: self.run_as.as_deref().cloned(),
         };
+        if let Some(account) = &self.run_as {
+            let given = || task.scratch.give_to(account.uid(), account.gid());
+            tokio::task::block_in_place(given).map_err(not_started)?;
+        }
         let marker = task::marker(&task.scratch);
         let note = |guard: &GuardId| {
             let path = task.scratch.guard();

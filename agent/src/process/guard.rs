@@ -86,14 +86,18 @@ fn run() -> io::Result<()> {
 
 /// The command in a process group of its own, so that what it does to its group spares the guard.
 fn start(spec: &Spec) -> io::Result<Pid> {
-    let child = Command::new(&spec.program)
+    let mut command = Command::new(&spec.program);
+    command
         .args(&spec.args)
         .env_clear()
         .envs(&spec.env)
         .current_dir(&spec.cwd)
         .stdin(Stdio::null())
-        .process_group(0)
-        .spawn()?;
+        .process_group(0);
+    if let Some(account) = &spec.account {
+        account.apply(&mut command);
+    }
+    let child = command.spawn()?;
     Ok(Pid::from_raw(i32::try_from(child.id()).expect("invariant: a pid fits pid_t")))
 }
 

@@ -8,11 +8,13 @@
 //! | `wire` | what the two say to each other |
 //! | `household` | what dead guards leave to the agent |
 //! | `guard_id` | a guard as it is noted on disk for a later life of the agent |
+//! | `account` | who the command runs as |
 //! | `cgroup`, `table`, `hunt` | a task's processes: held together, found, killed |
 //!
 //! It knows nothing of attempts. Invariant: once [`Ending::ended`] has resolved, no process of the
 //! command is left; when the agent dies at any instruction, none is left shortly after.
 
+mod account;
 mod cgroup;
 pub mod guard;
 mod guard_id;
@@ -22,6 +24,7 @@ mod spawn;
 mod table;
 mod wire;
 
+pub use account::{Account, AccountError};
 pub use guard_id::GuardId;
 pub use household::{Trace, adopt_orphans};
 pub use spawn::{Control, Ending, GuardBinary, Process};

@@ -12,6 +12,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use super::account::Account;
+
 /// The command that a guard runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spec {
@@ -23,6 +25,8 @@ pub struct Spec {
     pub env: BTreeMap<String, String>,
     /// Working directory.
     pub cwd: PathBuf,
+    /// Who runs it; none means whoever runs the guard.
+    pub account: Option<Account>,
 }
 
 impl Spec {
@@ -87,6 +91,7 @@ mod tests {
             args: vec!["-c".into(), "echo \"ä\"\n".into()],
             env: BTreeMap::from([("A".into(), "1".into())]),
             cwd: "/tmp".into(),
+            account: None,
         };
         let message = spec.encode().unwrap();
         assert_eq!(Spec::read_from(&mut message.as_slice()).unwrap(), spec);

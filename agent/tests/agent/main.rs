@@ -13,6 +13,7 @@ mod hostile;
 mod leaving;
 mod logs;
 mod process;
+mod run_as;
 mod session;
 mod shell;
 mod start;
