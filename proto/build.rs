@@ -22,6 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         .btree_map(".")
         .bytes(".postq.v1.BlobPiece")
+        .bytes(".postq.v1.WholeBlob")
         .bytes(".postq.v1.PushLogsRequest")
         .bytes(".postq.v1.ReadLogsResponse")
         .compile_well_known_types(true)

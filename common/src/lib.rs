@@ -11,12 +11,14 @@
 //! | [`place`] | which free slot is offered to which lane |
 //! | [`tree`], [`times`] | the trees of a workspace |
 //! | [`chunk`] | where a large file is cut, and the list of its pieces |
+//! | [`frame`] | a blob as it travels and is stored: as it is, or compressed |
 //! | [`select`] | which of a task's writes are kept |
 //! | [`provenance`] | who wrote what |
 //! | [`merge`] | the workspace of a task whose parents left different ones |
 
 pub mod chunk;
 pub mod dag;
+pub mod frame;
 pub mod id;
 pub mod merge;
 pub mod place;

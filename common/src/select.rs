@@ -77,6 +77,9 @@ struct Item {
     times: Option<Digest>,
 }
 
+/// The nodes of a directory.
+type Pair = (Arc<Directory>, Arc<Times>);
+
 type Sides<'s> = (Option<&'s Item>, Option<&'s Item>);
 
 struct Selection<'p, 'n, 'c> {
@@ -150,10 +153,7 @@ impl Selection<'_, '_, '_> {
     }
 
     /// The nodes of a side; empty ones where it is no directory, `None` where one is missing.
-    fn read(
-        &mut self,
-        side: Option<&Item>,
-    ) -> Result<Option<(Arc<Directory>, Arc<Times>)>, TreeError> {
+    fn read(&mut self, side: Option<&Item>) -> Result<Option<Pair>, TreeError> {
         let below = side.filter(|item| item.kind.directory().is_some());
         let content = below.and_then(|item| item.kind.directory()).flatten();
         let content = self.pass.get::<Directory>(content)?;

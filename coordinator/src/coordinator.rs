@@ -40,17 +40,21 @@ use crate::{
     signals::Signals,
     store::{MigrationError, Store, StoreError, migrate},
     upkeep::{
-        due::Due, floors, heart::Heart, hints::Hints, inbox::Inbox, leases::Leases,
+        due::Due, floors, garbage, heart::Heart, hints::Hints, inbox::Inbox, leases::Leases,
         openings::Openings, submissions::Submissions,
     },
     watch::Looks,
-    workspace::{Blobs, Joins, OpenError},
+    workspace::{Blobs, Garbage, Joins, OpenError},
 };
 
 /// Connections are pinged so often, and given up after so long without an answer: an agent is
 /// silent after the sum.
 const PING_EVERY: Duration = Duration::from_secs(2);
 const PING_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// What a peer may send before it hears that it was read: files are slow otherwise.
+const STREAM_WINDOW: u32 = 4 << 20;
+const CONNECTION_WINDOW: u32 = 16 << 20;
 
 /// Connections for what must not wait behind users' requests.
 const CORE_CONNECTIONS: u32 = 8;
@@ -131,11 +135,11 @@ impl Coordinator {
         let store = Store::open(options.database.clone(), options.max_connections);
         let core = Store::open(options.database.clone(), CORE_CONNECTIONS);
         let expected = store.store_id().await?;
-        let blobs = Blobs::create_or_open(&options.store, expected).await?;
+        let blobs = Blobs::create_or_open(&options.store, expected, store.clone()).await?;
         let settled = store.settle_store_id(blobs.store_id()).await?;
         if settled != blobs.store_id() {
             // Two coordinators started on an empty database with different directories.
-            Blobs::create_or_open(&options.store, Some(settled)).await?;
+            Blobs::create_or_open(&options.store, Some(settled), store.clone()).await?;
         }
         let listener = TcpListener::bind(listen)
             .await
@@ -160,6 +164,8 @@ impl Coordinator {
         Server::builder()
             .accept_http1(true)
             .tcp_nodelay(true)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
             .http2_keepalive_interval(Some(PING_EVERY))
             .http2_keepalive_timeout(Some(PING_TIMEOUT))
             .add_routes(routes)
@@ -252,6 +258,8 @@ impl Coordinator {
         shutdown.spawn_critical("leases", leases.run(stop()));
         shutdown.spawn_critical("openings", openings.run(stop()));
         shutdown.spawn_critical("floors", floors::run(store.clone(), stop()));
+        let garbage = Garbage::new(self.blobs.clone(), parts.joins.clone());
+        shutdown.spawn_critical("garbage", garbage::run(store.clone(), garbage, stop()));
     }
 
     /// Everything that is served, behind the door.

@@ -1,183 +1,286 @@
-//! A plan made into files. Blocking but for the arrival of blobs.
+//! A plan made into files. Blocking but for the arrival of blobs; on all processors.
 //!
-//! Invariant: a file gets its final permissions and time only after its content was verified.
+//! Invariant: only verified content is written, and a file gets its permissions and time when it is
+//! complete.
 
 use std::{
-    collections::BTreeMap,
-    fs::{File, Permissions},
-    io::{self, Seek, Write},
-    os::unix::fs::PermissionsExt,
+    collections::{BTreeMap, HashMap},
+    fs::File,
+    io::{self, Write},
+    os::unix::fs::FileExt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
 };
 
 use bytes::Bytes;
-use postq_common::tree::{Digest, Kind};
+use postq_common::{
+    chunk::{Chunk, ChunkList, is_chunked},
+    tree::Digest,
+};
+use rayon::prelude::*;
 
 use super::{
     error::WorkspaceError,
-    folder::Folder,
-    plan::{Plan, Planned},
+    folder::{self, Folder, stamp_of},
+    listing::{Listing, Stamp, What, now_ns},
+    plan::Plan,
 };
+
+/// The end of a chain of parts.
+const NONE: u32 = u32::MAX;
 
 /// Files that wait for their content.
 pub(super) struct Checkout {
     root: Folder,
-    wanted: BTreeMap<Digest, Wanted>,
-    current: Option<Arriving>,
-    folders: Vec<Planned>,
+    listing: Listing,
+    /// In the order of the folders.
+    parts: Vec<Part>,
+    /// The first part of each content.
+    firsts: HashMap<Digest, u32>,
+    /// Whether the content of a first part is there.
+    has_arrived: Vec<AtomicBool>,
+    /// Large files, with how many parts each lacks.
+    large: HashMap<At, AtomicU32>,
+    stamps: Mutex<Vec<(At, Stamp)>>,
+    chunks: BTreeMap<Digest, ChunkList>,
 }
 
-/// Files of one content.
-struct Wanted {
-    size: u64,
-    files: Vec<Target>,
-}
+/// A file: its folder, and its row there.
+type At = (u32, u32);
 
-struct Target {
-    path: Vec<u8>,
-    bits: u32,
-    mtime_ns: Option<i64>,
-}
-
-/// A content of which a part has arrived, and the first file of it.
-struct Arriving {
+/// A content in its place in one file.
+struct Part {
     digest: Digest,
-    missing: u64,
-    hasher: blake3::Hasher,
-    file: File,
+    file: At,
+    offset: u64,
+    size: u64,
+    /// The next part with the same content.
+    next: u32,
 }
 
 impl Checkout {
-    /// Makes all directories and symlinks of `plan`.
+    /// Makes all directories and symlinks of `plan`, and large files without content.
     pub(super) fn begin(root: Folder, plan: Plan) -> Result<Self, WorkspaceError> {
-        let mut checkout =
-            Self { root, wanted: BTreeMap::new(), current: None, folders: Vec::new() };
-        for planned in plan.entries {
-            checkout.make(planned)?;
+        let Plan { listing, chunks, .. } = plan;
+        let mut checkout = Self {
+            root,
+            listing,
+            parts: Vec::new(),
+            firsts: HashMap::new(),
+            has_arrived: Vec::new(),
+            large: HashMap::new(),
+            stamps: Mutex::default(),
+            chunks,
+        };
+        for at in 0..checkout.listing.folders.len() {
+            checkout.make_folder(at)?;
         }
+        let mut files = Vec::new();
+        for (folder, of) in (0..).zip(&checkout.listing.folders) {
+            for (row, entry) in (0..).zip(&of.rows) {
+                if let What::File { size, digest: Some(digest), .. } = entry.what {
+                    files.push(((folder, row), digest, size));
+                }
+            }
+        }
+        for (file, digest, size) in files {
+            if !is_chunked(size) {
+                checkout.expect(Part { digest, file, offset: 0, size, next: NONE })?;
+                continue;
+            }
+            let list = checkout.chunks.get(&digest).ok_or(WorkspaceError::Damaged(digest))?;
+            let chunks = list.chunks().to_vec();
+            checkout.make_large(file, size)?;
+            let count = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
+            checkout.large.insert(file, AtomicU32::new(count));
+            let mut offset = 0;
+            for Chunk { digest, size } in chunks {
+                checkout.expect(Part { digest, file, offset, size, next: NONE })?;
+                offset += size;
+            }
+        }
+        checkout.has_arrived.resize_with(checkout.parts.len(), AtomicBool::default);
         Ok(checkout)
     }
 
-    fn make(&mut self, planned: Planned) -> Result<(), WorkspaceError> {
-        let Planned { path, kind, mtime_ns } = planned.clone();
-        match kind {
-            Kind::Directory { .. } => {
-                self.at(&path, |folder, name| folder.create_folder(name))?;
-                self.folders.push(planned);
-            }
-            Kind::Symlink { target } => self.at(&path, |folder, name| {
-                folder.create_symlink(name, &target)?;
-                mtime_ns.map_or(Ok(()), |mtime| folder.set_mtime(name, mtime))
-            })?,
-            Kind::File { digest, size, bits } => {
-                let wanted =
-                    self.wanted.entry(digest).or_insert_with(|| Wanted { size, files: Vec::new() });
-                if wanted.size != size {
-                    let (said, found) = (wanted.size, size);
-                    return Err(WorkspaceError::WrongSize { digest, said, found });
+    fn make_folder(&self, at: usize) -> Result<(), WorkspaceError> {
+        let of = &self.listing.folders[at];
+        let folder =
+            self.root.open_below(&of.path).map_err(WorkspaceError::io("make", &of.path))?;
+        for row in &of.rows {
+            let made = match &row.what {
+                What::File { .. } => Ok(()),
+                What::Folder { .. } => folder.create_folder(&row.name),
+                What::Symlink { target } => {
+                    folder.create_symlink(&row.name, target).and_then(|()| {
+                        row.mtime_ns.map_or(Ok(()), |mtime| folder.set_mtime(&row.name, mtime))
+                    })
                 }
-                wanted.files.push(Target { path, bits, mtime_ns });
-            }
+            };
+            made.map_err(WorkspaceError::io("make", &of.path_of(&row.name)))?;
         }
         Ok(())
     }
 
-    /// The contents that are still to come, with their sizes.
-    pub(super) fn wanted(&self) -> Vec<(Digest, u64)> {
-        self.wanted.iter().map(|(digest, wanted)| (*digest, wanted.size)).collect()
+    fn make_large(&self, file: At, size: u64) -> Result<(), WorkspaceError> {
+        let path = self.path(file);
+        let made = self.root.create_file_below(&path).and_then(|file| file.set_len(size));
+        made.map_err(WorkspaceError::io("make", &path))
     }
 
-    /// The stream broke: what has arrived in part will come again.
-    pub(super) fn reset(&mut self) {
-        self.current = None;
-    }
-
-    /// A content begins to arrive.
-    pub(super) fn start(&mut self, digest: Digest, found: u64) -> Result<(), WorkspaceError> {
-        if self.current.is_some() {
-            return Err(WorkspaceError::Protocol("a blob began within another"));
+    fn expect(&mut self, part: Part) -> Result<(), WorkspaceError> {
+        let (digest, found) = (part.digest, part.size);
+        let at = u32::try_from(self.parts.len()).unwrap_or(NONE);
+        let first = *self.firsts.entry(digest).or_insert(at);
+        self.parts.push(part);
+        if first != at {
+            let said = self.parts[first as usize].size;
+            if said != found {
+                return Err(WorkspaceError::WrongSize { digest, said, found });
+            }
+            let next = std::mem::replace(&mut self.parts[first as usize].next, at);
+            self.parts[at as usize].next = next;
         }
-        let Some(wanted) = self.wanted.get(&digest) else {
+        Ok(())
+    }
+
+    /// The contents that are still to come, with their sizes, in the order of the folders.
+    pub(super) fn wanted(&self) -> impl Iterator<Item = (Digest, u64)> {
+        let firsts = self.parts.iter().zip(&self.has_arrived).zip(0..);
+        firsts.filter_map(|((part, has_arrived), at)| {
+            let is_open = !has_arrived.load(Ordering::Relaxed) && self.firsts[&part.digest] == at;
+            is_open.then_some((part.digest, part.size))
+        })
+    }
+
+    /// Whether this content is still to come.
+    pub(super) fn wants(&self, digest: &Digest) -> bool {
+        let first = self.firsts.get(digest);
+        first.is_some_and(|at| !self.has_arrived[*at as usize].load(Ordering::Relaxed))
+    }
+
+    /// Whether the file of this name, large or not, is still to come.
+    pub(super) fn wants_file(&self, digest: &Digest) -> bool {
+        match self.chunks.get(digest) {
+            Some(list) => list.chunks().iter().any(|chunk| self.wants(&chunk.digest)),
+            None => self.wants(digest),
+        }
+    }
+
+    /// Takes the content of that name from the file at `path` below `from`, if it is there; how many
+    /// bytes it had.
+    pub(super) fn copy(&self, digest: Digest, from: &Folder, path: &[u8]) -> u64 {
+        let Ok(file) = from.open_file_below(path) else { return 0 };
+        let mut at = 0;
+        let parts: Vec<(Digest, u64, u64)> = match self.chunks.get(&digest) {
+            None => self.size_of(&digest).map(|size| (digest, 0, size)).into_iter().collect(),
+            Some(list) => {
+                let part = |chunk: &Chunk| {
+                    at += chunk.size;
+                    (chunk.digest, at - chunk.size, chunk.size)
+                };
+                list.chunks().iter().map(part).collect()
+            }
+        };
+        let copied = parts.into_iter().map(|(digest, offset, size)| {
+            let is_there = self.wants(&digest) && self.copy_part(digest, &file, offset, size);
+            if is_there { size } else { 0 }
+        });
+        copied.sum()
+    }
+
+    fn copy_part(&self, digest: Digest, file: &File, offset: u64, size: u64) -> bool {
+        let mut bytes = vec![0; usize::try_from(size).unwrap_or_default()];
+        file.read_exact_at(&mut bytes, offset).is_ok()
+            && Digest::of(&bytes) == digest
+            && self.take_one(digest, &bytes).is_ok()
+    }
+
+    fn size_of(&self, digest: &Digest) -> Option<u64> {
+        self.firsts.get(digest).map(|at| self.parts[*at as usize].size)
+    }
+
+    /// Writes contents that were verified; those that nobody waits for are an error.
+    pub(super) fn take(&self, contents: Vec<(Digest, Bytes)>) -> Result<(), WorkspaceError> {
+        contents.into_par_iter().try_for_each(|(digest, bytes)| self.take_one(digest, &bytes))
+    }
+
+    fn take_one(&self, digest: Digest, bytes: &[u8]) -> Result<(), WorkspaceError> {
+        let Some(&first) = self.firsts.get(&digest) else {
             return Err(WorkspaceError::Protocol("a blob that was not asked for"));
         };
-        let said = wanted.size;
+        let (said, found) = (self.parts[first as usize].size, bytes.len() as u64);
         if said != found {
             return Err(WorkspaceError::WrongSize { digest, said, found });
         }
-        let file =
-            self.at(&wanted.files[0].path, |folder, name| match folder.create_file(name) {
-                // What a broken stream left of it.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    folder.remove_file(name)?;
-                    folder.create_file(name)
-                }
-                made => made,
-            })?;
-        let hasher = blake3::Hasher::new();
-        self.current = Some(Arriving { digest, missing: found, hasher, file });
-        if found == 0 { self.complete() } else { Ok(()) }
-    }
-
-    /// More of the content.
-    pub(super) fn data(&mut self, piece: &Bytes) -> Result<(), WorkspaceError> {
-        let Some(current) = &mut self.current else {
-            return Err(WorkspaceError::Protocol("data outside of a blob"));
-        };
-        let Some(missing) = current.missing.checked_sub(piece.len() as u64) else {
-            return Err(WorkspaceError::Damaged(current.digest));
-        };
-        current.missing = missing;
-        current.hasher.update(piece);
-        let path = self.wanted.get(&current.digest).map_or(&[][..], |wanted| &wanted.files[0].path);
-        current.file.write_all(piece).map_err(WorkspaceError::io("write", path))?;
-        if missing == 0 { self.complete() } else { Ok(()) }
-    }
-
-    fn complete(&mut self) -> Result<(), WorkspaceError> {
-        let Some(mut arrived) = self.current.take() else { return Ok(()) };
-        let digest = arrived.digest;
-        if Digest::from(arrived.hasher.finalize()) != digest {
-            return Err(WorkspaceError::Damaged(digest));
+        if self.has_arrived[first as usize].swap(true, Ordering::Relaxed) {
+            return Ok(());
         }
-        let Some(wanted) = self.wanted.remove(&digest) else { return Ok(()) };
-        for target in &wanted.files[1..] {
-            self.at(&target.path, |folder, name| {
-                let mut copy = folder.create_file(name)?;
-                arrived.file.rewind()?;
-                // The kernel shares the blocks where the file system can.
-                io::copy(&mut arrived.file, &mut copy)?;
-                seal(folder, name, &copy, target)
-            })?;
-        }
-        let first = &wanted.files[0];
-        self.at(&first.path, |folder, name| seal(folder, name, &arrived.file, first))
-    }
-
-    /// All has arrived: gives the directories their permissions and times, the deepest first.
-    pub(super) fn finish(self) -> Result<(), WorkspaceError> {
-        if let Some(digest) = self.wanted.keys().next() {
-            return Err(WorkspaceError::Damaged(*digest));
-        }
-        for planned in self.folders.iter().rev() {
-            let Kind::Directory { bits, .. } = planned.kind else { continue };
-            self.at(&planned.path, |folder, name| {
-                folder.set_bits(name, bits)?;
-                planned.mtime_ns.map_or(Ok(()), |mtime| folder.set_mtime(name, mtime))
-            })?;
+        let mut at = first;
+        while let Some(part) = self.parts.get(at as usize) {
+            let path = self.path(part.file);
+            self.write(part, &path, bytes).map_err(WorkspaceError::io("write", &path))?;
+            at = part.next;
         }
         Ok(())
     }
 
-    fn at<T>(
-        &self,
-        path: &[u8],
-        act: impl FnOnce(&Folder, &[u8]) -> io::Result<T>,
-    ) -> Result<T, WorkspaceError> {
-        let done = self.root.open_parent(path).and_then(|(folder, name)| act(&folder, name));
-        done.map_err(WorkspaceError::io("make", path))
+    fn write(&self, part: &Part, path: &[u8], bytes: &[u8]) -> io::Result<()> {
+        let Some(missing) = self.large.get(&part.file) else {
+            let mut file = self.root.create_file_below(path)?;
+            file.write_all(bytes)?;
+            return self.complete(part.file, &file);
+        };
+        let file = self.root.write_file_below(path)?;
+        file.write_all_at(bytes, part.offset)?;
+        // Whoever writes the last part has seen all others done.
+        match missing.fetch_sub(1, Ordering::AcqRel) {
+            1 => self.complete(part.file, &file),
+            _ => Ok(()),
+        }
     }
-}
 
-fn seal(folder: &Folder, name: &[u8], file: &File, target: &Target) -> io::Result<()> {
-    file.set_permissions(Permissions::from_mode(target.bits))?;
-    target.mtime_ns.map_or(Ok(()), |mtime| folder.set_mtime(name, mtime))
+    fn complete(&self, at: At, file: &File) -> io::Result<()> {
+        let row = &self.listing.folders[at.0 as usize].rows[at.1 as usize];
+        let What::File { bits, .. } = row.what else { return Ok(()) };
+        folder::seal(file, bits, row.mtime_ns)?;
+        let stamp = stamp_of(&file.metadata()?);
+        self.stamps.lock().unwrap_or_else(PoisonError::into_inner).push((at, stamp));
+        Ok(())
+    }
+
+    /// All has arrived: gives the directories their permissions and times, the deepest first.
+    /// Returns what is there now.
+    pub(super) fn finish(self: Arc<Self>) -> Result<Listing, WorkspaceError> {
+        if let Some((digest, _)) = self.wanted().next() {
+            return Err(WorkspaceError::Damaged(digest));
+        }
+        let Some(all) = Arc::into_inner(self) else {
+            return Err(WorkspaceError::Protocol("a checkout is still being written"));
+        };
+        let Self { root, mut listing, stamps, .. } = all;
+        for of in listing.folders.iter().rev() {
+            for row in of.rows.iter() {
+                let What::Folder { bits, .. } = row.what else { continue };
+                let path = of.path_of(&row.name);
+                let sealed = root.open_below(&path).and_then(|it| it.seal(bits, row.mtime_ns));
+                sealed.map_err(WorkspaceError::io("make", &path))?;
+            }
+        }
+        for (at, seen) in stamps.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            let what = &mut listing.folders[at.0 as usize].rows[at.1 as usize].what;
+            if let What::File { stamp, .. } = what {
+                *stamp = Some(seen);
+            }
+        }
+        listing.settle(now_ns());
+        Ok(listing)
+    }
+
+    fn path(&self, (folder, row): At) -> Vec<u8> {
+        let of = &self.listing.folders[folder as usize];
+        of.path_of(&of.rows[row as usize].name)
+    }
 }

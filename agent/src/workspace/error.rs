@@ -30,6 +30,22 @@ pub enum WorkspaceError {
         /// Why.
         source: BadNode,
     },
+    /// A limit of the job or of this agent.
+    #[error("there are more than {limit} {what}, which is the limit here")]
+    TooMuch {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much there may be.
+        limit: u64,
+    },
+    /// A line of `ignore` or `outputs`.
+    #[error("`{pattern}` is no pattern as in a .gitignore file")]
+    BadPattern {
+        /// As written.
+        pattern: String,
+        /// What is wrong with it.
+        source: ignore::Error,
+    },
     /// The directory to fill holds something already.
     #[error("`{path}` is not empty")]
     NotEmpty {
@@ -78,9 +94,9 @@ pub enum WorkspaceError {
 }
 
 impl WorkspaceError {
+    /// Only where it is needed is the path made text.
     pub(super) fn io(verb: &'static str, path: &[u8]) -> impl FnOnce(std::io::Error) -> Self {
-        let path = shown(path);
-        move |source| Self::Io { verb, path, source }
+        move |source| Self::Io { verb, path: shown(path), source }
     }
 
     pub(super) fn remote(verb: &'static str) -> impl FnOnce(Status) -> Self {

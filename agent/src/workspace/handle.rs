@@ -1,27 +1,32 @@
 //! What others call: checkout and snapshot, and their forms for the command line.
 
 use std::{
-    collections::BTreeMap,
+    collections::HashMap,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use postq_common::{
-    provenance::{Recorded, record},
-    tree::{Digest, Kind, Nodes, Snapshot, Step},
+    chunk::{ChunkList, is_chunked},
+    tree::{Digest, Kind, Node, Snapshot, TreeError},
 };
 use postq_proto::v1;
 use postq_runtime::channel::Channel;
 use tokio::sync::watch;
-use tracing::debug;
+use tracing::{debug, info};
 
 use super::{
     WorkspaceError,
+    cache::Cache,
     checkout::Checkout,
     error::shown,
     folder::Folder,
-    plan::{Plan, Planned},
-    remote::{Part, Remote, Stock, off},
-    scan::{Scan, scan},
+    keep,
+    listing::{Listing, What},
+    plan::Plan,
+    remote::{Remote, off},
+    rules::{Limits, Rules},
 };
 
 /// How often a call is tried again: about two minutes for an agent, which has nowhere else to go,
@@ -29,10 +34,24 @@ use super::{
 const AGENT_TRIES: usize = 30;
 const PERSON_TRIES: usize = 5;
 
+/// Chunks of a file that is read by a person: some 4 MiB.
+const READ_AT_ONCE: usize = 8;
+
 /// The way between snapshots and directories. Cheap to clone; clones share what they remember.
 #[derive(Clone)]
 pub struct Workspace {
-    remote: Remote,
+    pub(super) remote: Remote,
+    pub(super) cache: Option<Arc<Cache>>,
+    limits: Limits,
+    /// What was checked out, and has not been kept yet.
+    open: Arc<Mutex<HashMap<PathBuf, Opened>>>,
+}
+
+/// A directory that was filled.
+pub(super) struct Opened {
+    pub(super) input: Snapshot,
+    pub(super) listing: Arc<Listing>,
+    pub(super) effort: Effort,
 }
 
 /// A directory as it was kept.
@@ -44,6 +63,31 @@ pub struct Taken {
     pub digest: String,
     /// What was left out (FIFOs, sockets, devices), one sentence each.
     pub warnings: Vec<String>,
+    /// What it took, from the checkout on.
+    pub effort: Effort,
+}
+
+/// What the files of one attempt took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Effort {
+    /// Files, directories and symlinks that were looked at.
+    pub entries: u64,
+    /// Of all files.
+    pub bytes: u64,
+    /// Of files that were read, because they had changed or were not known.
+    pub hashed_bytes: u64,
+    /// What the store did not have.
+    pub sent_bytes: u64,
+    /// What came from the store, as it travelled.
+    pub received_bytes: u64,
+    /// What was copied from other directories of this agent, or taken over with one.
+    pub local_bytes: u64,
+    /// Until the task could start.
+    pub checkout: Duration,
+    /// To look at what it left.
+    pub scan: Duration,
+    /// To send it.
+    pub upload: Duration,
 }
 
 /// One path of a snapshot.
@@ -60,20 +104,52 @@ pub struct Listed {
 impl Workspace {
     /// For an agent: each call goes over the newest channel, and is tried again for two minutes.
     pub fn new(channel: watch::Receiver<Channel>) -> Self {
-        Self { remote: Remote::new(channel, AGENT_TRIES) }
+        Self::with_remote(Remote::new(channel, AGENT_TRIES))
     }
 
     /// For one connection, tried again for some seconds.
     pub fn over(channel: Channel) -> Self {
         // The receiver keeps the last value when its sender is gone.
         let (_, channel) = watch::channel(channel);
-        Self { remote: Remote::new(channel, PERSON_TRIES) }
+        Self::with_remote(Remote::new(channel, PERSON_TRIES))
+    }
+
+    fn with_remote(remote: Remote) -> Self {
+        Self { remote, cache: None, limits: Limits::default(), open: Arc::default() }
+    }
+
+    /// The same within limits, for checkout and snapshot alike.
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// The same with a cache of finished directories in `dir`, of at most `bytes` (0: none). What an
+    /// earlier process left there is removed. From now on a directory that was kept with
+    /// [`Workspace::snapshot`] moves there. Blocks on the disk.
+    pub fn with_cache(self, dir: &Path, bytes: u64) -> std::io::Result<Self> {
+        let cache = Cache::open(dir, bytes)?;
+        Ok(Self { cache: (bytes > 0).then(|| Arc::new(cache)), ..self })
     }
 
     /// Fills `dir`, which exists and is empty, with the files of `input`.
     pub async fn checkout(&self, input: &v1::Snapshot, dir: &Path) -> Result<(), WorkspaceError> {
-        let plan = Plan::read(&self.remote, &from_message(input)?).await?;
-        self.fill(plan, dir.to_owned()).await
+        let began = Instant::now();
+        let input = from_message(input)?;
+        let (listing, mut effort) = match self.take_over(input, dir).await? {
+            Some(taken) => taken,
+            None => {
+                let plan = Plan::read(&self.remote, &input, self.limits).await?;
+                self.fill(plan, dir.to_owned()).await?
+            }
+        };
+        effort.checkout = began.elapsed();
+        debug!(entries = listing.entries(), ?effort, "workspace checked out");
+        let opened = Opened { input, listing: Arc::new(listing), effort };
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        // Attempts that failed leave theirs behind.
+        open.retain(|dir, _| dir.exists());
+        open.insert(dir.to_owned(), opened);
+        Ok(())
     }
 
     /// Keeps what `task` has made of `input` in `dir`. All of it is durable when this returns.
@@ -83,16 +159,47 @@ impl Workspace {
         dir: &Path,
         task: i32,
     ) -> Result<Taken, WorkspaceError> {
+        self.snapshot_by(input, dir, task, Rules::default()).await
+    }
+
+    /// As [`Workspace::snapshot`], of what `rules` choose.
+    pub async fn snapshot_by(
+        &self,
+        input: &v1::Snapshot,
+        dir: &Path,
+        task: i32,
+        rules: Rules,
+    ) -> Result<Taken, WorkspaceError> {
         let input = from_message(input)?;
-        let scan = self.scan(dir).await?;
-        let recorded = self.record(input, &scan, task).await?;
-        self.keep(dir, scan, recorded).await
+        let opened = {
+            let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            let opened = open.get(dir).filter(|opened| opened.input == input);
+            opened.map(|opened| (opened.listing.clone(), opened.effort))
+        };
+        let (known, effort) = opened.unzip();
+        let rules = rules.within(self.limits);
+        let work = keep::Work { input, dir: dir.to_owned(), task: Some(task), rules, known };
+        let (taken, listing) = keep::keep(self, work, effort.unwrap_or_default()).await?;
+        info!(effort = ?taken.effort, "workspace kept");
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(dir);
+        if let (Some(cache), Some(listing)) = (self.cache.clone(), listing) {
+            let (dir, snapshot) = (dir.to_owned(), from_message(&taken.snapshot)?);
+            off(move || cache.keep(&dir, snapshot, listing)).await;
+        }
+        Ok(taken)
     }
 
     /// Keeps `dir` as the first files of a job.
     pub async fn upload_dir(&self, dir: &Path) -> Result<Taken, WorkspaceError> {
-        let scan = self.scan(dir).await?;
-        self.keep(dir, scan, Recorded { provenance: None, nodes: Vec::new() }).await
+        self.upload_dir_by(dir, Rules::default()).await
+    }
+
+    /// As [`Workspace::upload_dir`], of what `rules` choose.
+    pub async fn upload_dir_by(&self, dir: &Path, rules: Rules) -> Result<Taken, WorkspaceError> {
+        let (input, rules) = (Snapshot::default(), rules.within(self.limits));
+        let work = keep::Work { input, dir: dir.to_owned(), task: None, rules, known: None };
+        let (taken, _) = keep::keep(self, work, Effort::default()).await?;
+        Ok(taken)
     }
 
     /// Writes the files of `snapshot` into `dir`, which is made if absent and must be empty.
@@ -108,88 +215,88 @@ impl Workspace {
 
     /// All that `snapshot` holds, sorted by path.
     pub async fn list(&self, snapshot: &v1::Snapshot) -> Result<Vec<Listed>, WorkspaceError> {
-        let plan = Plan::read(&self.remote, &from_message(snapshot)?).await?;
-        let listed = |Planned { path, kind, mtime_ns }| Listed { path, kind, mtime_ns };
-        let mut list: Vec<Listed> = plan.entries.into_iter().map(listed).collect();
+        let plan = Plan::read(&self.remote, &from_message(snapshot)?, self.limits).await?;
+        let folders = &plan.listing.folders;
+        let rows = folders.iter().flat_map(|of| of.rows.iter().map(move |row| (of, row)));
+        let listed = rows.filter_map(|(of, row)| {
+            let kind = match &row.what {
+                What::File { bits, size, digest, .. } => {
+                    Kind::File { digest: (*digest)?, size: *size, bits: *bits }
+                }
+                What::Folder { bits, at } => {
+                    Kind::Directory { digest: folders[*at as usize].content, bits: *bits }
+                }
+                What::Symlink { target } => Kind::Symlink { target: target.clone() },
+            };
+            Some(Listed { path: of.path_of(&row.name), kind, mtime_ns: row.mtime_ns })
+        });
+        let mut list: Vec<Listed> = listed.collect();
         list.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(list)
     }
 
-    async fn fill(&self, plan: Plan, dir: PathBuf) -> Result<(), WorkspaceError> {
-        let files = plan.entries.len();
-        let checkout = off(move || {
-            let name = dir.as_os_str().as_encoded_bytes();
-            let root = Folder::open_root(&dir).map_err(WorkspaceError::io("open", name))?;
-            Checkout::begin(root, plan)
-        });
-        let checkout = self.remote.fill(checkout.await?).await?;
-        off(|| checkout.finish()).await?;
-        debug!(entries = files, "workspace checked out");
+    /// Passes the content of one file on, piece by piece. Stops at the first error of `pass`.
+    pub async fn read_file<E: From<WorkspaceError>>(
+        &self,
+        digest: Digest,
+        size: u64,
+        mut pass: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let parts = match is_chunked(size) {
+            false => vec![digest],
+            true => {
+                let node = self.remote.contents(&[digest]).await?.concat();
+                let bad = |source| TreeError::Bad { digest, source };
+                let list = ChunkList::parse(node.into()).map_err(|error| bad(error).into());
+                let list: Result<ChunkList, WorkspaceError> = list;
+                list?.chunks().iter().map(|chunk| chunk.digest).collect()
+            }
+        };
+        for some in parts.chunks(READ_AT_ONCE) {
+            for bytes in self.remote.contents(some).await? {
+                pass(&bytes)?;
+            }
+        }
         Ok(())
     }
 
-    async fn scan(&self, dir: &Path) -> Result<Scan, WorkspaceError> {
-        let dir = dir.to_owned();
-        off(move || scan(&dir)).await
-    }
-
-    /// The provenance of what was scanned. Nodes of the input are fetched, those of the output are
-    /// at hand.
-    async fn record(
+    /// The directory of a finished task, where it is exactly what the next one starts from.
+    async fn take_over(
         &self,
         input: Snapshot,
-        scan: &Scan,
-        task: i32,
-    ) -> Result<Recorded, WorkspaceError> {
-        let mut nodes = Nodes::default();
-        let output = scan.content;
-        loop {
-            let (back, step) = off(move || {
-                let step = record(&mut nodes, &input, output, task);
-                (nodes, step)
-            })
-            .await;
-            nodes = back;
-            let needed = match step? {
-                Step::Done(recorded) => return Ok(recorded),
-                Step::Need(needed) => needed,
-            };
-            let (here, there): (Vec<Digest>, Vec<Digest>) =
-                needed.into_iter().partition(|digest| scan.nodes.contains_key(digest));
-            for digest in here {
-                nodes.insert(digest, scan.nodes[&digest].clone())?;
-            }
-            for (digest, bytes) in self.remote.nodes(there).await? {
-                nodes.insert(digest, bytes)?;
-            }
-        }
+        dir: &Path,
+    ) -> Result<Option<(Listing, Effort)>, WorkspaceError> {
+        let Some(cache) = self.cache.clone() else { return Ok(None) };
+        let dir = dir.to_owned();
+        let taken = off(move || cache.take(&input, &dir)).await?;
+        Ok(taken.map(|(listing, counts)| {
+            let local_bytes = counts.bytes - counts.hashed_bytes;
+            (listing, Effort { local_bytes, ..Effort::default() })
+        }))
     }
 
-    async fn keep(
+    async fn fill(
         &self,
-        dir: &Path,
-        scan: Scan,
-        recorded: Recorded,
-    ) -> Result<Taken, WorkspaceError> {
-        let Scan { content, times, nodes, files, warnings, .. } = scan;
-        let snapshot = Snapshot { content, provenance: recorded.provenance, times };
-        let digest = snapshot.digest();
-        let mut blobs: BTreeMap<Digest, Part> = files
-            .into_iter()
-            .map(|(digest, source)| (digest, Part::File { path: source.path, size: source.size }))
-            .collect();
-        let trees = nodes.into_iter().chain(recorded.nodes).chain([(digest, snapshot.encode())]);
-        blobs.extend(trees.map(|(digest, bytes)| (digest, Part::Memory(bytes))));
-        let count = blobs.len();
-        self.remote.upload(&Stock { root: dir.to_owned(), blobs }).await?;
-        debug!(%digest, blobs = count, "workspace kept");
-        let [content, provenance, times] = snapshot.to_fields();
-        let snapshot = v1::Snapshot { content, provenance, times };
-        Ok(Taken { snapshot, digest: digest.to_string(), warnings })
+        mut plan: Plan,
+        dir: PathBuf,
+    ) -> Result<(Listing, Effort), WorkspaceError> {
+        plan.read_chunks(&self.remote).await?;
+        let cache = self.cache.clone();
+        let begun = off(move || {
+            let name = dir.as_os_str().as_encoded_bytes();
+            let root = Folder::open_root(&dir).map_err(WorkspaceError::io("open", name))?;
+            let checkout = Checkout::begin(root, plan)?;
+            let local = cache.map_or(0, |cache| cache.copy_to(&checkout));
+            Ok::<_, WorkspaceError>((Arc::new(checkout), local))
+        });
+        let (checkout, local_bytes) = begun.await?;
+        let received_bytes = self.remote.fill(checkout.clone()).await?;
+        let listing = off(move || checkout.finish()).await?;
+        Ok((listing, Effort { local_bytes, received_bytes, ..Effort::default() }))
     }
 }
 
-fn from_message(message: &v1::Snapshot) -> Result<Snapshot, WorkspaceError> {
+pub(super) fn from_message(message: &v1::Snapshot) -> Result<Snapshot, WorkspaceError> {
     Ok(Snapshot::from_fields(&message.content, &message.provenance, &message.times)?)
 }
 

@@ -4,21 +4,30 @@
 //! |---|---|
 //! | `handle` | [`Workspace`], what others call |
 //! | `folder` | directories by handle, so that nothing follows a symlink or leaves the root |
+//! | `listing` | what a directory holds, and how to tell that a file has not changed |
+//! | `rules` | what of it is kept: patterns and limits |
 //! | `scan` | a directory read into trees |
+//! | `keep` | what was scanned made into a snapshot, and sent |
 //! | `plan` | what a snapshot holds, read level by level and checked |
 //! | `checkout` | a plan made into files |
+//! | `cache` | directories of finished tasks, handed over or copied from |
 //! | `remote` | blobs to and from a coordinator, verified, sent again where the way broke |
 //! | `error` | what can go wrong |
 //!
 //! It knows nothing of attempts. The command line uses it too.
 
+mod cache;
 mod checkout;
 mod error;
 mod folder;
 mod handle;
+mod keep;
+mod listing;
 mod plan;
 mod remote;
+mod rules;
 mod scan;
 
 pub use error::WorkspaceError;
-pub use handle::{Listed, Taken, Workspace};
+pub use handle::{Effort, Listed, Taken, Workspace};
+pub use rules::{Limits, Rules};

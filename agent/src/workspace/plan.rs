@@ -4,94 +4,136 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use postq_common::{
+    chunk::{ChunkList, is_chunked},
     times::Times,
-    tree::{Digest, Directory, Entry, Kind, MAX_DEPTH, MAX_ENTRIES, Node, Snapshot, TreeError},
+    tree::{
+        BadNode, Digest, Directory, Entry, Kind, MAX_DEPTH, MAX_ENTRIES, Node, Snapshot, TreeError,
+    },
 };
 
-use super::{error::WorkspaceError, remote::Remote};
+use super::{
+    error::WorkspaceError,
+    listing::{Folded, Listing, Row, What},
+    remote::Remote,
+    rules::Limits,
+};
 
-/// Everything below a root. Parents stand before what is in them.
+/// Lists of chunks read at once.
+const LISTS: usize = 256;
+
+/// Everything below a root.
 #[derive(Default)]
 pub(super) struct Plan {
-    pub(super) entries: Vec<Planned>,
-}
-
-/// One path.
-#[derive(Clone)]
-pub(super) struct Planned {
-    /// From the root, without a leading slash.
-    pub(super) path: Vec<u8>,
-    pub(super) kind: Kind,
-    /// Where the snapshot knows it.
-    pub(super) mtime_ns: Option<i64>,
-}
-
-/// A directory whose entries are not read yet.
-struct Unread {
-    path: Vec<u8>,
-    content: Option<Digest>,
-    times: Option<Digest>,
+    pub(super) listing: Listing,
+    /// The chunks of large files, by the digest of their list.
+    pub(super) chunks: BTreeMap<Digest, ChunkList>,
+    bytes: u64,
+    entries: usize,
 }
 
 impl Plan {
     /// Reads the content and times trees of `snapshot`.
-    pub(super) async fn read(remote: &Remote, snapshot: &Snapshot) -> Result<Self, WorkspaceError> {
-        let root = Unread { path: Vec::new(), content: snapshot.content, times: snapshot.times };
+    pub(super) async fn read(
+        remote: &Remote,
+        snapshot: &Snapshot,
+        limits: Limits,
+    ) -> Result<Self, WorkspaceError> {
         let mut plan = Self::default();
-        let mut level = vec![root];
+        let (content, times) = (snapshot.content, snapshot.times);
+        plan.listing.add(Folded { content, times, ..Folded::default() });
+        let mut level = 0..1;
         for depth in 0.. {
-            level.retain(|unread| unread.content.is_some());
-            if level.is_empty() {
+            let folders = &plan.listing.folders[level.clone()];
+            let roots = folders.iter().flat_map(|folder| [folder.content, folder.times]);
+            let roots: Vec<Digest> = roots.flatten().collect();
+            if roots.is_empty() {
                 break;
             }
             if depth >= MAX_DEPTH {
                 return Err(TreeError::TooDeep.into());
             }
-            let roots = level.iter().flat_map(|unread| [unread.content, unread.times]);
-            let nodes = remote.nodes(roots.flatten().collect()).await?;
-            let mut next = Vec::new();
-            for unread in level {
-                next.extend(plan.add(&unread, &nodes)?);
+            let nodes = remote.nodes(roots).await?;
+            let next = plan.listing.folders.len();
+            for at in level {
+                plan.add(at, &nodes)?;
+                plan.check(limits)?;
             }
-            level = next;
+            level = next..plan.listing.folders.len();
         }
         Ok(plan)
     }
 
-    fn add(
-        &mut self,
-        unread: &Unread,
-        nodes: &BTreeMap<Digest, Bytes>,
-    ) -> Result<Vec<Unread>, WorkspaceError> {
-        let content: Directory = parse(nodes, unread.content)?;
-        let times: Times = parse(nodes, unread.times)?;
-        if self.entries.len() + content.entries().len() > MAX_ENTRIES {
+    /// Reads how large files are made of chunks.
+    pub(super) async fn read_chunks(&mut self, remote: &Remote) -> Result<(), WorkspaceError> {
+        let mut wanted: BTreeMap<Digest, u64> = BTreeMap::new();
+        for row in self.listing.folders.iter().flat_map(|folder| &folder.rows) {
+            if let What::File { size, digest: Some(digest), .. } = row.what
+                && is_chunked(size)
+                && wanted.insert(digest, size).is_some_and(|other| other != size)
+            {
+                return Err(WorkspaceError::Damaged(digest));
+            }
+        }
+        let digests: Vec<Digest> = wanted.keys().copied().collect();
+        for some in digests.chunks(LISTS) {
+            for (digest, bytes) in remote.nodes(some.to_vec()).await? {
+                let list = parse::<ChunkList>(Some(bytes), digest)?;
+                let (said, found) = (wanted[&digest], list.size());
+                if said != found {
+                    return Err(WorkspaceError::WrongSize { digest, said, found });
+                }
+                self.chunks.insert(digest, list);
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, at: usize, nodes: &BTreeMap<Digest, Bytes>) -> Result<(), WorkspaceError> {
+        let folder = &self.listing.folders[at];
+        let get = |digest: Option<Digest>| digest.map(|digest| (nodes.get(&digest), digest));
+        let content = get(folder.content).map(|(bytes, digest)| parse(bytes.cloned(), digest));
+        let content: Directory = content.transpose()?.unwrap_or_default();
+        let times = get(folder.times).map(|(bytes, digest)| parse(bytes.cloned(), digest));
+        let times: Times = times.transpose()?.unwrap_or_default();
+        let mut rows = Vec::with_capacity(content.entries().len());
+        for Entry { name, kind } in content.entries() {
+            let time = times.get(name);
+            let what = match kind {
+                Kind::File { digest, size, bits } => {
+                    self.bytes = self.bytes.saturating_add(*size);
+                    What::File { bits: *bits, size: *size, digest: Some(*digest), stamp: None }
+                }
+                Kind::Symlink { target } => What::Symlink { target: target.clone() },
+                Kind::Directory { digest, bits } => {
+                    let path = self.listing.folders[at].path_of(name);
+                    let times = time.and_then(|time| time.below);
+                    let below = Folded { path, content: *digest, times, rows: Vec::new() };
+                    What::Folder { bits: *bits, at: self.listing.add(below) }
+                }
+            };
+            rows.push(Row { name: name.clone(), what, mtime_ns: time.map(|time| time.mtime_ns) });
+        }
+        self.entries += rows.len();
+        self.listing.folders[at].rows = rows;
+        Ok(())
+    }
+
+    fn check(&self, limits: Limits) -> Result<(), WorkspaceError> {
+        let too_much = |what, limit| Err(WorkspaceError::TooMuch { what, limit });
+        if self.entries > MAX_ENTRIES {
             return Err(TreeError::TooLarge.into());
         }
-        let mut below = Vec::new();
-        for Entry { name, kind } in content.entries() {
-            let mut path = unread.path.clone();
-            if !path.is_empty() {
-                path.push(b'/');
+        match () {
+            () if self.entries > limits.entries => {
+                too_much("files and directories", limits.entries as u64)
             }
-            path.extend_from_slice(name);
-            let time = times.get(name);
-            if let Some(content) = kind.directory() {
-                let times = time.and_then(|time| time.below);
-                below.push(Unread { path: path.clone(), content, times });
-            }
-            let mtime_ns = time.map(|time| time.mtime_ns);
-            self.entries.push(Planned { path, kind: kind.clone(), mtime_ns });
+            () if self.bytes > limits.bytes => too_much("bytes", limits.bytes),
+            () => Ok(()),
         }
-        Ok(below)
     }
 }
 
-fn parse<N: Node>(
-    nodes: &BTreeMap<Digest, Bytes>,
-    digest: Option<Digest>,
-) -> Result<N, WorkspaceError> {
-    let Some(digest) = digest else { return Ok(N::default()) };
-    let bytes = nodes.get(&digest).cloned().unwrap_or_default();
-    N::parse(bytes).map_err(|source| TreeError::Bad { digest, source }.into())
+fn parse<N: Node>(bytes: Option<Bytes>, digest: Digest) -> Result<N, WorkspaceError> {
+    let bad = |source: BadNode| TreeError::Bad { digest, source };
+    Ok(N::parse(bytes.unwrap_or_default()).map_err(bad)?)
 }

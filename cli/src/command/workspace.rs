@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use futures::StreamExt;
-use postq_agent::workspace::{Listed, Workspace as Remote};
+use postq_agent::workspace::{Listed, Workspace as Remote, WorkspaceError};
 use postq_common::tree::{Digest, Kind};
-use postq_proto::v1::{DownloadRequest, Snapshot, blob_piece::Piece};
+use postq_proto::v1::Snapshot;
 use serde::Serialize;
 
 use crate::{
@@ -138,26 +137,21 @@ impl Found {
 }
 
 async fn print_file(coordinator: &Coordinator, digest: Digest, size: u64) -> Result<(), Failure> {
-    if size == 0 {
-        return Ok(());
+    enum Stopped {
+        Files(WorkspaceError),
+        Output(Failure),
     }
-    let failed = |status| Failure::from_status(&status, "send the file", coordinator.url());
-    let request = DownloadRequest { digests: vec![digest.as_bytes().to_vec()] };
-    let answer = coordinator.workspaces().download(request).await.map_err(failed)?;
-    let mut pieces = answer.into_inner();
-    let mut hasher = blake3::Hasher::new();
-    while let Some(piece) = pieces.next().await {
-        let piece = piece.map_err(failed)?.piece.and_then(|piece| piece.piece);
-        if let Some(Piece::Data(data)) = piece {
-            hasher.update(&data);
-            output::print_bytes(&data)?;
+    impl From<WorkspaceError> for Stopped {
+        fn from(error: WorkspaceError) -> Self {
+            Self::Files(error)
         }
     }
-    if Digest::from(hasher.finalize()) == digest {
-        Ok(())
-    } else {
-        Err(Failure::new(Exit::Server, "the file arrived damaged; get it again"))
-    }
+    let print = |bytes: &[u8]| output::print_bytes(bytes).map_err(Stopped::Output);
+    let read = Remote::over(coordinator.channel()).read_file(digest, size, print).await;
+    read.map_err(|stopped| match stopped {
+        Stopped::Files(error) => files::refused("send the file", &error, coordinator),
+        Stopped::Output(failure) => failure,
+    })
 }
 
 fn is_within(path: &[u8], above: &[u8]) -> bool {

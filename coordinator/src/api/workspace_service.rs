@@ -3,13 +3,14 @@
 //! It owns the wire side only: limits, pieces, and how errors become statuses. What a job left is
 //! told by a [`SnapshotSource`], so that no SQL is needed here.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use futures::{
     StreamExt, TryStreamExt,
     stream::{self, BoxStream},
 };
 use postq_common::{
+    frame::Frame,
     merge::OnConflict,
     tree::{Digest, Snapshot},
 };
@@ -25,8 +26,11 @@ use crate::workspace::{
 /// Digests in one request.
 const MAX_DIGESTS: usize = 10_000;
 
-/// Blobs opened before their turn, so that many small ones do not wait for the disk one by one.
-const OPEN_AHEAD: usize = 16;
+/// About so much is in one message.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// How much of a blob goes in one message where there are no batches.
+const PIECE_BYTES: usize = 256 << 10;
 
 /// What a task or a whole job left, as the database knows it.
 #[derive(Clone)]
@@ -73,7 +77,7 @@ impl WorkspaceService for WorkspaceApi {
         request: Request<v1::FindMissingRequest>,
     ) -> Result<Response<v1::FindMissingResponse>, Status> {
         let digests = digests(&request.get_ref().digests)?;
-        let missing = self.blobs.find_missing(digests).await.map_err(blob_status)?;
+        let missing = self.blobs.find_missing(&digests).await.map_err(blob_status)?;
         let missing = missing.iter().map(|digest| digest.as_bytes().to_vec()).collect();
         Ok(Response::new(v1::FindMissingResponse { missing }))
     }
@@ -91,6 +95,10 @@ impl WorkspaceService for WorkspaceApi {
                     taken.map_err(intake_status)?;
                 }
                 Some(Piece::Data(data)) => intake.data(data).await.map_err(intake_status)?,
+                Some(Piece::Batch(batch)) => {
+                    let frames = batch.blobs.into_iter().map(frame).collect::<Result<_, _>>()?;
+                    intake.batch(frames).await.map_err(intake_status)?;
+                }
                 None => return Err(Status::invalid_argument("piece: missing")),
             }
         }
@@ -102,19 +110,21 @@ impl WorkspaceService for WorkspaceApi {
         &self,
         request: Request<v1::DownloadRequest>,
     ) -> Result<Response<Self::DownloadStream>, Status> {
-        let mut digests = digests(&request.get_ref().digests)?;
-        digests.sort_unstable();
-        digests.dedup();
-        let blobs = self.blobs.clone();
-        let pieces = stream::iter(digests)
-            .map(move |digest| pieces(blobs.clone(), digest))
-            .buffered(OPEN_AHEAD)
-            .try_flatten()
-            .map_ok(|piece| v1::DownloadResponse {
-                piece: Some(v1::BlobPiece { piece: Some(piece) }),
-            })
-            .map_err(blob_status);
-        Ok(Response::new(pieces.boxed()))
+        let request = request.into_inner();
+        let mut wanted = HashSet::new();
+        let mut digests = digests(&request.digests)?;
+        digests.retain(|digest| wanted.insert(*digest));
+        let pieces = self.blobs.frames(digests).map(move |frames| {
+            let pieces = match request.batches {
+                true => batches(frames?),
+                false => frames?.iter().map(pieces).collect::<Result<Vec<_>, _>>()?.concat(),
+            };
+            Ok::<_, BlobError>(stream::iter(pieces.into_iter().map(Ok)))
+        });
+        let answer = pieces.try_flatten().map_err(blob_status).map_ok(|piece| {
+            v1::DownloadResponse { piece: Some(v1::BlobPiece { piece: Some(piece) }) }
+        });
+        Ok(Response::new(answer.boxed()))
     }
 
     async fn get_snapshot(
@@ -152,15 +162,41 @@ pub fn from_message(message: &v1::Snapshot) -> Result<Snapshot, Status> {
         .map_err(|error| Status::invalid_argument(format!("snapshot: {error}")))
 }
 
-/// One blob as it goes over the wire.
-async fn pieces(
-    blobs: Blobs,
-    digest: Digest,
-) -> Result<BoxStream<'static, Result<Piece, BlobError>>, BlobError> {
-    let blob = blobs.open(digest).await?;
-    let digest = digest.as_bytes().to_vec();
-    let start = Piece::Start(v1::BlobStart { digest, size: blob.size });
-    Ok(stream::iter([Ok(start)]).chain(blob.pieces.map_ok(Piece::Data)).boxed())
+/// One blob in pieces.
+fn pieces(frame: &Frame) -> Result<Vec<Piece>, BlobError> {
+    let mut bytes = frame.open().map_err(|_| BlobError::Damaged(frame.digest))?;
+    let (digest, size) = (frame.digest.as_bytes().to_vec(), bytes.len() as u64);
+    let mut pieces = vec![Piece::Start(v1::BlobStart { digest, size })];
+    while !bytes.is_empty() {
+        pieces.push(Piece::Data(bytes.split_to(bytes.len().min(PIECE_BYTES))));
+    }
+    Ok(pieces)
+}
+
+/// Whole blobs, about [`BATCH_BYTES`] in each piece.
+fn batches(frames: Vec<Frame>) -> Vec<Piece> {
+    let (mut batches, mut bytes) = (Vec::<v1::BlobBatch>::new(), usize::MAX);
+    for Frame { digest, bytes: content, packed } in frames {
+        let length = content.len();
+        let digest = digest.as_bytes().to_vec().into();
+        let blob = v1::WholeBlob { digest, content, size: packed };
+        match batches.last_mut().filter(|_| bytes < BATCH_BYTES) {
+            Some(batch) => {
+                bytes += length;
+                batch.blobs.push(blob);
+            }
+            None => {
+                bytes = length;
+                batches.push(v1::BlobBatch { blobs: vec![blob] });
+            }
+        }
+    }
+    batches.into_iter().map(Piece::Batch).collect()
+}
+
+fn frame(blob: v1::WholeBlob) -> Result<Frame, Status> {
+    let v1::WholeBlob { digest: field, content, size } = blob;
+    Ok(Frame { digest: digest(&field)?, bytes: content, packed: size })
 }
 
 fn digests(fields: &[Vec<u8>]) -> Result<Vec<Digest>, Status> {

@@ -11,9 +11,11 @@
 //! | [`leases`] | consumers that were not heard of in time |
 //! | [`openings`] | gates too wide for one transaction |
 //! | [`floors`] | how far lanes are empty for good |
+//! | [`garbage`] | files that nobody needs any more |
 
 pub mod due;
 pub mod floors;
+pub mod garbage;
 pub mod heart;
 pub mod hints;
 pub mod inbox;

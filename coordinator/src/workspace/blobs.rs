@@ -1,29 +1,36 @@
-//! The blob store: content by digest, in an object store.
+//! The blob store: content by digest, in packs.
 //!
 //! It knows nothing of trees and jobs. Invariant: a blob under a digest was verified against it
-//! before it appeared, whole and durable, under that name; one found damaged later is moved aside,
-//! so that it counts as missing and can be sent again.
+//! before it became known, and is durable; one found damaged later is forgotten, so that it counts
+//! as missing and can be sent again.
 
-use std::sync::Arc;
+use std::{error::Error, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{
     StreamExt, TryStreamExt,
     stream::{self, BoxStream},
 };
-use object_store::{
-    GetResultPayload, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutPayload, path::Path,
+use object_store::ObjectStore;
+use postq_common::{
+    frame::Frame,
+    tree::{Digest, Snapshot},
 };
-use postq_common::tree::{Digest, MAX_NODE_BYTES, Snapshot};
-use tokio_util::io::ReaderStream;
-use tracing::error;
 use uuid::Uuid;
 
-/// How much of a blob is read at once, in bytes.
-pub const PIECE_BYTES: usize = 256 * 1024;
+use super::pack::{self, Run};
+use crate::store::{Store, StoreError};
 
-/// Requests to the store at a time, per call: enough to hide its latency.
-const AT_ONCE: usize = 16;
+/// A blob that nobody has asked for so long, and no snapshot that is kept holds, may go.
+pub const GRACE: Duration = Duration::from_hours(24);
+
+/// How long a touch lasts before it is written again: asking is frequent, writing should not be.
+pub(super) const FRESH: Duration = Duration::from_hours(1);
+
+/// What is read from a pack at once, and how much of it ahead of its turn: enough to hide the latency
+/// of a remote store; 16 MiB per reader.
+const RUN_BYTES: i64 = 4 << 20;
+const RUNS_AHEAD: usize = 4;
 
 /// Why a blob cannot be had or kept.
 #[derive(Debug, thiserror::Error)]
@@ -37,35 +44,41 @@ pub enum BlobError {
     /// It is no tree node or snapshot, though it is used as one.
     #[error("the blob {0} is not what it is used as")]
     Unfit(Digest),
-    /// The store does not answer as it should.
+    /// The store, or the database that knows where blobs are, does not answer as it should.
     #[error("the blob store cannot {verb}")]
     Store {
         /// What was tried.
         verb: &'static str,
-        /// What the store says.
-        source: object_store::Error,
+        /// What it says.
+        source: Box<dyn Error + Send + Sync>,
     },
+}
+
+impl BlobError {
+    pub(super) fn store<E: Error + Send + Sync + 'static>(
+        verb: &'static str,
+    ) -> impl FnOnce(E) -> Self {
+        move |source| Self::Store { verb, source: Box::new(source) }
+    }
+}
+
+impl From<StoreError> for BlobError {
+    fn from(error: StoreError) -> Self {
+        Self::store("look up blobs")(error)
+    }
 }
 
 /// The store. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Blobs {
-    store: Arc<dyn ObjectStore>,
+    pub(super) objects: Arc<dyn ObjectStore>,
+    pub(super) index: Store,
     id: Uuid,
 }
 
-/// A blob that is being read.
-pub struct Blob {
-    /// Its length in bytes.
-    pub size: u64,
-    /// Its bytes in order, in pieces of at most [`PIECE_BYTES`]; fails at the end where they turn
-    /// out to be damaged.
-    pub pieces: BoxStream<'static, Result<Bytes, BlobError>>,
-}
-
 impl Blobs {
-    pub(super) fn new(store: Arc<dyn ObjectStore>, id: Uuid) -> Self {
-        Self { store, id }
+    pub(super) fn new(objects: Arc<dyn ObjectStore>, index: Store, id: Uuid) -> Self {
+        Self { objects, index, id }
     }
 
     /// The id of this store; the database holds it as well.
@@ -73,76 +86,53 @@ impl Blobs {
         self.id
     }
 
-    /// Those of `digests` that the store lacks.
-    pub async fn find_missing(&self, digests: Vec<Digest>) -> Result<Vec<Digest>, BlobError> {
-        let looks = stream::iter(digests).map(|digest| async move {
-            match self.store.head(&place(&digest)).await {
-                Ok(_) => Ok(None),
-                Err(object_store::Error::NotFound { .. }) => Ok(Some(digest)),
-                Err(source) => Err(BlobError::Store { verb: "look for a blob", source }),
-            }
-        });
-        looks.buffered(AT_ONCE).try_filter_map(|found| async move { Ok(found) }).try_collect().await
+    /// Those of `digests` that the store lacks. The others stay for at least [`GRACE`].
+    pub async fn find_missing(&self, digests: &[Digest]) -> Result<Vec<Digest>, BlobError> {
+        let digests: Vec<Vec<u8>> = digests.iter().map(|it| it.as_bytes().to_vec()).collect();
+        let missing = self.index.touch_blobs(&digests, FRESH).await?;
+        Ok(missing.iter().filter_map(|field| Digest::try_from(&field[..]).ok()).collect())
     }
 
-    /// Keeps `bytes`, whose digest the caller has verified. Durable when this returns.
-    pub(super) async fn put(&self, digest: Digest, bytes: PutPayload) -> Result<(), BlobError> {
-        match self.store.put_opts(&place(&digest), bytes, PutMode::Create.into()).await {
-            Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => Ok(()),
-            Err(source) => Err(BlobError::Store { verb: "keep a blob", source }),
+    /// Keeps small blobs, whose digests the caller has made. Durable when this returns.
+    pub(super) async fn put_all(&self, blobs: Vec<(Digest, Bytes)>) -> Result<(), BlobError> {
+        let digests: Vec<Digest> = blobs.iter().map(|(digest, _)| *digest).collect();
+        let missing = self.find_missing(&digests).await?;
+        let lacks = |digest: &Digest| missing.contains(digest);
+        let frames = blobs.into_iter().filter(|(digest, _)| lacks(digest));
+        let frames = frames.map(|(digest, bytes)| Frame::new(digest, bytes)).collect();
+        for frames in pack::split(frames) {
+            self.keep(frames).await?;
         }
+        Ok(())
     }
 
-    /// Keeps many small blobs.
-    pub(super) async fn put_all<B: Into<PutPayload>>(
+    /// The blobs asked for, each once, in an order that suits the store; verified.
+    pub fn frames(
         &self,
-        blobs: Vec<(Digest, B)>,
-    ) -> Result<(), BlobError> {
-        let puts = blobs.into_iter().map(|(digest, bytes)| self.put(digest, bytes.into()));
-        stream::iter(puts).buffer_unordered(AT_ONCE).try_collect().await
+        digests: Vec<Digest>,
+    ) -> BoxStream<'static, Result<Vec<Frame>, BlobError>> {
+        let (blobs, reader) = (self.clone(), self.clone());
+        stream::once(async move { blobs.runs(&digests).await })
+            .map_ok(|runs| stream::iter(runs.into_iter().map(Ok)))
+            .try_flatten()
+            .map_ok(move |run| {
+                let blobs = reader.clone();
+                async move { blobs.read_run(run).await }
+            })
+            .try_buffered(RUNS_AHEAD)
+            .boxed()
     }
 
-    /// Begins to keep a large blob, which appears when the upload is completed.
-    pub(super) async fn begin(
-        &self,
-        digest: &Digest,
-    ) -> Result<Box<dyn MultipartUpload>, BlobError> {
-        let begun = self.store.put_multipart(&place(digest)).await;
-        begun.map_err(|source| BlobError::Store { verb: "keep a large blob", source })
-    }
-
-    /// Opens a blob for reading.
-    pub async fn open(&self, digest: Digest) -> Result<Blob, BlobError> {
-        let failed = |source| BlobError::Store { verb: "read a blob", source };
-        let found = match self.store.get(&place(&digest)).await {
-            Ok(found) => found,
-            Err(object_store::Error::NotFound { .. }) => return Err(BlobError::Missing(digest)),
-            Err(source) => return Err(failed(source)),
-        };
-        let size = found.meta.size;
-        let pieces = match found.payload {
-            GetResultPayload::File(file, _) => {
-                let file = tokio::fs::File::from_std(file);
-                let pieces = ReaderStream::with_capacity(file, PIECE_BYTES);
-                pieces.map_err(object_store_error).boxed()
-            }
-            GetResultPayload::Stream(pieces) => pieces.map(split).try_flatten().boxed(),
-        };
-        let pieces = verified(self.clone(), digest, pieces.map_err(failed).boxed());
-        Ok(Blob { size, pieces })
+    async fn runs(&self, digests: &[Digest]) -> Result<Vec<Run>, BlobError> {
+        let wanted: Vec<Vec<u8>> = digests.iter().map(|it| it.as_bytes().to_vec()).collect();
+        let found = self.index.find_blobs(&wanted).await?;
+        pack::runs(digests, found, RUN_BYTES)
     }
 
     /// Reads a tree node, or anything else that is not large.
     pub async fn read(&self, digest: Digest) -> Result<Bytes, BlobError> {
-        let blob = self.open(digest).await?;
-        if blob.size > MAX_NODE_BYTES as u64 {
-            return Err(BlobError::Unfit(digest));
-        }
-        let mut pieces: Vec<Bytes> = blob.pieces.try_collect().await?;
-        Ok(match pieces.len() {
-            1 => pieces.remove(0),
-            _ => pieces.concat().into(),
-        })
+        let blobs = self.read_all(vec![digest]).await?;
+        blobs.into_iter().next().map(|(_, bytes)| bytes).ok_or(BlobError::Missing(digest))
     }
 
     /// Reads many tree nodes.
@@ -150,10 +140,12 @@ impl Blobs {
         &self,
         digests: Vec<Digest>,
     ) -> Result<Vec<(Digest, Bytes)>, BlobError> {
-        let reads = digests
-            .into_iter()
-            .map(|digest| async move { self.read(digest).await.map(|bytes| (digest, bytes)) });
-        stream::iter(reads).buffer_unordered(AT_ONCE).try_collect().await
+        let frames: Vec<Vec<Frame>> = self.frames(digests).try_collect().await?;
+        let open = |frame: Frame| {
+            let damaged = |_| BlobError::Damaged(frame.digest);
+            Ok((frame.digest, frame.open().map_err(damaged)?))
+        };
+        frames.into_iter().flatten().map(open).collect()
     }
 
     /// The snapshot that a job's `input` names.
@@ -165,55 +157,7 @@ impl Blobs {
     /// Keeps the blob that names `snapshot` by one digest.
     pub async fn put_snapshot(&self, snapshot: &Snapshot) -> Result<Digest, BlobError> {
         let digest = snapshot.digest();
-        self.put(digest, snapshot.encode().into()).await?;
+        self.put_all(vec![(digest, snapshot.encode())]).await?;
         Ok(digest)
     }
-
-    async fn set_aside(&self, digest: Digest) {
-        error!(%digest, "a blob is damaged in the store; moving it aside");
-        let aside = Path::from(format!("damaged/{digest}"));
-        if let Err(error) = self.store.rename(&place(&digest), &aside).await {
-            error!(%digest, %error, "a damaged blob cannot be moved aside");
-        }
-    }
-}
-
-/// Where a blob is: in one of 256 directories by the first byte of its digest.
-fn place(digest: &Digest) -> Path {
-    let name = digest.to_string();
-    Path::from(format!("blobs/{}/{name}", &name[..2]))
-}
-
-/// Passes the pieces on and, after the last, tells whether they were the right ones.
-fn verified(
-    blobs: Blobs,
-    digest: Digest,
-    pieces: BoxStream<'static, Result<Bytes, BlobError>>,
-) -> BoxStream<'static, Result<Bytes, BlobError>> {
-    let start = (blobs, pieces, blake3::Hasher::new());
-    stream::try_unfold(start, move |(blobs, mut pieces, mut hasher)| async move {
-        if let Some(piece) = pieces.next().await {
-            let piece = piece?;
-            hasher.update(&piece);
-            return Ok(Some((piece, (blobs, pieces, hasher))));
-        }
-        if Digest::from(hasher.finalize()) == digest {
-            return Ok(None);
-        }
-        blobs.set_aside(digest).await;
-        Err(BlobError::Damaged(digest))
-    })
-    .boxed()
-}
-
-fn split(
-    piece: object_store::Result<Bytes>,
-) -> object_store::Result<BoxStream<'static, object_store::Result<Bytes>>> {
-    let mut rest = piece?;
-    let next = move || (!rest.is_empty()).then(|| Ok(rest.split_to(rest.len().min(PIECE_BYTES))));
-    Ok(stream::iter(std::iter::from_fn(next)).boxed())
-}
-
-fn object_store_error(source: std::io::Error) -> object_store::Error {
-    object_store::Error::Generic { store: "local", source: source.into() }
 }

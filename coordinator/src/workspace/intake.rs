@@ -1,28 +1,24 @@
-//! Blobs on their way into the store: announced, received in pieces, verified, kept.
+//! Blobs on their way into the store: announced and received in pieces, or many in one piece;
+//! verified, packed, kept.
 //!
-//! Memory is bounded: a small blob is collected, a large one goes on to the store piece by piece.
-//! Invariant: nothing appears in the store before it was verified, and all that was received is
-//! durable when [`Intake::finish`] returns.
+//! Memory is bounded: the pack that is being filled, and those that are being written. Invariant:
+//! nothing becomes known before it was verified, and all that was received is durable when
+//! [`Intake::finish`] returns.
 
-use bytes::Bytes;
-use object_store::{MultipartUpload, PutPayload};
-use postq_common::tree::Digest;
-use tracing::warn;
+use bytes::{Bytes, BytesMut};
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use postq_common::{
+    frame::{Frame, MAX_BLOB_BYTES},
+    tree::Digest,
+};
 
-use super::{BlobError, Blobs};
+use super::{
+    BlobError, Blobs,
+    pack::{PACK_BLOBS, PACK_BYTES},
+};
 
-/// The largest blob, in bytes (64 GiB).
-pub const MAX_BLOB_BYTES: u64 = 64 << 30;
-
-/// Blobs up to this size are collected in memory.
-const SMALL_BYTES: u64 = 1 << 20;
-
-/// What is kept at once: so many small blobs, and no more than so many bytes of them.
-const BATCH: usize = 64;
-const BATCH_BYTES: u64 = 16 << 20;
-
-/// Large blobs go to the store in parts of at least this size (S3 takes no smaller ones).
-const PART_BYTES: usize = 8 << 20;
+/// Packs that are written while the next one fills.
+const WRITTEN_AT_ONCE: usize = 2;
 
 /// Why what is sent is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -61,26 +57,24 @@ pub enum IntakeError {
 pub struct Intake {
     blobs: Blobs,
     current: Option<Arriving>,
-    batch: Vec<(Digest, PutPayload)>,
-    batch_bytes: u64,
+    pack: Vec<Frame>,
+    pack_bytes: usize,
+    writing: FuturesUnordered<BoxFuture<'static, Result<(), BlobError>>>,
     kept: u64,
 }
 
 /// A blob of which a part has arrived.
 struct Arriving {
     digest: Digest,
-    missing: u64,
-    hasher: blake3::Hasher,
-    pieces: Vec<Bytes>,
-    /// Set for a large blob: `pieces` are then those not yet passed on.
-    upload: Option<Box<dyn MultipartUpload>>,
-    held: usize,
+    size: u64,
+    bytes: BytesMut,
 }
 
 impl Intake {
     /// Takes blobs into `blobs`.
     pub fn new(blobs: Blobs) -> Self {
-        Self { blobs, current: None, batch: Vec::new(), batch_bytes: 0, kept: 0 }
+        let (pack, writing) = (Vec::new(), FuturesUnordered::new());
+        Self { blobs, current: None, pack, pack_bytes: 0, writing, kept: 0 }
     }
 
     /// A blob is announced.
@@ -89,104 +83,83 @@ impl Intake {
         if size > MAX_BLOB_BYTES {
             return Err(IntakeError::TooLarge { digest, size });
         }
-        let upload = if size > SMALL_BYTES { Some(self.blobs.begin(&digest).await?) } else { None };
-        self.current = Some(Arriving {
-            digest,
-            missing: size,
-            hasher: blake3::Hasher::new(),
-            pieces: Vec::new(),
-            upload,
-            held: 0,
-        });
+        self.current = Some(Arriving { digest, size, bytes: BytesMut::new() });
         if size == 0 { self.complete().await } else { Ok(()) }
     }
 
     /// A piece of the announced blob.
     pub async fn data(&mut self, piece: Bytes) -> Result<(), IntakeError> {
         let Some(current) = &mut self.current else { return Err(IntakeError::Unannounced) };
-        let Some(missing) = current.missing.checked_sub(piece.len() as u64) else {
-            return Err(IntakeError::Long(current.digest));
-        };
-        current.missing = missing;
-        current.hasher.update(&piece);
-        current.held += piece.len();
-        current.pieces.push(piece);
-        if current.held >= PART_BYTES {
-            current.pass_on().await?;
-        }
+        let missing = current.missing().checked_sub(piece.len() as u64);
+        let Some(missing) = missing else { return Err(IntakeError::Long(current.digest)) };
+        current.bytes.extend_from_slice(&piece);
         if missing == 0 { self.complete().await } else { Ok(()) }
+    }
+
+    /// Whole blobs.
+    pub async fn batch(&mut self, frames: Vec<Frame>) -> Result<(), IntakeError> {
+        self.expect_nothing()?;
+        if let Some(large) = frames.iter().find(|frame| frame.size() > MAX_BLOB_BYTES) {
+            let (digest, size) = (large.digest, large.size());
+            return Err(IntakeError::TooLarge { digest, size });
+        }
+        let verify = move || {
+            let bad = frames.iter().find_map(|frame| frame.open().err());
+            bad.map_or(Ok(frames), |bad| Err(IntakeError::Mismatch(bad.0)))
+        };
+        let verified = tokio::task::spawn_blocking(verify).await;
+        let frames = verified.map_err(BlobError::store("verify blobs"))??;
+        for frame in frames {
+            self.kept += 1;
+            self.pack_bytes += frame.bytes.len();
+            self.pack.push(frame);
+            if self.pack_bytes >= PACK_BYTES || self.pack.len() >= PACK_BLOBS {
+                self.write_pack().await?;
+            }
+        }
+        Ok(())
     }
 
     /// The stream has ended. Returns how many blobs are kept, durably.
     pub async fn finish(mut self) -> Result<u64, IntakeError> {
         self.expect_nothing()?;
-        self.keep_batch().await?;
+        self.write_pack().await?;
+        while let Some(written) = self.writing.next().await {
+            written?;
+        }
         Ok(self.kept)
     }
 
     fn expect_nothing(&self) -> Result<(), IntakeError> {
         self.current.as_ref().map_or(Ok(()), |current| {
-            Err(IntakeError::Short { digest: current.digest, missing: current.missing })
+            Err(IntakeError::Short { digest: current.digest, missing: current.missing() })
         })
     }
 
     async fn complete(&mut self) -> Result<(), IntakeError> {
-        let Some(mut arrived) = self.current.take() else { return Ok(()) };
-        let digest = arrived.digest;
-        if Digest::from(arrived.hasher.finalize()) != digest {
-            arrived.abort().await;
-            return Err(IntakeError::Mismatch(digest));
-        }
-        if arrived.upload.is_some() {
-            arrived.keep_large().await?;
-            self.kept += 1;
-            return Ok(());
-        }
-        self.batch_bytes += arrived.held as u64;
-        self.batch.push((digest, PutPayload::from_iter(arrived.pieces)));
-        if self.batch.len() >= BATCH || self.batch_bytes >= BATCH_BYTES {
-            self.keep_batch().await?;
-        }
-        Ok(())
+        let Some(Arriving { digest, bytes, .. }) = self.current.take() else { return Ok(()) };
+        self.batch(vec![Frame::plain(digest, bytes.freeze())]).await
     }
 
-    async fn keep_batch(&mut self) -> Result<(), IntakeError> {
-        let batch = std::mem::take(&mut self.batch);
-        let count = batch.len() as u64;
-        self.blobs.put_all(batch).await?;
-        self.batch_bytes = 0;
-        self.kept += count;
+    async fn write_pack(&mut self) -> Result<(), IntakeError> {
+        self.pack_bytes = 0;
+        let (blobs, mut frames) = (self.blobs.clone(), std::mem::take(&mut self.pack));
+        let mut seen = std::collections::HashSet::new();
+        frames.retain(|frame| seen.insert(frame.digest));
+        self.writing.push(async move { blobs.keep(frames).await }.boxed());
+        // Begins to write it, and waits where too many are.
+        while let Some(Some(written)) = self.writing.next().now_or_never() {
+            written?;
+        }
+        while self.writing.len() > WRITTEN_AT_ONCE {
+            self.writing.next().await.transpose()?;
+        }
         Ok(())
     }
 }
 
 impl Arriving {
-    /// Hands the collected pieces of a large blob to the store.
-    async fn pass_on(&mut self) -> Result<(), BlobError> {
-        let Some(upload) = &mut self.upload else { return Ok(()) };
-        let part = PutPayload::from_iter(std::mem::take(&mut self.pieces));
-        self.held = 0;
-        upload.put_part(part).await.map_err(failed)
+    fn missing(&self) -> u64 {
+        self.size - self.bytes.len() as u64
     }
-
-    async fn keep_large(&mut self) -> Result<(), BlobError> {
-        if self.held > 0 {
-            self.pass_on().await?;
-        }
-        let Some(upload) = &mut self.upload else { return Ok(()) };
-        upload.complete().await.map_err(failed)?;
-        Ok(())
-    }
-
-    async fn abort(&mut self) {
-        if let Some(upload) = &mut self.upload
-            && let Err(error) = upload.abort().await
-        {
-            warn!(digest = %self.digest, %error, "a refused blob left a part in the store");
-        }
-    }
-}
-
-fn failed(source: object_store::Error) -> BlobError {
-    BlobError::Store { verb: "keep a large blob", source }
 }

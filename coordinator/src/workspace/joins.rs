@@ -12,7 +12,7 @@ use std::{
 
 use postq_common::{
     merge::{Conflict, Merge, Merged, OnConflict, merge},
-    tree::{Nodes, Snapshot, Step, TreeError},
+    tree::{Digest, Nodes, Snapshot, Step, TreeError},
 };
 use tokio::sync::OnceCell;
 use tracing::debug;
@@ -80,9 +80,17 @@ struct Key {
     prefer: Option<i32>,
 }
 
+/// A merge that was worked out.
+#[derive(Debug)]
+struct Made {
+    snapshot: Snapshot,
+    /// Nodes that no parent has: no snapshot that is kept holds them.
+    nodes: Vec<Digest>,
+}
+
 #[derive(Debug, Default)]
 struct Memory {
-    cells: HashMap<Key, Arc<OnceCell<Snapshot>>>,
+    cells: HashMap<Key, Arc<OnceCell<Made>>>,
     order: VecDeque<Key>,
 }
 
@@ -108,10 +116,22 @@ impl Joins {
         }
         let key = Key { job: join.job, parents: join.parents.clone(), prefer };
         let cell = self.memory.lock().unwrap_or_else(PoisonError::into_inner).cell(key);
-        cell.get_or_try_init(|| self.work_out(join)).await.copied()
+        Ok(cell.get_or_try_init(|| self.work_out(join)).await?.snapshot)
     }
 
-    async fn work_out(&self, join: Join) -> Result<Snapshot, MergeError> {
+    /// Keeps the remembered merges from being collected: tasks may still run in them.
+    pub(super) async fn touch(&self) -> Result<(), BlobError> {
+        let cells: Vec<_> = {
+            let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+            memory.cells.values().cloned().collect()
+        };
+        for made in cells.iter().filter_map(|cell| cell.get()) {
+            self.blobs.find_missing(&made.nodes).await?;
+        }
+        Ok(())
+    }
+
+    async fn work_out(&self, join: Join) -> Result<Made, MergeError> {
         let mut nodes = Nodes::default();
         loop {
             let (back, step) = step(nodes, join.clone()).await;
@@ -128,8 +148,9 @@ impl Joins {
                 Step::Done(Merged::Clean { snapshot, nodes, resolved }) => {
                     debug!(job.id = %join.job, task = join.task, made = nodes.len(),
                         resolved = resolved.len(), "parents merged");
+                    let made = nodes.iter().map(|(digest, _)| *digest).collect();
                     self.blobs.put_all(nodes).await?;
-                    return Ok(snapshot);
+                    return Ok(Made { snapshot, nodes: made });
                 }
             }
         }
@@ -156,7 +177,7 @@ async fn step(mut nodes: Nodes, join: Join) -> (Nodes, Result<Step<Merged>, Tree
 }
 
 impl Memory {
-    fn cell(&mut self, key: Key) -> Arc<OnceCell<Snapshot>> {
+    fn cell(&mut self, key: Key) -> Arc<OnceCell<Made>> {
         if let Some(cell) = self.cells.get(&key) {
             return cell.clone();
         }

@@ -2,22 +2,27 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `blobs` | the store: blobs by digest, written once, verified on the way in and out |
+//! | `blobs` | the store: blobs by digest, verified on the way in and out |
+//! | `pack` | many blobs in one object, written once, read in runs |
+//! | `garbage` | what nobody needs any more, found and freed |
 //! | `open` | finding or making the store, and the id that ties it to a database |
 //! | `intake` | blobs on their way into the store |
 //! | `joins` | the input of a task with several parents, merged and remembered |
 //! | `describe` | conflicts told to a person |
 //!
-//! It knows no SQL and no gRPC.
+//! It knows no gRPC.
 
 mod blobs;
 mod describe;
+mod garbage;
 mod intake;
 mod joins;
 mod open;
+mod pack;
 
-pub use blobs::{Blob, BlobError, Blobs, PIECE_BYTES};
+pub use blobs::{BlobError, Blobs, GRACE};
 pub use describe::describe;
-pub use intake::{Intake, IntakeError, MAX_BLOB_BYTES};
+pub use garbage::{Collected, Garbage};
+pub use intake::{Intake, IntakeError};
 pub use joins::{IsAncestor, Join, Joins, MergeError};
 pub use open::OpenError;

@@ -9,6 +9,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, local::LocalFileSystem,
 use uuid::Uuid;
 
 use super::Blobs;
+use crate::store::Store;
 
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -58,8 +59,12 @@ pub enum OpenError {
 impl Blobs {
     /// Opens the store at `url`: a directory, as a path or `file://` URL, made if absent. With
     /// `expected`, what the database holds, only that very store will do; without, a store that
-    /// has no id yet is given one (see [`Blobs::store_id`]).
-    pub async fn create_or_open(url: &str, expected: Option<Uuid>) -> Result<Self, OpenError> {
+    /// has no id yet is given one (see [`Blobs::store_id`]). Where blobs are is told by `index`.
+    pub async fn create_or_open(
+        url: &str,
+        expected: Option<Uuid>,
+        index: Store,
+    ) -> Result<Self, OpenError> {
         let store = local(url)?;
         let at = || url.to_owned();
         let found = match read_id(&*store, url).await? {
@@ -73,7 +78,7 @@ impl Blobs {
             Some(expected) if expected != found => {
                 Err(OpenError::Other { at: at(), found, expected })
             }
-            _ => Ok(Self::new(store, found)),
+            _ => Ok(Self::new(store, index, found)),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::{
     ffi::OsString,
     fs,
     net::SocketAddr,
+    ops::Range,
     os::unix::{
         ffi::{OsStrExt, OsStringExt},
         fs::{MetadataExt, PermissionsExt},
@@ -17,6 +18,7 @@ use postq_agent::workspace::Workspace;
 use postq_common::tree::{Digest, Snapshot};
 use postq_coordinator::{
     api::workspace_service::{Left, SnapshotSource, WorkspaceApi},
+    store::Store,
     workspace::{Blobs, Joins},
 };
 use postq_proto::v1::{
@@ -24,6 +26,7 @@ use postq_proto::v1::{
     workspace_service_server::WorkspaceServiceServer,
 };
 use postq_runtime::channel::{Channel, MESSAGE_LIMIT, connect_lazy};
+use postq_tests::Database;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -36,6 +39,7 @@ pub(crate) struct Served {
     pub(crate) joins: Joins,
     pub(crate) channel: Channel,
     pub(crate) scratch: TempDir,
+    pub(crate) database: Database,
 }
 
 /// Jobs that left these snapshots.
@@ -57,9 +61,10 @@ impl Served {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let scratch = tempfile::tempdir().unwrap();
-        let blobs = open(scratch.path()).await;
+        let database = Database::create().await;
+        let blobs = open(scratch.path(), &database).await;
         let joins = serve(listener, &blobs, Vec::new());
-        Self { blobs, joins, channel: channel(address), scratch }
+        Self { blobs, joins, channel: channel(address), scratch, database }
     }
 
     /// Another service over the same store, whose jobs left these.
@@ -86,16 +91,27 @@ impl Served {
         path
     }
 
-    /// Where the store keeps a blob.
-    pub(crate) fn place(&self, digest: Digest) -> PathBuf {
-        let name = digest.to_string();
-        self.scratch.path().join("store/blobs").join(&name[..2]).join(name)
+    /// Where the store keeps a blob: the pack, and the part of it.
+    pub(crate) async fn place(&self, digest: Digest) -> (PathBuf, Range<usize>) {
+        let query = format!(
+            "select pack::text || ' ' || place || ' ' || stored_bytes from postq.blob
+             where digest = decode('{digest}', 'hex')"
+        );
+        let found: String = self.database.value(&query).await;
+        let words: Vec<&str> = found.split(' ').collect();
+        let (start, length): (usize, usize) =
+            (words[1].parse().unwrap(), words[2].parse().unwrap());
+        let name = words[0].replace('-', "");
+        let pack = self.scratch.path().join("store/packs").join(&name[30..]).join(name);
+        (pack, start..start + length)
     }
 }
 
-pub(crate) async fn open(scratch: &Path) -> Blobs {
+/// The store in `scratch`, indexed by `database`.
+pub(crate) async fn open(scratch: &Path, database: &Database) -> Blobs {
     let url = scratch.join("store");
-    Blobs::create_or_open(url.to_str().unwrap(), None).await.unwrap()
+    let index = Store::open(database.options().clone(), 4);
+    Blobs::create_or_open(url.to_str().unwrap(), None, index).await.unwrap()
 }
 
 pub(crate) fn channel(address: SocketAddr) -> Channel {

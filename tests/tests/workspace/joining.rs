@@ -8,6 +8,7 @@ use postq_proto::v1::{self, GetSnapshotRequest};
 use tonic::Code;
 use uuid::Uuid;
 
+use crate::damage::{Damage, damage};
 use crate::files::{Served, message, seen, snapshot, write};
 
 /// What `task` leaves of `input` after `work` in its directory, as an agent of its own.
@@ -116,7 +117,7 @@ async fn a_lost_tree_fails_the_join_and_is_named() {
     let left = run(&served, &base, 1, |dir| drop(write(dir, "a", "1"))).await;
     let right = run(&served, &base, 2, |dir| drop(write(dir, "b", "2"))).await;
     let lost = snapshot(&left).provenance.unwrap();
-    fs::remove_file(served.place(lost)).unwrap();
+    damage(served.place(lost).await, Damage::Swap);
     let refused = served.joins.merge(join(&[&left, &right], OnConflict::Fail)).await;
     let Err(MergeError::Blob(error)) = refused else { panic!("{refused:?}") };
     assert!(error.to_string().contains(&lost.to_string()), "{error}");

@@ -1,141 +1,171 @@
 //! Contents, streamed into a checkout.
 
-use postq_common::tree::Digest;
-use postq_proto::v1::{BlobPiece, DownloadRequest, blob_piece::Piece};
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures::{StreamExt, TryStreamExt, stream};
+use postq_common::{
+    frame::{Frame, MAX_BLOB_BYTES},
+    tree::Digest,
+};
+use postq_proto::v1::{BlobPiece, BlobStart, DownloadRequest, WholeBlob, blob_piece::Piece};
 use tokio::sync::mpsc;
 
-use super::{PIECES_AHEAD, Remote, WorkspaceError, in_time, off};
+use super::{
+    PIECES_AHEAD, Remote, STREAM_BLOBS, STREAM_BYTES, STREAMS, WorkspaceError, in_time, off,
+};
 use crate::workspace::checkout::Checkout;
 
-/// One stream carries about so much, so that little is sent again when it breaks.
-const STREAM_BYTES: u64 = 64 << 20;
-const STREAM_BLOBS: usize = 1000;
-
 impl Remote {
-    /// Fetches all that `checkout` waits for.
+    /// Fetches all that `checkout` waits for; how many bytes came.
     pub(in super::super) async fn fill(
         &self,
-        mut checkout: Checkout,
-    ) -> Result<Checkout, WorkspaceError> {
-        loop {
-            let request = next_request(&checkout);
-            if request.is_empty() {
-                return Ok(checkout);
-            }
-            checkout = self.fill_some(checkout, &request).await?;
-        }
+        checkout: Arc<Checkout>,
+    ) -> Result<u64, WorkspaceError> {
+        let requests = stream::iter(requests(checkout.wanted()));
+        let filled = requests.map(|request| {
+            let checkout = checkout.clone();
+            async move { self.fill_some(checkout, &request).await }
+        });
+        filled.buffer_unordered(STREAMS).try_fold(0, async |sum, bytes| Ok(sum + bytes)).await
     }
 
+    /// Fetches some contents; after a break, those that have not arrived.
     async fn fill_some(
         &self,
-        checkout: Checkout,
-        request: &[(Digest, u64)],
-    ) -> Result<Checkout, WorkspaceError> {
-        // Between tries the checkout is here; it remembers what has arrived.
-        let place = tokio::sync::Mutex::new(Some(checkout));
-        let attempt = async || {
-            let mut place = place.lock().await;
-            let Some(checkout) = place.take() else {
-                return Err(WorkspaceError::Protocol("a checkout was lost"));
-            };
-            // The store sends what it is asked for, so what came before the break is left out.
-            let still = still_wanted(&checkout, request);
-            let (checkout, filled) = match still.is_empty() {
-                true => (checkout, Ok(())),
-                false => self.stream(checkout, &still).await,
-            };
-            *place = Some(checkout);
-            filled
+        checkout: Arc<Checkout>,
+        request: &[Digest],
+    ) -> Result<u64, WorkspaceError> {
+        let attempt = || async {
+            let still = request.iter().filter(|digest| checkout.wants(digest)).copied();
+            let still: Vec<Digest> = still.collect();
+            match still.is_empty() {
+                true => Ok(0),
+                false => self.stream(checkout.clone(), &still).await,
+            }
         };
-        self.persist(attempt).await?;
-        place.into_inner().ok_or(WorkspaceError::Protocol("a checkout was lost"))
+        self.persist(attempt).await
     }
 
     async fn stream(
         &self,
-        mut checkout: Checkout,
-        request: &[(Digest, u64)],
-    ) -> (Checkout, Result<(), WorkspaceError>) {
-        let (pieces, mut received) = mpsc::channel(PIECES_AHEAD);
-        checkout.reset();
+        checkout: Arc<Checkout>,
+        request: &[Digest],
+    ) -> Result<u64, WorkspaceError> {
+        let (frames, mut received) = mpsc::channel::<Vec<Frame>>(PIECES_AHEAD);
+        let writing = checkout.clone();
         let writer = off(move || {
-            let written = write(&mut checkout, &mut received);
-            // Lets the other side know that nobody listens any more.
-            drop(received);
-            (checkout, written)
+            while let Some(frames) = received.blocking_recv() {
+                writing.take(open(frames)?)?;
+            }
+            Ok::<_, WorkspaceError>(())
         });
-        let (heard, (checkout, written)) = tokio::join!(self.receive(request, pieces), writer);
-        let lacks = !still_wanted(&checkout, request).is_empty();
-        let result = match (written, heard) {
-            // The store has found the blob damaged, which explains its size.
-            (Err(WorkspaceError::WrongSize { .. }), Err(lost @ WorkspaceError::Lost(_))) => {
-                Err(lost)
-            }
-            (Err(error), _) | (Ok(()), Err(error)) => Err(error),
-            (Ok(()), Ok(())) if lacks => {
-                Err(WorkspaceError::Protocol("a blob is missing without a word"))
-            }
-            (Ok(()), Ok(())) => Ok(()),
-        };
-        (checkout, result)
+        let (heard, written) = tokio::join!(self.receive(request, frames), writer);
+        written?;
+        let bytes = heard?;
+        match request.iter().any(|digest| checkout.wants(digest)) {
+            true => Err(WorkspaceError::Protocol("a blob is missing without a word")),
+            false => Ok(bytes),
+        }
     }
 
-    async fn receive(
+    /// Asks for blobs and passes on what comes; how many bytes it was.
+    pub(super) async fn receive(
         &self,
-        request: &[(Digest, u64)],
-        pieces: mpsc::Sender<Piece>,
-    ) -> Result<(), WorkspaceError> {
+        request: &[Digest],
+        frames: mpsc::Sender<Vec<Frame>>,
+    ) -> Result<u64, WorkspaceError> {
         const VERB: &str = "send files";
         let failed = || WorkspaceError::remote(VERB);
-        let digests = request.iter().map(|(digest, _)| digest.as_bytes().to_vec()).collect();
+        let digests = request.iter().map(|digest| digest.as_bytes().to_vec()).collect();
         let mut client = self.client();
-        let answer = client.download(DownloadRequest { digests });
+        let answer = client.download(DownloadRequest { digests, batches: true });
         let mut stream = in_time(VERB, 0, answer).await?.map_err(failed())?.into_inner();
+        let (mut current, mut bytes) = (None, 0);
         while let Some(message) = in_time(VERB, 0, stream.message()).await?.map_err(failed())? {
             let Some(BlobPiece { piece: Some(piece) }) = message.piece else {
                 return Err(WorkspaceError::Protocol("a message without a piece"));
             };
-            if pieces.send(piece).await.is_err() {
-                return Ok(());
+            let whole = whole(piece, &mut current)?;
+            bytes += whole.iter().map(|frame| frame.bytes.len() as u64).sum::<u64>();
+            if !whole.is_empty() && frames.send(whole).await.is_err() {
+                // The other side knows why.
+                return Ok(bytes);
             }
         }
-        Ok(())
+        Ok(bytes)
     }
 }
 
-fn next_request(checkout: &Checkout) -> Vec<(Digest, u64)> {
-    let mut request = Vec::new();
-    let mut bytes = 0;
-    for wanted in checkout.wanted() {
-        bytes += wanted.1;
-        request.push(wanted);
-        if bytes >= STREAM_BYTES || request.len() >= STREAM_BLOBS {
-            break;
+/// Requests of about so much each.
+fn requests(wanted: impl Iterator<Item = (Digest, u64)>) -> Vec<Vec<Digest>> {
+    let (mut requests, mut bytes) = (Vec::<Vec<Digest>>::new(), u64::MAX);
+    for (digest, size) in wanted {
+        let fits =
+            bytes < STREAM_BYTES && requests.last().is_some_and(|it| it.len() < STREAM_BLOBS);
+        bytes = if fits { bytes } else { 0 } + size;
+        match requests.last_mut().filter(|_| fits) {
+            Some(request) => request.push(digest),
+            None => requests.push(vec![digest]),
         }
     }
-    request
+    requests
 }
 
-/// What of a request has not arrived.
-fn still_wanted(checkout: &Checkout, request: &[(Digest, u64)]) -> Vec<(Digest, u64)> {
-    let still = checkout.wanted();
-    request.iter().filter(|wanted| still.binary_search(wanted).is_ok()).copied().collect()
+/// A blob of which a part has come.
+pub(super) struct Current {
+    digest: Digest,
+    size: u64,
+    bytes: BytesMut,
 }
 
-fn write(
-    checkout: &mut Checkout,
-    received: &mut mpsc::Receiver<Piece>,
-) -> Result<(), WorkspaceError> {
-    while let Some(piece) = received.blocking_recv() {
-        let taken = match piece {
-            Piece::Start(start) => checkout.start(Digest::try_from(&start.digest[..])?, start.size),
-            Piece::Data(data) => checkout.data(&data),
-        };
-        if matches!(taken, Err(WorkspaceError::WrongSize { .. })) {
-            // Heard to its end, the store notices that it is damaged and forgets it.
-            while received.blocking_recv().is_some() {}
+/// The blobs that are whole after this piece.
+fn whole(piece: Piece, current: &mut Option<Current>) -> Result<Vec<Frame>, WorkspaceError> {
+    match piece {
+        Piece::Batch(batch) => batch.blobs.into_iter().map(frame).collect(),
+        Piece::Start(BlobStart { digest, size }) => {
+            if current.is_some() {
+                return Err(WorkspaceError::Protocol("a blob began within another"));
+            }
+            let digest = Digest::try_from(&digest[..])?;
+            if size > MAX_BLOB_BYTES {
+                return Err(WorkspaceError::Damaged(digest));
+            }
+            *current = Some(Current { digest, size, bytes: BytesMut::new() });
+            Ok(finished(current))
         }
-        taken?;
+        Piece::Data(data) => {
+            let Some(open) = current else {
+                return Err(WorkspaceError::Protocol("data outside of a blob"));
+            };
+            open.bytes.extend_from_slice(&data);
+            if open.bytes.len() as u64 > open.size {
+                return Err(WorkspaceError::Damaged(open.digest));
+            }
+            Ok(finished(current))
+        }
     }
-    Ok(())
+}
+
+fn finished(current: &mut Option<Current>) -> Vec<Frame> {
+    let whole = current.take_if(|open| open.bytes.len() as u64 == open.size);
+    whole
+        .map(|Current { digest, bytes, .. }| Frame::plain(digest, bytes.freeze()))
+        .into_iter()
+        .collect()
+}
+
+fn frame(blob: WholeBlob) -> Result<Frame, WorkspaceError> {
+    let WholeBlob { digest, content, size } = blob;
+    Ok(Frame { digest: Digest::try_from(&digest[..])?, bytes: content, packed: size })
+}
+
+/// The contents of frames, verified.
+pub(super) fn open(frames: Vec<Frame>) -> Result<Vec<(Digest, Bytes)>, WorkspaceError> {
+    use rayon::prelude::*;
+    let open = |frame: Frame| match frame.open() {
+        Ok(bytes) => Ok((frame.digest, bytes)),
+        Err(bad) => Err(WorkspaceError::Damaged(bad.0)),
+    };
+    frames.into_par_iter().map(open).collect()
 }

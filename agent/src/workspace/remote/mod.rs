@@ -29,11 +29,14 @@ use super::WorkspaceError;
 /// Digests per question; the coordinator takes no more.
 const QUESTION: usize = 10_000;
 
-/// How much a piece of a blob holds, in bytes.
-const PIECE_BYTES: usize = 256 * 1024;
+/// Messages between a disk and the network: enough that neither waits, some 10 MiB at most.
+const PIECES_AHEAD: usize = 4;
 
-/// Pieces between a disk and the network: enough that neither waits, 2 MiB at most.
-const PIECES_AHEAD: usize = 8;
+/// One stream carries about so much, so that little is sent again when it breaks, and so many run at
+/// once, so that neither side waits while the other works.
+const STREAM_BYTES: u64 = 64 << 20;
+const STREAM_BLOBS: usize = 8192;
+const STREAMS: usize = 3;
 
 /// What any call may take, and what each megabyte adds: even a slow line does better.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -5,11 +5,11 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use bytes::{Bytes, BytesMut};
-use postq_common::tree::{Digest, MAX_NODE_BYTES};
-use postq_proto::v1::{DownloadRequest, blob_piece::Piece};
+use bytes::Bytes;
+use postq_common::{frame::Frame, tree::Digest};
+use tokio::sync::mpsc;
 
-use super::{Remote, WorkspaceError, in_time};
+use super::{PIECES_AHEAD, Remote, WorkspaceError, download::open, off};
 
 /// Nodes per request.
 const REQUEST: usize = 1000;
@@ -67,45 +67,30 @@ impl Remote {
         Ok(nodes)
     }
 
-    async fn fetch(&self, digests: &[Digest]) -> Result<Vec<(Digest, Bytes)>, WorkspaceError> {
-        const VERB: &str = "send directories";
-        let failed = || WorkspaceError::remote(VERB);
-        let request = digests.iter().map(|digest| digest.as_bytes().to_vec()).collect();
-        let mut client = self.client();
-        let answer = client.download(DownloadRequest { digests: request });
-        let mut stream = in_time(VERB, 0, answer).await?.map_err(failed())?.into_inner();
-        let mut fetched: Vec<(Digest, BytesMut)> = Vec::with_capacity(digests.len());
-        while let Some(message) = in_time(VERB, 0, stream.message()).await?.map_err(failed())? {
-            match message.piece.and_then(|piece| piece.piece) {
-                Some(Piece::Start(start)) => {
-                    fetched.push((Digest::try_from(&start.digest[..])?, BytesMut::new()));
-                }
-                Some(Piece::Data(data)) => {
-                    let Some((digest, bytes)) = fetched.last_mut() else {
-                        return Err(WorkspaceError::Protocol("data outside of a blob"));
-                    };
-                    if bytes.len() + data.len() > MAX_NODE_BYTES {
-                        return Err(WorkspaceError::Damaged(*digest));
-                    }
-                    bytes.extend_from_slice(&data);
-                }
-                None => return Err(WorkspaceError::Protocol("a message without a piece")),
-            }
-        }
-        let fetched: BTreeMap<Digest, BytesMut> = fetched.into_iter().collect();
-        digests.iter().map(|digest| checked(*digest, &fetched)).collect()
+    /// Blobs that are not remembered, in the order of `digests`, verified.
+    pub(in super::super) async fn contents(
+        &self,
+        digests: &[Digest],
+    ) -> Result<Vec<Bytes>, WorkspaceError> {
+        let fetched = self.persist(|| self.fetch(digests)).await?;
+        Ok(fetched.into_iter().map(|(_, bytes)| bytes).collect())
     }
-}
 
-fn checked(
-    digest: Digest,
-    fetched: &BTreeMap<Digest, BytesMut>,
-) -> Result<(Digest, Bytes), WorkspaceError> {
-    let Some(bytes) = fetched.get(&digest) else {
-        return Err(WorkspaceError::Protocol("a blob is missing without a word"));
-    };
-    if Digest::of(bytes) != digest {
-        return Err(WorkspaceError::Damaged(digest));
+    async fn fetch(&self, digests: &[Digest]) -> Result<Vec<(Digest, Bytes)>, WorkspaceError> {
+        let (frames, mut received) = mpsc::channel::<Vec<Frame>>(PIECES_AHEAD);
+        let collect = async {
+            let mut fetched = HashMap::with_capacity(digests.len());
+            while let Some(frames) = received.recv().await {
+                fetched.extend(off(move || open(frames)).await?);
+            }
+            Ok::<_, WorkspaceError>(fetched)
+        };
+        let (heard, fetched) = tokio::join!(self.receive(digests, frames), collect);
+        let (fetched, _) = (fetched?, heard?);
+        let one = |digest: &Digest| match fetched.get(digest) {
+            Some(bytes) => Ok((*digest, bytes.clone())),
+            None => Err(WorkspaceError::Protocol("a blob is missing without a word")),
+        };
+        digests.iter().map(one).collect()
     }
-    Ok((digest, bytes.clone().freeze()))
 }

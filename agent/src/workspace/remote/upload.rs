@@ -1,76 +1,88 @@
 //! What the store lacks, streamed to it.
 
-use std::{
-    collections::BTreeMap,
-    io::Read,
-    path::{Path, PathBuf},
-};
+use std::{collections::HashSet, os::unix::fs::FileExt, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
-use postq_common::tree::Digest;
-use postq_proto::v1::{BlobPiece, BlobStart, UploadRequest, blob_piece::Piece};
+use futures::{StreamExt, TryStreamExt, stream};
+use postq_common::{frame::Frame, tree::Digest};
+use postq_proto::v1::{BlobBatch, BlobPiece, UploadRequest, WholeBlob, blob_piece::Piece};
+use rayon::prelude::*;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::{PIECE_BYTES, PIECES_AHEAD, Remote, WorkspaceError, in_time, off};
-use crate::workspace::{error::shown, folder::Folder};
+use super::{
+    PIECES_AHEAD, Remote, STREAM_BLOBS, STREAM_BYTES, STREAMS, WorkspaceError, in_time, off,
+};
+use crate::workspace::{
+    error::shown,
+    folder::{Folder, stamp_of},
+    listing::{Listing, What},
+    scan::Source,
+};
 
-/// One stream carries about so much, so that little is sent again when it breaks.
-const STREAM_BYTES: u64 = 64 << 20;
-const STREAM_BLOBS: usize = 1000;
+/// Read, compressed and sent at once: about so much is in one message.
+const BATCH_BYTES: u64 = 1 << 20;
+const BATCH_BLOBS: usize = 1000;
 
 /// Blobs that can be sent.
 pub(in super::super) struct Stock {
-    /// What the paths of files are relative to.
+    /// Where files are.
     pub(in super::super) root: PathBuf,
-    pub(in super::super) blobs: BTreeMap<Digest, Part>,
+    pub(in super::super) listing: Listing,
+    /// Each once.
+    pub(in super::super) blobs: Vec<(Digest, Part)>,
 }
 
 /// Where a blob's bytes are.
 #[derive(Clone)]
 pub(in super::super) enum Part {
     Memory(Bytes),
-    File { path: Vec<u8>, size: u64 },
+    File(Source),
+}
+
+/// What an upload took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in super::super) struct Sent {
+    /// Of the blobs that the store lacked.
+    pub(in super::super) blobs: u64,
+    pub(in super::super) bytes: u64,
 }
 
 impl Part {
     fn size(&self) -> u64 {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
-            Self::File { size, .. } => *size,
+            Self::File(source) => source.size,
         }
     }
 }
 
 impl Remote {
     /// Sends what the store lacks of `stock`. All of it is durable there when this returns.
-    pub(in super::super) async fn upload(&self, stock: &Stock) -> Result<(), WorkspaceError> {
-        let digests: Vec<Digest> = stock.blobs.keys().copied().collect();
-        let mut missing = self.find_missing(&digests).await?;
-        missing.sort_unstable();
-        missing.dedup();
-        let (mut load, mut bytes) = (Vec::new(), 0);
-        for digest in missing {
-            let Some(part) = stock.blobs.get(&digest) else {
-                return Err(WorkspaceError::Protocol("it lacks what it was not asked about"));
-            };
-            bytes += part.size();
-            load.push((digest, part.clone()));
-            if bytes >= STREAM_BYTES || load.len() >= STREAM_BLOBS {
-                self.send(&stock.root, std::mem::take(&mut load)).await?;
-                bytes = 0;
-            }
+    pub(in super::super) async fn upload(&self, stock: Arc<Stock>) -> Result<Sent, WorkspaceError> {
+        let digests: Vec<Digest> = stock.blobs.iter().map(|(digest, _)| *digest).collect();
+        let missing: HashSet<Digest> = self.find_missing(&digests).await?.into_iter().collect();
+        let loads = loads(&stock, &missing);
+        let mut sent = Sent { blobs: 0, bytes: 0 };
+        for load in &loads {
+            sent.blobs += load.len() as u64;
+            sent.bytes += load.iter().map(|at| stock.blobs[*at].1.size()).sum::<u64>();
         }
-        if load.is_empty() { Ok(()) } else { self.send(&stock.root, load).await }
+        let sending = stream::iter(loads).map(|load| {
+            let stock = stock.clone();
+            async move { self.send(stock, Arc::new(load)).await }
+        });
+        sending.buffer_unordered(STREAMS).try_collect::<()>().await?;
+        Ok(sent)
     }
 
-    async fn send(&self, root: &Path, load: Vec<(Digest, Part)>) -> Result<(), WorkspaceError> {
+    async fn send(&self, stock: Arc<Stock>, load: Arc<Vec<usize>>) -> Result<(), WorkspaceError> {
         const VERB: &str = "take files";
-        let bytes = load.iter().map(|(_, part)| part.size()).sum();
-        let attempt = async || {
+        let bytes = load.iter().map(|at| stock.blobs[*at].1.size()).sum();
+        let attempt = || async {
             let (pieces, stream) = mpsc::channel(PIECES_AHEAD);
-            let (root, load) = (root.to_owned(), load.clone());
-            let reader = off(move || feed(&root, &load, &pieces));
+            let (stock, load) = (stock.clone(), load.clone());
+            let reader = off(move || feed(&stock, &load, &pieces));
             let mut client = self.client();
             let sent = in_time(VERB, bytes, client.upload(ReceiverStream::new(stream)));
             let (read, sent) = tokio::join!(reader, sent);
@@ -82,72 +94,80 @@ impl Remote {
     }
 }
 
+/// Streams of about so much each: the places of blobs in the stock.
+fn loads(stock: &Stock, missing: &HashSet<Digest>) -> Vec<Vec<usize>> {
+    let (mut loads, mut bytes) = (Vec::<Vec<usize>>::new(), u64::MAX);
+    for (at, (digest, part)) in stock.blobs.iter().enumerate() {
+        if !missing.contains(digest) {
+            continue;
+        }
+        let fits = bytes < STREAM_BYTES && loads.last().is_some_and(|it| it.len() < STREAM_BLOBS);
+        bytes = if fits { bytes } else { 0 } + part.size();
+        match loads.last_mut().filter(|_| fits) {
+            Some(load) => load.push(at),
+            None => loads.push(vec![at]),
+        }
+    }
+    loads
+}
+
 /// Reads all of `load`. Ends early, without an error, where nobody listens any more: the other
 /// side knows why.
 fn feed(
-    root: &Path,
-    load: &[(Digest, Part)],
+    stock: &Stock,
+    load: &[usize],
     pieces: &mpsc::Sender<UploadRequest>,
 ) -> Result<(), WorkspaceError> {
-    let root = Folder::open_root(root)
-        .map_err(WorkspaceError::io("open", root.as_os_str().as_encoded_bytes()))?;
-    let send = |piece| {
-        let request = UploadRequest { piece: Some(BlobPiece { piece: Some(piece) }) };
-        pieces.blocking_send(request).is_ok()
-    };
-    for (digest, part) in load {
-        let start = BlobStart { digest: digest.as_bytes().to_vec(), size: part.size() };
-        if !send(Piece::Start(start)) {
-            return Ok(());
-        }
-        let is_heard = match part {
-            Part::Memory(bytes) => feed_bytes(bytes.clone(), &send),
-            Part::File { path, size } => feed_file(&root, path, *size, *digest, &send)?,
-        };
-        if !is_heard {
+    let name = stock.root.as_os_str().as_encoded_bytes();
+    let root = Folder::open_root(&stock.root).map_err(WorkspaceError::io("open", name))?;
+    let mut rest = load;
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fitting = rest.iter().take(BATCH_BLOBS).take_while(|at| {
+            let is_room = bytes < BATCH_BYTES;
+            bytes += stock.blobs[**at].1.size();
+            is_room
+        });
+        let (now, later) = rest.split_at(fitting.count().max(1));
+        rest = later;
+        let blobs = now.par_iter().map(|at| blob(&root, stock, *at)).collect::<Result<_, _>>()?;
+        let piece = Some(Piece::Batch(BlobBatch { blobs }));
+        let request = UploadRequest { piece: Some(BlobPiece { piece }) };
+        if pieces.blocking_send(request).is_err() {
             return Ok(());
         }
     }
     Ok(())
 }
 
-fn feed_bytes(mut bytes: Bytes, send: &impl Fn(Piece) -> bool) -> bool {
-    while !bytes.is_empty() {
-        if !send(Piece::Data(bytes.split_to(bytes.len().min(PIECE_BYTES)))) {
-            return false;
-        }
-    }
-    true
+fn blob(root: &Folder, stock: &Stock, at: usize) -> Result<WholeBlob, WorkspaceError> {
+    let (digest, part) = &stock.blobs[at];
+    let bytes = match part {
+        Part::Memory(bytes) => bytes.clone(),
+        Part::File(source) => read(root, stock, source)?,
+    };
+    let Frame { digest, bytes, packed } = Frame::new(*digest, bytes);
+    let digest = Bytes::copy_from_slice(digest.as_bytes());
+    Ok(WholeBlob { digest, content: bytes, size: packed })
 }
 
-fn feed_file(
-    root: &Folder,
-    path: &[u8],
-    size: u64,
-    digest: Digest,
-    send: &impl Fn(Piece) -> bool,
-) -> Result<bool, WorkspaceError> {
-    let failed = || WorkspaceError::io("read", path);
-    let (folder, name) = root.open_parent(path).map_err(failed())?;
-    let mut file = folder.open_file(name).map_err(failed())?.take(size);
-    let mut hasher = blake3::Hasher::new();
-    loop {
-        let mut piece = Vec::with_capacity(PIECE_BYTES);
-        let read = file.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut piece);
-        if read.map_err(failed())? == 0 {
-            break;
-        }
-        hasher.update(&piece);
-        let is_last = hasher.count() == size;
-        if is_last && Digest::from(hasher.finalize()) != digest {
-            break;
-        }
-        if !send(Piece::Data(piece.into())) {
-            return Ok(false);
-        }
-        if is_last {
-            return Ok(true);
-        }
+/// A part of a file that has not changed since it was scanned.
+fn read(root: &Folder, stock: &Stock, source: &Source) -> Result<Bytes, WorkspaceError> {
+    let folder = &stock.listing.folders[source.folder as usize];
+    let row = &folder.rows[source.row as usize];
+    let path = folder.path_of(&row.name);
+    let failed = || WorkspaceError::io("read", &path);
+    let changed = || WorkspaceError::Changed { path: shown(&path) };
+    let file = root.open_file_below(&path).map_err(failed())?;
+    let mut bytes = vec![0; usize::try_from(source.size).map_err(|_| changed())?];
+    match file.read_exact_at(&mut bytes, source.offset) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Err(changed()),
+        Err(error) => return Err(failed()(error)),
     }
-    if size == 0 { Ok(true) } else { Err(WorkspaceError::Changed { path: shown(path) }) }
+    let now = stamp_of(&file.metadata().map_err(failed())?);
+    match row.what {
+        What::File { stamp: Some(seen), .. } if seen != now => Err(changed()),
+        _ => Ok(bytes.into()),
+    }
 }
