@@ -8,7 +8,7 @@ use tempfile::tempdir;
 use crate::{
     fake::joined,
     process::{Agent, connected},
-    support::{eventually, shell},
+    support::{eventually, seconds, shell},
 };
 
 /// Resident memory of the agent, in MiB.
@@ -116,4 +116,20 @@ async fn a_spool_that_cannot_be_read_holds_up_no_other_and_its_loss_is_told() {
     let words = joined(&fake.all_chunks(1, 1).await, Stream::System);
     assert_eq!(missing(&words), "damaged\n".len());
     eventually("both spools to be gone", || agent.spools_on_disk().is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_has_ended_is_not_held_open_by_a_spool_without_room() {
+    let dir = tempdir().unwrap();
+    let (fake, _agent, mut session) = connected(dir.path(), &[]).await;
+    fake.withhold_acknowledgements(true);
+    // More than the 16 MiB that may wait, and less than the pipe and the agent hold beside them.
+    let printed = (16 * 1024 + 512) * 1024;
+    let mut assignment = shell(1, &format!("yes 0123456 | head -c {printed}"));
+    assignment.timeout = seconds(15);
+    session.assign(assignment).await;
+    let report = session.report().await;
+    assert_eq!(report.outcome(), Outcome::Succeeded, "{}", report.reason);
+    let chunks = fake.all_chunks(1, report.log_chunks).await;
+    assert_eq!(joined(&chunks, Stream::Stdout).len(), printed);
 }

@@ -5,6 +5,7 @@
 mod disk;
 mod docker;
 mod docker_away;
+mod endings;
 mod environment;
 mod fake;
 mod flood;
