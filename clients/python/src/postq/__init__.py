@@ -26,7 +26,7 @@ from .errors import (
 )
 from .handlers import Handler, Options
 from .ids import new_id
-from .outcome import Cancelled, Fail, Retry
+from .outcome import Again, Cancelled, Fail, Retry
 from .queue import Queue
 from .spec import Job, RetryPolicy, Task
 from .status import (
@@ -41,6 +41,7 @@ from .status import (
 )
 
 __all__ = [
+    "Again",
     "AlreadyExists",
     "AsyncClient",
     "AttemptStatus",

@@ -97,6 +97,11 @@ def enter(context: Context) -> contextvars.Token[Context | None]:
     return _current.set(context)
 
 
+def leave(token: contextvars.Token[Context | None]) -> None:
+    """Back to what was current before."""
+    _current.reset(token)
+
+
 class LogHandler(logging.Handler):
     """Sends what handlers log to the output of their attempts, as `postq logs` shows it."""
 

@@ -33,6 +33,9 @@ class Options:
     """Only these exceptions (and `Retry`) are tried again."""
     pause: Callable[[int], Duration] | None = None
     """After the n-th attempt, the pause before the next; only in a SQL consumer."""
+    every: Duration | None = None
+    """So long after each success it is published again, with the same arguments: in the same
+    transaction as the ack, so it never overlaps itself and never stops; only in a SQL consumer."""
     priority: int = 0
     attributes: Mapping[str, Json] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)

@@ -20,7 +20,7 @@ def note_start(context: Context) -> None:
 
 def note_end(context: Context, verdict: Verdict, seconds: float) -> None:
     """An attempt has ended: a failure at the level of errors, with its traceback."""
-    is_failure = verdict.outcome in (Outcome.FAILED, Outcome.TIMED_OUT)
+    is_failure = verdict.outcome in (Outcome.FAILED, Outcome.TIMED_OUT) and not verdict.is_again
     level = logging.ERROR if is_failure else logging.INFO
     if not _log.isEnabledFor(level):
         return

@@ -25,6 +25,16 @@ class Retry(Exception):
         self.after = after
 
 
+class Again(Retry):
+    """Raised by a handler that has done its part: run this same job again, `after` a while.
+
+    In a SQL consumer. It counts as an attempt, so the handler wants `max_attempts=-1`.
+    """
+
+    def __init__(self, after: Duration):
+        super().__init__(f"to be run again after {seconds(after):g} s", after=after)
+
+
 class Fail(Exception):
     """Raised by a handler: it has failed, and trying again cannot help."""
 
@@ -58,6 +68,8 @@ class Verdict:
     """The traceback."""
     is_final: bool = False
     after: Duration | None = None
+    is_again: bool = False
+    """It asked to be run again, and nothing went wrong."""
 
 
 def failure(
@@ -65,7 +77,9 @@ def failure(
 ) -> Verdict:
     """A failed run. With `retry_on`, everything else is final."""
     if isinstance(error, Retry):
-        return Verdict(Outcome.FAILED, _reason(str(error)), after=error.after)
+        is_again = isinstance(error, Again)
+        reason = _reason(str(error))
+        return Verdict(Outcome.FAILED, reason, after=error.after, is_again=is_again)
     if isinstance(error, Fail):
         return Verdict(Outcome.FAILED, _reason(str(error)), errors=_trace(error), is_final=True)
     is_final = retry_on is not None and not isinstance(error, retry_on)

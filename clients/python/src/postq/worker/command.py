@@ -41,7 +41,20 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def make_worker(queues: list[Queue], given: argparse.Namespace) -> Coroutine[Any, Any, None]:
-    """What is to be run."""
+    """What is to be run: for a coordinator, or by SQL alone."""
+    if given.database_url:
+        if len(queues) != 1:
+            raise ValueError("with --database-url a worker has one queue")
+        # psycopg is needed here only.
+        from ..sql import Consumer
+
+        return Consumer(
+            queues[0],
+            given.database_url,
+            mode=given.mode,
+            concurrency=given.concurrency,
+            drain=given.drain,
+        ).run()
     return Worker(
         queues,
         concurrency=given.concurrency,
@@ -75,6 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--concurrency", "-c", type=int, default=10, help="attempts at a time")
     parser.add_argument("--coordinator", help="HOST:PORT, else POSTQ_COORDINATOR")
     parser.add_argument("--token-file", help="a file with a token, else POSTQ_TOKEN")
+    parser.add_argument("--database-url", help="work by SQL alone, without a coordinator")
+    modes = ["at_least_once", "at_most_once", "exactly_once"]
+    parser.add_argument("--mode", choices=modes, default=modes[0], help="with --database-url")
     parser.add_argument("--name", help="for people; the host and process by default")
     parser.add_argument(
         "--drain", type=float, default=30.0, help="seconds for what runs at the end"

@@ -9,11 +9,10 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import socket
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -28,6 +27,7 @@ from ..handlers import Handler
 from ..journal import note_end, note_start
 from ..outcome import Outcome, Verdict
 from ..queue import Queue
+from ..signals import stopping_on_signals
 from ..status import Stream, TaskStatus
 from ..v1 import dispatch_service_pb2 as wire
 from ..v1 import dispatch_service_pb2_grpc
@@ -97,7 +97,7 @@ class Worker:
         pushing = asyncio.ensure_future(self._pusher.run())
         waiting = asyncio.ensure_future(stopping.wait())
         try:
-            with _signals(stopping) if stop is None else contextlib.nullcontext():
+            with stopping_on_signals(stopping) if stop is None else contextlib.nullcontext():
                 await asyncio.wait({session, waiting}, return_when=asyncio.FIRST_COMPLETED)
                 if not session.done():
                     await self._leave()
@@ -259,23 +259,3 @@ def _version() -> str:
         return f"postq-client {version('postq-client')}"
     except PackageNotFoundError:
         return "postq-client"
-
-
-@contextlib.contextmanager
-def _signals(stop: asyncio.Event) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-    task = asyncio.current_task()
-
-    def heard() -> None:
-        if stop.is_set() and task is not None:
-            task.cancel()
-        stop.set()
-
-    known = (signal.SIGTERM, signal.SIGINT)
-    for number in known:
-        loop.add_signal_handler(number, heard)
-    try:
-        yield
-    finally:
-        for number in known:
-            loop.remove_signal_handler(number)

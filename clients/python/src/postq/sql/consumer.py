@@ -1,0 +1,410 @@
+"""`Consumer`: runs handlers for a queue by SQL alone, many at a time, woken by NOTIFY.
+
+Two connections of its own: one takes and sleeps, the other ends and renews, several at a time. With
+`exactly_once` each handler in work has one more, whose transaction also holds the ack.
+Invariant: no transaction is open while a handler works, but that one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, Literal
+
+import psycopg
+
+from .. import _rpc
+from ..calling import Call
+from ..context import current
+from ..errors import FailedPrecondition, PostqError, Stale
+from ..handlers import Handler
+from ..journal import note_end, note_start
+from ..outcome import Outcome, Verdict, seconds
+from ..queue import Queue
+from ..signals import stopping_on_signals
+from ..status import Stream, TaskStatus
+from ..values import Duration, Json, plain
+from . import verbs
+from .drivers import Verb, arun, run
+from .queue import context_of, unknown_handler
+from .verbs import Delivery
+
+Mode = Literal["at_least_once", "at_most_once", "exactly_once"]
+_log = logging.getLogger("postq.worker")
+
+
+class Consumer:
+    """Runs the handlers of a queue."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        dsn: str | None = None,
+        *,
+        mode: Mode = "at_least_once",
+        concurrency: int = 10,
+        lease: Duration = 60,
+        poll: float = 5.0,
+        listen: bool = True,
+        only_known: bool = False,
+        drain: float = 30.0,
+    ) -> None:
+        """`lease` is renewed while a handler works; `poll` bounds each sleep, in seconds, and
+        without `listen` (behind a pooler in transaction mode) is all there is.
+
+        A task of an unknown handler is nacked with that reason, unless `only_known` leaves it to
+        others. Of several modes, `exactly_once` is for work in the same database: its handlers
+        use `postq.current().connection`, and their work and the ack are one transaction.
+        """
+        self.queue = queue
+        self.dsn = dsn or str(getattr(queue, "dsn", ""))
+        self.mode: Mode = mode
+        self.concurrency = concurrency
+        self.lease = seconds(lease)
+        self.poll = poll
+        self.is_listening = listen
+        self.tasks = [_literally(name) for name in queue.handlers] if only_known else None
+        self.drain_for = drain
+        self._running: dict[asyncio.Task[None], tuple[Delivery, Call | None]] = {}
+        self._ended: list[tuple[Delivery, Verdict]] = []
+        self._idle: dict[bool, list[Any]] = {True: [], False: []}
+
+    async def run(self, stop: asyncio.Event | None = None) -> None:
+        """Until `stop` is set; without one, until SIGTERM or SIGINT. What runs gets `drain`
+        seconds, then goes back."""
+        stopping = stop or asyncio.Event()
+        with stopping_on_signals(stopping) if stop is None else contextlib.nullcontext():
+            async with self._working():
+                leaving = asyncio.ensure_future(stopping.wait())
+                taking = asyncio.ensure_future(self._for_ever())
+                await asyncio.wait({leaving, taking}, return_when=asyncio.FIRST_COMPLETED)
+                leaving.cancel()
+                taking.cancel()
+                results = await asyncio.gather(taking, return_exceptions=True)
+            problem = results[0]
+            if isinstance(problem, Exception):
+                raise problem
+
+    async def run_once(self) -> int:
+        """Runs what is ready until nothing is, and returns how many: for tests and scripts."""
+        done = 0
+        async with self._working():
+            while taken := await self._take(self.concurrency):
+                done += len(taken)
+                self._start(taken)
+                await asyncio.wait(set(self._running))
+                await self._all_told.wait()
+        return done
+
+    @contextlib.asynccontextmanager
+    async def _working(self) -> AsyncIterator[None]:
+        self._loop = asyncio.get_running_loop()
+        self._threads = ThreadPoolExecutor(self.concurrency, "postq-handler")
+        self._free = asyncio.Event()
+        self._has_ended = asyncio.Event()
+        self._all_told = asyncio.Event()
+        self._all_told.set()
+        self._taker = _Line(self.dsn, self.queue.name)
+        self._ender = _Line(self.dsn, self.queue.name)
+        sides = [asyncio.ensure_future(self._end()), asyncio.ensure_future(self._renew())]
+        try:
+            yield
+            await self._leave()
+        finally:
+            for side in sides:
+                side.cancel()
+            await asyncio.gather(*sides, return_exceptions=True)
+            self._threads.shutdown(wait=False, cancel_futures=True)
+            await self._taker.close()
+            await self._ender.close()
+            for connection in self._idle[False]:
+                connection.close()
+            for connection in self._idle[True]:
+                await connection.close()
+
+    async def _for_ever(self) -> None:
+        pauses = _rpc.pauses()
+        while True:
+            try:
+                await self._round()
+                pauses = _rpc.pauses()
+            except psycopg.OperationalError as error:
+                _log.warning("no database: %s; trying again", str(error).strip())
+                await self._taker.close()
+                await asyncio.sleep(next(pauses))
+
+    async def _round(self) -> None:
+        self._free.clear()
+        room = self.concurrency - len(self._running)
+        if room <= 0:
+            await self._free.wait()
+            return
+        taken = await self._take(room)
+        if not taken:
+            channel = None
+            if self.is_listening:
+                channel = await self._taker.say(verbs.listen(self.queue.name))
+                await self._taker.listen(channel)
+                # What came before we were registered woke nobody.
+                taken = await self._take(room)
+            if not taken:
+                await self._taker.sleep(self.poll, channel)
+        self._start(taken)
+
+    async def _take(self, num: int) -> list[Delivery]:
+        delivery = "at_most_once" if self.mode == "at_most_once" else "at_least_once"
+        verb = verbs.consume(
+            num, self.queue.name, tasks=self.tasks, lease=self.lease, delivery=delivery
+        )
+        taken: list[Delivery] = await self._taker.say(verb)
+        return taken
+
+    def _start(self, taken: list[Delivery]) -> None:
+        for delivery in taken:
+            task = self._loop.create_task(self._execute(delivery))
+            self._running.setdefault(task, (delivery, None))
+            task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        del self._running[task]
+        self._free.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("an attempt could not be run", exc_info=error)
+
+    async def _execute(self, delivery: Delivery) -> None:
+        context = context_of(delivery, _Backend(self, delivery))
+        handler = self.queue.handlers.get(delivery.task)
+        note_start(context)
+        began = time.monotonic()
+        if handler is None:
+            verdict = Verdict(Outcome.FAILED, unknown_handler(self.queue, delivery.task))
+        else:
+            if self.mode == "exactly_once":
+                handler = self._with_ack(handler, delivery)
+            call = Call(handler, delivery.arguments, context)
+            task = asyncio.current_task()
+            assert task is not None, "invariant: this coroutine was made a task"
+            self._running[task] = (delivery, call)
+            verdict = await call.run(self._threads)
+        note_end(context, verdict, time.monotonic() - began)
+        if handler is not None:
+            verdict = _with_pause(verdict, handler, delivery)
+        if self.mode != "exactly_once" or verdict.outcome is not Outcome.SUCCEEDED:
+            self._ended.append((delivery, verdict))
+            self._all_told.clear()
+            self._has_ended.set()
+
+    async def _end(self) -> None:
+        pauses = _rpc.pauses()
+        while True:
+            await self._has_ended.wait()
+            ended, self._ended = self._ended, []
+            self._has_ended.clear()
+            try:
+                await self._tell(ended)
+                pauses = _rpc.pauses()
+                if not self._ended:
+                    self._all_told.set()
+            except psycopg.OperationalError:
+                # Said again on a new connection: what was heard the first time is stale then.
+                self._ended[:0] = ended
+                self._has_ended.set()
+                await self._ender.close()
+                await asyncio.sleep(next(pauses))
+
+    async def _tell(self, ended: list[tuple[Delivery, Verdict]]) -> None:
+        won: list[tuple[Delivery, Verdict]] = []
+        single: list[tuple[Delivery, Verdict]] = []
+        for delivery, verdict in ended:
+            is_plain = verdict.outcome is Outcome.SUCCEEDED and not self._every(delivery)
+            (won if is_plain else single).append((delivery, verdict))
+        try:
+            if won:
+                await self._ender.say(verbs.ack_all([(d, v.result) for d, v in won]))
+        except (PostqError, psycopg.DataError):
+            single += won  # One of them is stale, or cannot be stored: one by one, then.
+        for delivery, verdict in single:
+            try:
+                await self._ender.say(self._last_word(delivery, verdict))
+            except Stale:
+                _log.warning("%s: its lease ended before it was heard of", delivery.id)
+
+    def _every(self, delivery: Delivery) -> bool:
+        handler = self.queue.handlers.get(delivery.task)
+        return handler is not None and handler.options.every is not None
+
+    def _last_word(self, delivery: Delivery, verdict: Verdict) -> Verb[None]:
+        if verdict.outcome is Outcome.SUCCEEDED:
+            result = json.loads(verdict.result or "null")
+            return _ack(delivery, result, self.queue.handlers.get(delivery.task))
+        if verdict.outcome is Outcome.RELEASED:
+            return verbs.release(delivery)
+        text = verdict.errors or verdict.reason
+        return verbs.nack(delivery, text, retry_after=verdict.after)
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(self.lease / 3)
+            for delivery, call in list(self._running.values()):
+                with contextlib.suppress(psycopg.OperationalError):
+                    await self._renew_one(delivery, call)
+
+    async def _renew_one(self, delivery: Delivery, call: Call | None) -> None:
+        try:
+            if await self._ender.say(verbs.renew(delivery, self.lease)):
+                return
+            outcome, reason = Outcome.CANCELLED, "cancelled"
+        except Stale:
+            outcome, reason = Outcome.CANCELLED, "its lease ended"
+        if call is not None:
+            call.stop(outcome, reason)
+
+    async def _leave(self) -> None:
+        if self._running:
+            await asyncio.wait(set(self._running), timeout=self.drain_for)
+        for _, call in list(self._running.values()):
+            if call is not None:
+                call.stop(Outcome.RELEASED, "its consumer is leaving", 1.0)
+        if self._running:
+            await asyncio.wait(set(self._running), timeout=5)
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._all_told.wait(), 5)
+
+    def _with_ack(self, handler: Handler[..., Any], delivery: Delivery) -> Handler[..., Any]:
+        """The handler in a transaction that ends with the ack."""
+        function = handler.function
+
+        @functools.wraps(function)
+        def work(*args: Any, **kwargs: Any) -> Any:
+            with self._transaction() as connection:
+                current().connection = connection
+                returned = function(*args, **kwargs)
+                run(connection, _ack(delivery, plain(returned), handler))
+                return returned
+
+        @functools.wraps(function)
+        async def awork(*args: Any, **kwargs: Any) -> Any:
+            async with self._atransaction() as connection:
+                current().connection = connection
+                returned = await function(*args, **kwargs)
+                await arun(connection, _ack(delivery, plain(returned), handler))
+                return returned
+
+        made: Callable[..., Any] = awork if handler.is_async else work
+        wrapped = Handler(handler.queue, made, handler.name, handler.options, handler.takes_body)
+        wrapped.is_async = handler.is_async
+        return wrapped
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[Any]:
+        idle = self._idle[False]
+        connection = idle.pop() if idle else psycopg.connect(self.dsn, autocommit=True)
+        try:
+            with connection.transaction():
+                yield connection
+        finally:
+            if connection.closed:
+                connection.close()
+            else:
+                idle.append(connection)
+
+    @contextlib.asynccontextmanager
+    async def _atransaction(self) -> AsyncIterator[Any]:
+        idle = self._idle[True]
+        connection = (
+            idle.pop() if idle else await psycopg.AsyncConnection.connect(self.dsn, autocommit=True)
+        )
+        try:
+            async with connection.transaction():
+                yield connection
+        finally:
+            if connection.closed:
+                await connection.close()
+            else:
+                idle.append(connection)
+
+
+class _Line:
+    """A connection in autocommit, made when it is needed and again when it broke."""
+
+    def __init__(self, dsn: str, queue: str) -> None:
+        self._dsn, self._queue = dsn, queue
+        self._connection: psycopg.AsyncConnection[Any] | None = None
+        self._channel: str | None = None
+        self.lock = asyncio.Lock()
+
+    async def say(self, verb: Verb[Any]) -> Any:
+        async with self.lock:
+            return await arun(await self._connected(), verb)
+
+    async def listen(self, channel: str) -> None:
+        if channel != self._channel:
+            connection = await self._connected()
+            await connection.execute(f'listen "{channel}"')
+            self._channel = channel
+
+    async def sleep(self, longest: float, channel: str | None) -> None:
+        """Until a notification or the time is over."""
+        if channel is None:
+            await asyncio.sleep(longest)
+            return
+        connection = await self._connected()
+        async for _ in connection.notifies(timeout=longest, stop_after=1):
+            pass
+
+    async def close(self) -> None:
+        connection, self._connection, self._channel = self._connection, None, None
+        if connection is not None:
+            await connection.close()
+
+    async def _connected(self) -> psycopg.AsyncConnection[Any]:
+        if self._connection is None or self._connection.closed:
+            self._channel = None
+            name = f"postq consumer {self._queue}"
+            self._connection = await psycopg.AsyncConnection.connect(
+                self._dsn, autocommit=True, fallback_application_name=name
+            )
+        return self._connection
+
+
+class _Backend:
+    """What a handler's context does here."""
+
+    def __init__(self, consumer: Consumer, delivery: Delivery) -> None:
+        self._consumer, self._delivery = consumer, delivery
+
+    def write(self, stream: Stream, data: bytes) -> None:
+        """SQL consumers have no output to write to."""
+
+    def heartbeat(self) -> bool:
+        return True  # The lease is renewed by the consumer.
+
+    def inputs(self) -> dict[str, TaskStatus]:
+        raise FailedPrecondition("a SQL consumer does not see other tasks; use a worker")
+
+
+def _with_pause(verdict: Verdict, handler: Handler[..., Any], delivery: Delivery) -> Verdict:
+    """Of a failure: with the pause that the handler's options say."""
+    pause = handler.options.pause
+    if pause is None or verdict.outcome is not Outcome.FAILED or verdict.after is not None:
+        return verdict
+    return replace(verdict, after=pause(delivery.attempts))
+
+
+def _ack(delivery: Delivery, result: Json, handler: Handler[..., Any] | None) -> Verb[None]:
+    every = handler.options.every if handler is not None else None
+    if every is None:
+        return verbs.ack(delivery, result)
+    return verbs.ack_and_repeat(delivery, result, every)
+
+
+def _literally(name: str) -> str:
+    """A LIKE pattern that matches this name alone."""
+    return name.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
