@@ -11,6 +11,7 @@ mod e2e_disk;
 mod e2e_docker;
 mod e2e_endings;
 mod e2e_graph;
+mod e2e_hostile;
 mod e2e_http;
 mod e2e_lanes;
 mod e2e_logs;
