@@ -94,7 +94,10 @@ impl Agent {
         coordinators.again();
         let runner = Runner {
             executors,
-            files: Files::new(newest),
+            files: tokio::task::block_in_place(|| {
+                Files::open(newest, config.file_limits, &home.dir().join("cache"))
+            })
+            .map_err(StartError::Recovery)?,
             shelf: shelf.clone(),
             log_limits: config.log_limits,
             slots: Arc::new(Semaphore::new(config.slots.into())),

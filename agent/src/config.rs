@@ -14,6 +14,7 @@ use crate::{
     executor::ExecutorName,
     logs::LogLimits,
     process::{Account, GuardBinary},
+    workspace::Limits,
 };
 
 /// Runs tasks for PostQ coordinators: in a shell, and in Docker containers.
@@ -74,6 +75,28 @@ pub struct Options {
     )]
     pub log_limit: ByteSize,
 
+    /// How much finished directories may take, which are kept for the next tasks; 0 keeps none.
+    #[arg(
+        long,
+        env = "POSTQ_CACHE_SIZE",
+        value_name = "SIZE",
+        default_value_t = ByteSize::gib(10)
+    )]
+    pub cache_size: ByteSize,
+
+    /// How much the files of one task may be.
+    #[arg(
+        long,
+        env = "POSTQ_WORKSPACE_SIZE",
+        value_name = "SIZE",
+        default_value_t = ByteSize::gib(100)
+    )]
+    pub workspace_size: ByteSize,
+
+    /// How many files and directories one task may have.
+    #[arg(long, env = "POSTQ_WORKSPACE_FILES", value_name = "N", default_value_t = 2_000_000)]
+    pub workspace_files: usize,
+
     /// How much output of all attempts may wait here for a coordinator; tasks that write more
     /// wait as well.
     #[arg(
@@ -112,10 +135,21 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// Bounds of the output of attempts.
     pub log_limits: LogLimits,
+    /// Bounds of the files of tasks.
+    pub file_limits: FileLimits,
     /// The binary that guards tasks.
     pub guard: GuardBinary,
     /// Who shell tasks run as; none means as the agent.
     pub run_as: Option<Account>,
+}
+
+/// Bounds of the files of tasks.
+#[derive(Clone, Copy, Debug)]
+pub struct FileLimits {
+    /// Of one task.
+    pub workspace: Limits,
+    /// Of all finished directories that are kept, in bytes.
+    pub cache_bytes: u64,
 }
 
 /// Why a token file gives no token.
@@ -181,6 +215,14 @@ impl TryFrom<Options> for Config {
                 cap_bytes: options.log_limit.as_u64(),
                 agent_bytes: options.log_spool_limit.as_u64(),
                 ..LogLimits::default()
+            },
+            file_limits: FileLimits {
+                workspace: Limits {
+                    bytes: options.workspace_size.as_u64(),
+                    entries: options.workspace_files,
+                    ..Limits::default()
+                },
+                cache_bytes: options.cache_size.as_u64(),
             },
             guard: GuardBinary::default(),
             run_as: options.run_as,

@@ -5,6 +5,7 @@
 //! agent-id    minted once
 //! attempts/   one directory per attempt that is not recorded (`ledger`)
 //! logs/       output that is not pushed (`logs`)
+//! cache/      directories of finished tasks (`workspace`)
 //! ```
 
 use std::{

@@ -3,7 +3,7 @@
 //! Invariant: a coordinator that is away fails no attempt; whoever tires of waiting drops the
 //! future.
 
-use std::{error::Error, fmt, path::Path};
+use std::{error::Error, fmt, io, path::Path};
 
 use postq_proto::v1;
 use postq_runtime::channel::Channel;
@@ -12,7 +12,10 @@ use tonic::Code;
 use tracing::warn;
 
 use super::disk;
-use crate::workspace::{Taken, Workspace, WorkspaceError};
+use crate::{
+    config::FileLimits,
+    workspace::{Taken, Workspace, WorkspaceError},
+};
 
 /// Why the files of a task could not be fetched.
 #[derive(Debug)]
@@ -36,9 +39,15 @@ impl fmt::Debug for Files {
 }
 
 impl Files {
-    /// Goes over whatever channel is the newest.
-    pub(crate) fn new(channel: watch::Receiver<Channel>) -> Self {
-        Self { workspace: Workspace::new(channel) }
+    /// Goes over whatever channel is the newest. Directories of finished tasks are kept in
+    /// `cache_dir` for the next ones. Blocks on the disk.
+    pub(crate) fn open(
+        channel: watch::Receiver<Channel>,
+        limits: FileLimits,
+        cache_dir: &Path,
+    ) -> io::Result<Self> {
+        let workspace = Workspace::new(channel).with_limits(limits.workspace);
+        Ok(Self { workspace: workspace.with_cache(cache_dir, limits.cache_bytes)? })
     }
 
     /// Fills the empty directory `dir`.

@@ -6,7 +6,9 @@
 
 use std::{
     collections::HashMap,
-    fs, io,
+    fs::{self, DirBuilder},
+    io,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -55,7 +57,8 @@ impl Cache {
     /// An empty cache in `dir`, whatever was there before.
     pub(super) fn open(dir: &Path, high: u64) -> io::Result<Self> {
         crate::scratch::remove_tree(dir)?;
-        fs::create_dir_all(dir)?;
+        // Tasks may own what is in it, and must not reach it.
+        DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
         Ok(Self { dir: dir.to_owned(), high, low: high / 10 * 8, kept: Mutex::default() })
     }
 
