@@ -1,7 +1,8 @@
-//! One look per job for all who watch it, twice a second, and at once when the job ended here.
+//! One look per job for all who watch it, twice a second, and at once when the job ended here: what
+//! has changed is read once and handed to each of them.
 //!
-//! It does not know what has changed, only that something has. Invariant: a watcher that looks
-//! after every change of its [`Glance`] misses nothing, because it reads by revision.
+//! Invariant: a watcher misses nothing. [`News`] says behind which revision it holds everything; who
+//! was told less (it has just come, or reads slowly) reads by revision itself.
 
 use std::{
     collections::HashMap,
@@ -14,14 +15,30 @@ use postq_runtime::Shutdown;
 use tokio::sync::{Notify, watch};
 use tracing::warn;
 
-use crate::store::{Glance, Store};
+use crate::store::{Glance, JobRow, Store, TaskRow};
 
 /// The time between two looks at a job somebody watches.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// More changed tasks than this are read by each watcher for itself, in pages, so that no look
+/// holds a large job in memory.
+const SHARED: i64 = 1000;
+
+/// What one look has found.
+#[derive(Debug)]
+pub struct News {
+    /// Everything that changed behind this revision is here.
+    pub after: i64,
+    /// The job, read before the tasks.
+    pub job: JobRow,
+    /// The tasks that changed, and those that run.
+    pub tasks: Vec<TaskRow>,
+}
+
 #[derive(Debug)]
 struct Watched {
-    glance: watch::Sender<Option<Glance>>,
+    /// None where it would be too much, or could not be read.
+    news: watch::Sender<Option<Arc<News>>>,
     poke: Notify,
 }
 
@@ -37,14 +54,16 @@ pub struct Looks {
 #[derive(Debug)]
 pub struct Share {
     _keeps_looking: Arc<Watched>,
-    glance: watch::Receiver<Option<Glance>>,
+    news: watch::Receiver<Option<Arc<News>>>,
 }
 
 impl Share {
-    /// Waits until the job has changed since the last call; the first call waits for the first look.
-    pub async fn changed(&mut self) {
+    /// Waits until the job has changed since the last call, and says how if that was shared; the
+    /// first call waits for the first look.
+    pub async fn changed(&mut self) -> Option<Arc<News>> {
         // The sender lives as long as this share, so it cannot fail.
-        let _ = self.glance.changed().await;
+        let _ = self.news.changed().await;
+        self.news.borrow_and_update().clone()
     }
 }
 
@@ -70,8 +89,7 @@ impl Looks {
         let mut jobs = self.lock();
         jobs.retain(|_, watched| watched.strong_count() > 0);
         let watched = jobs.get(&job).and_then(Weak::upgrade).unwrap_or_else(|| {
-            let watched =
-                Arc::new(Watched { glance: watch::Sender::new(None), poke: Notify::new() });
+            let watched = Arc::new(Watched { news: watch::Sender::new(None), poke: Notify::new() });
             jobs.insert(job, Arc::downgrade(&watched));
             let (store, weak) = (self.store.clone(), Arc::downgrade(&watched));
             let stop = self.shutdown.token();
@@ -83,22 +101,26 @@ impl Looks {
             });
             watched
         });
-        let glance = watched.glance.subscribe();
-        Share { _keeps_looking: watched, glance }
+        let news = watched.news.subscribe();
+        Share { _keeps_looking: watched, news }
     }
 }
 
 async fn look(store: Store, job: JobId, weak: Weak<Watched>) {
+    let mut known = None;
     loop {
         match store.glance(job).await {
-            Ok(seen) => {
+            Ok(glance) if glance != known => {
+                let news = match known {
+                    Some(Glance { revision, .. }) => read_news(&store, job, revision).await,
+                    // Nobody was told anything yet: each begins with a look of its own.
+                    None => None,
+                };
+                known = glance;
                 let Some(watched) = weak.upgrade() else { return };
-                watched.glance.send_if_modified(|known| {
-                    let is_news = *known != seen;
-                    *known = seen;
-                    is_news
-                });
+                watched.news.send_replace(news.map(Arc::new));
             }
+            Ok(_) => {}
             Err(error) => {
                 warn!(job.id = %job, error = &error as &dyn std::error::Error, "cannot look at a job")
             }
@@ -107,4 +129,11 @@ async fn look(store: Store, job: JobId, weak: Weak<Watched>) {
         // Either way it is time to look again.
         let _ = tokio::time::timeout(LOOK_EVERY, watched.poke.notified()).await;
     }
+}
+
+/// What changed behind a revision, if that is not too much. Who gets none finds out what is wrong.
+async fn read_news(store: &Store, job: JobId, after: i64) -> Option<News> {
+    let row = store.job(job).await.ok()??;
+    let tasks = store.changed_tasks(job, after, -1, SHARED).await.ok()?;
+    ((tasks.len() as i64) < SHARED).then_some(News { after, job: row, tasks })
 }

@@ -18,7 +18,9 @@ use opentelemetry_sdk::{
 use tonic::metadata::MetadataMap;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
-use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    EnvFilter, Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 /// The W3C header, and the metadata key of the same name.
 pub const TRACEPARENT: &str = "traceparent";
@@ -66,7 +68,8 @@ impl Drop for Telemetry {
 
 /// Sets up logs and traces for the process. Call it once, inside the tokio runtime.
 ///
-/// `POSTQ_LOG` (else `RUST_LOG`, else `info`) filters, `POSTQ_LOG_FORMAT=json` writes JSON lines.
+/// `POSTQ_LOG` (else `RUST_LOG`, else `info`) filters what is logged, not what is traced;
+/// `POSTQ_LOG_FORMAT=json` writes JSON lines.
 pub fn init(service_name: &str) -> Result<Telemetry, TelemetryError> {
     let provider = match std::env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT") {
         Some(endpoint) if !endpoint.is_empty() => Some(exporting_provider(service_name)?),
@@ -74,7 +77,8 @@ pub fn init(service_name: &str) -> Result<Telemetry, TelemetryError> {
     };
     let traces = provider.as_ref().map(|provider| {
         let tracer: Tracer = provider.tracer("postq");
-        tracing_opentelemetry::layer().with_tracer(tracer)
+        // What is written to the log is another matter than what is traced.
+        tracing_opentelemetry::layer().with_tracer(tracer).with_filter(LevelFilter::INFO)
     });
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = if is_json()? {
@@ -83,8 +87,7 @@ pub fn init(service_name: &str) -> Result<Telemetry, TelemetryError> {
         lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).boxed()
     };
     tracing_subscriber::registry()
-        .with(filter()?)
-        .with(lines)
+        .with(lines.with_filter(filter()?))
         .with(traces)
         .try_init()
         .map_err(TelemetryError::Twice)?;

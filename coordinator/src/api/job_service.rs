@@ -11,7 +11,7 @@ use postq_proto::v1::{self, job_service_server::JobService};
 use postq_runtime::{Shutdown, telemetry};
 use prost::Message;
 use tonic::{Request, Response, Status};
-use tracing::{Instrument, Span, field, info, info_span, instrument};
+use tracing::{Instrument, Span, field, info, info_span};
 use uuid::Uuid;
 
 use super::{logs, page::Page, watch};
@@ -58,6 +58,22 @@ impl JobApi {
             self.metrics.submitted();
         }
         Ok(Response::new(v1::SubmitJobResponse { id: id.to_string() }))
+    }
+
+    async fn cancel(
+        &self,
+        request: &v1::CancelJobRequest,
+    ) -> Result<Response<v1::CancelJobResponse>, Status> {
+        let id = convert::job_id("id", &request.id)?;
+        self.row(id).await?;
+        let reason = Some(request.reason.as_str()).filter(|reason| !reason.is_empty());
+        self.store.cancel(id, reason).await.map_err(status::of_store)?;
+        // What has not started ends now; what runs is told by its coordinator, hinted by this.
+        self.store.apply_inbox(0, 1000).await.map_err(status::of_store)?;
+        self.looks.look_now(id);
+        info!("cancel requested");
+        let job = convert::job(&self.row(id).await?);
+        Ok(Response::new(v1::CancelJobResponse { job: Some(job) }))
     }
 
     async fn row(&self, id: JobId) -> Result<JobRow, Status> {
@@ -196,22 +212,15 @@ impl JobService for JobApi {
         Ok(Response::new(watch.stream(&self.shutdown)))
     }
 
-    #[instrument(name = "cancel", skip_all, fields(job.id = request.get_ref().id))]
     async fn cancel_job(
         &self,
         request: Request<v1::CancelJobRequest>,
     ) -> Result<Response<v1::CancelJobResponse>, Status> {
-        let request = request.get_ref();
-        let id = convert::job_id("id", &request.id)?;
-        self.row(id).await?;
-        let reason = Some(request.reason.as_str()).filter(|reason| !reason.is_empty());
-        self.store.cancel(id, reason).await.map_err(status::of_store)?;
-        // What has not started ends now; what runs is told by its coordinator, hinted by this.
-        self.store.apply_inbox(0, 1000).await.map_err(status::of_store)?;
-        self.looks.look_now(id);
-        info!("cancel requested");
-        let job = convert::job(&self.row(id).await?);
-        Ok(Response::new(v1::CancelJobResponse { job: Some(job) }))
+        let span = info_span!("cancel", job.id = request.get_ref().id);
+        if let Some(given) = telemetry::extract(request.metadata()) {
+            telemetry::set_parent(&span, &given);
+        }
+        self.cancel(request.get_ref()).instrument(span).await
     }
 
     async fn read_logs(

@@ -1,5 +1,7 @@
 //! `WatchJob`: the job as it is, then each change, until it has ended.
 
+use std::sync::Arc;
+
 use futures::{StreamExt, stream::BoxStream};
 use postq_common::id::JobId;
 use postq_proto::v1;
@@ -10,8 +12,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use crate::{
-    store::Store,
-    watch::Share,
+    store::{JobRow, Store, TaskRow},
+    watch::{News, Share},
     wire::{convert, status},
 };
 
@@ -63,23 +65,38 @@ impl Watch {
     }
 
     async fn run(&mut self, sender: &Sender) -> Result<(), Status> {
+        let mut news: Option<Arc<News>> = None;
         loop {
-            if self.tell(sender).await? {
+            let has_ended = match news {
+                Some(news) => self.hand_on(&news, sender).await,
+                None => self.tell(sender).await?,
+            };
+            if has_ended {
                 return Ok(());
             }
-            self.share.changed().await;
+            // Who was told less than what the news begin with reads for itself.
+            news = self.share.changed().await.filter(|news| news.after <= self.revision);
         }
     }
 
-    /// One look: all that changed since the last one. True where the job has ended.
+    /// What the shared look has found. True where the job has ended.
+    async fn hand_on(&mut self, news: &News, sender: &Sender) -> bool {
+        let mut out = Out::new(convert::job(&news.job), self.revision);
+        for row in &news.tasks {
+            if out.add(row.clone(), sender).await.is_err() {
+                return true;
+            }
+        }
+        self.finish(out, &news.job, sender).await
+    }
+
+    /// A look of its own: all that changed since the last one. True where the job has ended.
     async fn tell(&mut self, sender: &Sender) -> Result<bool, Status> {
         let row = self.store.job(self.job).await.map_err(status::of_store)?;
         // Read before the tasks: what changes in between is told again by the next look.
         let Some(row) = row else { return Err(Status::not_found("the job is gone")) };
-        let job = convert::job(&row);
+        let mut out = Out::new(convert::job(&row), self.revision);
         let mut after = -1;
-        let mut message = self.message(&job);
-        let mut bytes = 0;
         loop {
             let rows = self
                 .store
@@ -88,35 +105,51 @@ impl Watch {
                 .map_err(status::of_store)?;
             let is_last = (rows.len() as i64) < CHUNK;
             for row in rows {
-                let task = convert::task(row);
-                after = task.number;
-                bytes += task.encoded_len();
-                message.tasks.push(task);
-                if bytes > MESSAGE_BYTES {
-                    bytes = 0;
-                    let full = std::mem::replace(&mut message, self.message(&job));
-                    if sender.send(Ok(full)).await.is_err() {
-                        return Ok(true);
-                    }
+                after = row.n;
+                if out.add(row, sender).await.is_err() {
+                    return Ok(true);
                 }
             }
             if is_last {
-                break;
+                return Ok(self.finish(out, &row, sender).await);
             }
         }
-        self.revision = row.revision;
-        message.revision = row.revision;
-        message.complete = true;
-        let has_gone = sender.send(Ok(message)).await.is_err();
-        Ok(has_gone || row.finished_at.is_some())
     }
 
-    fn message(&self, job: &v1::Job) -> v1::WatchJobResponse {
-        v1::WatchJobResponse {
-            job: Some(job.clone()),
-            tasks: Vec::new(),
-            revision: self.revision,
-            complete: false,
-        }
+    /// The last message of a look. True where nobody waits for another.
+    async fn finish(&mut self, out: Out, row: &JobRow, sender: &Sender) -> bool {
+        self.revision = row.revision;
+        let last = v1::WatchJobResponse { revision: row.revision, complete: true, ..out.message };
+        sender.send(Ok(last)).await.is_err() || row.finished_at.is_some()
     }
 }
+
+/// The messages of one look.
+struct Out {
+    message: v1::WatchJobResponse,
+    bytes: usize,
+}
+
+impl Out {
+    fn new(job: v1::Job, revision: i64) -> Self {
+        let message = v1::WatchJobResponse { job: Some(job), revision, ..Default::default() };
+        Self { message, bytes: 0 }
+    }
+
+    /// Adds a task, and sends what has become too large to go on with. Fails where nobody listens.
+    async fn add(&mut self, row: TaskRow, sender: &Sender) -> Result<(), Gone> {
+        let task = convert::task(row);
+        self.bytes += task.encoded_len();
+        self.message.tasks.push(task);
+        if self.bytes <= MESSAGE_BYTES {
+            return Ok(());
+        }
+        self.bytes = 0;
+        let tasks = std::mem::take(&mut self.message.tasks);
+        let full = v1::WatchJobResponse { tasks, ..self.message.clone() };
+        sender.send(Ok(full)).await.map_err(|_| Gone)
+    }
+}
+
+/// The client has left.
+struct Gone;

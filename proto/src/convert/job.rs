@@ -183,7 +183,7 @@ impl Convert<'_> {
 
     /// Microseconds since the Unix epoch.
     fn time(&mut self, field: &str, wire: Option<&Timestamp>) -> Option<i64> {
-        let time = chrono::DateTime::<chrono::Utc>::try_from(wire?.clone());
+        let time = chrono::DateTime::<chrono::Utc>::try_from(*wire?);
         if time.is_err() {
             self.add(field, "is not a time");
         }

@@ -1,11 +1,11 @@
 //! A job is watched as it runs, and its lists are read page by page.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs};
 
 use postq_proto::v1::{
-    ListJobsRequest, ListTasksRequest, WatchJobRequest, WatchJobResponse, job, task,
+    ListJobsRequest, ListTasksRequest, Task, WatchJobRequest, WatchJobResponse, job, task,
 };
-use postq_tests::{Client, Cluster, PATIENCE};
+use postq_tests::{AgentSetup, Client, Cluster, Database, PATIENCE};
 use serde_json::{Map, json};
 use tokio::time::timeout;
 use tonic::{Code, Streaming};
@@ -160,4 +160,52 @@ async fn a_small_job_is_told_whole() {
     let id = client.submit(&json!({"tasks": (0..1000).map(task).collect::<Map<_, _>>()})).await;
     let job = client.get(id).await;
     assert_eq!((job.tasks.len(), job.tasks_truncated), (1000, false));
+}
+
+/// Twenty watchers, half of which come late, are told every task's end by the same few looks.
+#[tokio::test]
+async fn watchers_of_one_job_share_its_looks() {
+    let mut cluster = Cluster::create(Database::create().await);
+    cluster.environment.push(("POSTQ_LOG".to_owned(), "info,sqlx::query=debug".into()));
+    cluster.add_coordinator(&[]).await;
+    cluster.add_agent(AgentSetup { slots: 2, ..AgentSetup::default() }).await;
+    cluster.wait_for_agents().await;
+    let go = cluster.path("go");
+    let command = format!("until [ -e {} ]; do sleep 0.05; done", go.display());
+    let mut tasks: Map<_, _> =
+        (0..30).map(|n| (format!("t{n:02}"), json!({"command": "sleep 0.1"}))).collect();
+    tasks.insert("wait".to_owned(), json!({"command": command}));
+    let id = cluster.submit(&json!({"tasks": tasks})).await;
+    let client = cluster.client();
+    let mut streams = Vec::new();
+    for _ in 0..20 {
+        if streams.len() == 10 {
+            let some = |job: &postq_proto::v1::Job| job.open_tasks < 28;
+            client.wait_until(id, "some tasks have ended", PATIENCE, some).await;
+        }
+        let stream = watch(&client, id, 0).await;
+        streams.push(tokio::spawn(all_ended(stream)));
+    }
+    cluster.touch("go");
+    let mut messages = 0;
+    for stream in streams {
+        let (ended, seen) = stream.await.unwrap();
+        assert_eq!(ended.len(), 31, "{ended:?}");
+        messages += seen;
+    }
+    let log = fs::read_to_string(cluster.path("logs").join("coordinator-1.log")).unwrap();
+    let looks = log.matches("/* changed_tasks */").count();
+    // Each line names its statement twice. Alone, each message would be a look.
+    assert!(looks > 0 && looks < messages, "{looks} statements for {messages} messages");
+}
+
+/// The tasks of which a watcher is told that they succeeded, and in how many messages.
+async fn all_ended(mut stream: Streaming<WatchJobResponse>) -> (BTreeSet<String>, usize) {
+    let (mut ended, mut messages) = (BTreeSet::new(), 0);
+    while let Some(message) = next(&mut stream).await {
+        messages += 1;
+        let is_end = |task: &&Task| task.state() == task::State::Succeeded;
+        ended.extend(message.tasks.iter().filter(is_end).map(|task| task.name.clone()));
+    }
+    (ended, messages)
 }
