@@ -83,14 +83,16 @@ def test_tasks_as_a_mapping_and_as_text_give_the_same_rows_pq35(
     ids = client.submit_many([Job.from_dict(as_text), as_mapping])
     rows = [
         database.execute(
-            "select j.queue, j.attributes, t.name, t.number, t.spec from postq.jobs j"
-            " join postq.tasks t on t.job_id = j.id where j.id = %s order by t.number",
+            "select j.queue, s.spec, t.name, t.number, t.spec from postq.jobs j"
+            " join postq.tasks t on t.job_id = j.id join postq.job_spec s on s.job = j.id"
+            " where j.id = %s order by t.number",
             [job_id],
         ).fetchall()
         for job_id in ids
     ]
     assert rows[0] == rows[1]
     assert len(rows[0]) == 2
+    assert rows[0][0][1]["data"] == {"k": [1]}
 
 
 def test_a_submit_under_one_id_is_one_job(client: Client) -> None:

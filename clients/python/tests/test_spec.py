@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -63,6 +63,53 @@ def test_every_field_is_written_as_documents_have_it() -> None:
     }
 
 
+def test_when_a_job_runs_is_written_as_documents_have_it() -> None:
+    job = Job(
+        {
+            "a": Task(
+                "x",
+                priority=2,
+                delivery="AT_MOST_ONCE",
+                crash_limit=1,
+                concurrency={"key": "k", "limit": 1},
+                retry=RetryPolicy(3, factor=1.5, jitter=0.0, delays=[1, "5s"], exit_codes=[75]),
+            )
+        },
+        run_at=datetime(2030, 1, 1, 12, tzinfo=timezone(timedelta(hours=2))),
+        expires_after=60,
+        timeout="1h",
+        unique="once",
+        after=["id"],
+        notify=True,
+    )
+    assert job.to_document() == {
+        "tasks": {
+            "a": {
+                "command": "x",
+                "priority": 2,
+                "delivery": "AT_MOST_ONCE",
+                "crash_limit": 1,
+                "concurrency": {"key": "k", "limit": 1},
+                "retry": {
+                    "max_attempts": 3,
+                    "factor": 1.5,
+                    "jitter": 0.0,
+                    "delays": ["1s", "5s"],
+                    "exit_codes": [75],
+                },
+            }
+        },
+        "run_at": "2030-01-01T10:00:00Z",
+        "expires_after": "60s",
+        "timeout": "1h",
+        "unique": {"key": "once"},
+        "after": {"jobs": ["id"]},
+        "notify": True,
+    }
+    with pytest.raises(ValueError, match="time zone"):
+        Job({"a": "x"}, run_at=datetime(2030, 1, 1)).to_document()  # noqa: DTZ001
+
+
 def test_two_tasks_of_one_name_and_nameless_ones_are_refused() -> None:
     with pytest.raises(ValueError, match="two tasks"):
         Job([Task("x", name="a"), Task("y", name="a")]).to_document()
@@ -79,7 +126,7 @@ def test_the_predecessors_form_is_understood_and_text_is_as_good_as_a_mapping() 
     assert old.to_document() == text.to_document()
     assert old.to_document() == {
         "queue": "playq",
-        "attributes": {"k": 1},
+        "data": {"k": 1},
         "tasks": {"a": {"command": "echo Hey!", "image": "debian:bullseye-slim"}},
     }
     with pytest.raises(ValueError, match="volume"):

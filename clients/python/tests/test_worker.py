@@ -8,6 +8,7 @@ import logging
 import os
 import threading
 import time
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -249,6 +250,47 @@ def test_a_return_value_that_would_be_cut_is_an_error(client: Client, name: str)
     with worker(q, client.target):
         job = client.wait(large.push(), timeout=30)
     assert "70002 bytes" in job.tasks[name].reason
+
+
+def test_a_call_runs_after_a_delay_or_at_a_time(client: Client, name: str) -> None:
+    q = made(client, name)
+
+    @q.handler(name=name)
+    def now() -> float:
+        return time.monotonic()
+
+    with worker(q, client.target):
+        pushed = time.monotonic()
+        later = [
+            now.push_in(1.0),
+            now.push_at(datetime.now(timezone.utc) + timedelta(seconds=1)),
+        ]
+        assert {client.get(i).state for i in later} == {JobState.SCHEDULED}
+        assert all(client.result(i, timeout=30) - pushed > 0.9 for i in later)
+    with pytest.raises(ValueError, match="time zone"):
+        now.push_at(datetime(2030, 1, 1))  # noqa: DTZ001
+
+
+def test_a_repeated_handler_never_overlaps_itself_dq21(client: Client, name: str) -> None:
+    """DQ21: each run submits the next one, once, before it is reported."""
+    q = made(client, name)
+    inside, runs, overlaps = [0], [0], [0]
+
+    @q.handler(name=name, every=0.1)
+    def tick() -> None:
+        inside[0] += 1
+        overlaps[0] += inside[0] > 1
+        time.sleep(0.02)
+        runs[0] += 1
+        inside[0] -= 1
+
+    with worker(q, client.target):
+        tick.push()
+        eventually(lambda: runs[0] >= 4)
+    assert overlaps == [0]
+    open_now = client.list(queue=name, states=["scheduled", "queued", "running"])
+    assert len(open_now) == 1
+    client.cancel(open_now[0].id)
 
 
 def test_arguments_that_do_not_fit_fail_with_what_was_given(client: Client, name: str) -> None:

@@ -6,6 +6,7 @@ import inspect
 import typing
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
@@ -32,10 +33,10 @@ class Options:
     retry_on: tuple[type[BaseException], ...] | None = None
     """Only these exceptions (and `Retry`) are tried again."""
     pause: Callable[[int], Duration] | None = None
-    """After the n-th attempt, the pause before the next; only in a SQL consumer."""
+    """After the n-th attempt, the pause before the next; asked for each when a call is pushed."""
     every: Duration | None = None
-    """So long after each success it is published again, with the same arguments: in the same
-    transaction as the ack, so it never overlaps itself and never stops; only in a SQL consumer."""
+    """So long after each success it is pushed again, with the same arguments. It never overlaps
+    itself: the next one begins with the end of the one before."""
     priority: int = 0
     attributes: Mapping[str, Json] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
@@ -44,6 +45,16 @@ class Options:
     depends: Sequence[str | Task] = ()
     run_if: str | None = None
 
+    def retry(self) -> RetryPolicy | None:
+        """As tasks have it; None where nothing is said."""
+        attempts = self.max_attempts or 1
+        if self.pause is not None and attempts != 1:
+            pauses = range(1, attempts if 0 < attempts <= _MOST_DELAYS else _MOST_DELAYS + 1)
+            return RetryPolicy(attempts, delays=[self.pause(n) for n in pauses], jitter=0.0)
+        if (self.max_attempts, self.backoff, self.max_backoff) == (None, None, None):
+            return None
+        return RetryPolicy(attempts, self.backoff, self.max_backoff)
+
     def over(self, below: Options) -> Options:
         """These where they say something, else those below."""
         said = {f.name: getattr(self, f.name) for f in fields(self)}
@@ -51,6 +62,7 @@ class Options:
         return replace(below, **given)
 
 
+_MOST_DELAYS = 100
 _NOTHING_SAID = Options()
 
 
@@ -88,19 +100,20 @@ class Handler(Generic[P, R]):
 
     def task(self, *args: P.args, **kwargs: P.kwargs) -> Task:
         """A call of it, as a task for a job."""
+        return self.task_of(self.arguments(args, kwargs))
+
+    def task_of(self, arguments: Json) -> Task:
+        """A task of it, with arguments as they stand in a document."""
         said = self.options
-        retry = None
-        if (said.max_attempts, said.backoff, said.max_backoff) != (None, None, None):
-            retry = RetryPolicy(said.max_attempts or 1, said.backoff, said.max_backoff)
         return Task(
             name=said.name or self.name,
             handler=self.name,
-            arguments=self.arguments(args, kwargs),
+            arguments=arguments,
             depends=said.depends,
             env=said.env,
             timeout=said.timeout,
             grace=said.grace,
-            retry=retry,
+            retry=said.retry(),
             run_if=said.run_if,
         )
 
@@ -122,6 +135,14 @@ class Handler(Generic[P, R]):
     def apush(self, *args: P.args, **kwargs: P.kwargs) -> Awaitable[str]:
         """The same for asyncio."""
         return self.queue.asubmit(self.job(*args, **kwargs))
+
+    def push_in(self, delay: Duration, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Queues a call of it that runs after `delay`, by the database's clock."""
+        return self.queue.submit(replace(self.job(*args, **kwargs), delay=delay))
+
+    def push_at(self, at: datetime, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Queues a call of it that runs at a time, which has a zone."""
+        return self.queue.submit(replace(self.job(*args, **kwargs), run_at=at))
 
     def arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Json:
         """The JSON of a call."""

@@ -27,14 +27,31 @@ class RetryPolicy:
     """Executions in total, the first included; -1: no limit."""
     backoff: Duration | None = None
     max_backoff: Duration | None = None
+    factor: float | None = None
+    """The n-th retry waits `backoff * factor^(n-1) + increment * (n-1)`, at most `max_backoff`."""
+    increment: Duration | None = None
+    jitter: float | None = None
+    """The largest part of a pause that is left out by chance."""
+    delays: Sequence[Duration] = ()
+    """The pauses themselves, instead; the last one for ever."""
+    outcomes: Sequence[str] = ()
+    """Of `FAILED` and `TIMED_OUT` those that are tried again; empty: both."""
+    exit_codes: Sequence[int] = ()
 
     def to_document(self) -> Document:
         """As it stands in a job document."""
         document: Document = {"max_attempts": self.max_attempts}
-        if self.backoff is not None:
-            document["backoff"] = duration(self.backoff)
-        if self.max_backoff is not None:
-            document["max_backoff"] = duration(self.max_backoff)
+        for key in ("backoff", "max_backoff", "increment"):
+            if getattr(self, key) is not None:
+                document[key] = duration(getattr(self, key))
+        for key in ("factor", "jitter"):
+            if getattr(self, key) is not None:
+                document[key] = getattr(self, key)
+        if self.delays:
+            document["delays"] = [duration(delay) for delay in self.delays]
+        for key in ("outcomes", "exit_codes"):
+            if getattr(self, key):
+                document[key] = list(getattr(self, key))
         return document
 
 
@@ -59,6 +76,15 @@ class Task:
     """`SUCCEEDED`, `FAILED` or `FINISHED`."""
     workspace: str | None = None
     """`FILES` or `NONE`."""
+    priority: int | None = None
+    """Instead of the job's."""
+    delivery: str | None = None
+    """`AT_LEAST_ONCE` or `AT_MOST_ONCE`."""
+    crash_limit: int | None = None
+    concurrency: Mapping[str, Any] | None = None
+    """`{"key": ..., "limit": ...}`: so many with that key run at a time."""
+    rate: Mapping[str, Any] | None = None
+    """`{"key": ..., "limit": ..., "period": "60s"}`: so many with that key start in a period."""
 
     def to_document(self, names: Mapping[int, str]) -> Document:
         """As it stands in a job document; `names` of the job's tasks by identity."""
@@ -67,7 +93,7 @@ class Task:
             document["depends"] = [
                 d if isinstance(d, str) else names[id(d)] for d in _listed(self.depends)
             ]
-        texts = ("command", "image", "handler", "run_if", "workspace")
+        texts = ("command", "image", "handler", "run_if", "workspace", "delivery")
         document |= {
             key: getattr(self, key) for key in texts if getattr(self, key) not in (None, "")
         }
@@ -80,6 +106,9 @@ class Task:
         for key in ("timeout", "grace"):
             if getattr(self, key) is not None:
                 document[key] = duration(getattr(self, key))
+        for key in ("priority", "crash_limit", "concurrency", "rate"):
+            if getattr(self, key) is not None:
+                document[key] = plain(getattr(self, key))
         if self.retry is not None:
             policy = RetryPolicy(self.retry) if isinstance(self.retry, int) else self.retry
             document["retry"] = policy.to_document()
@@ -99,6 +128,22 @@ class Job:
     priority: int = 0
     input: str = ""
     on_conflict: str | None = None
+    data: Json = None
+    """Free JSON for the tasks, which find it in the file `$POSTQ_DATA`."""
+    run_at: datetime | None = None
+    """Not before this time."""
+    delay: Duration | None = None
+    """Not before so long after its submit."""
+    expires_after: Duration | None = None
+    """Fails where nothing of it has started so long after its submit."""
+    timeout: Duration | None = None
+    """Of the whole job."""
+    unique: Mapping[str, Any] | str | None = None
+    """A key, or `{"key": ..., "scope": ..., "period": ..., "existing": ...}`: one job holds it."""
+    after: Sequence[str] | Mapping[str, Any] = ()
+    """Ids of jobs that must have succeeded before; or `{"jobs": [...], "run_if": ...}`."""
+    notify: bool = False
+    """Its end is told on the channel `postq_completed`."""
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any] | str) -> Job:
@@ -111,7 +156,7 @@ class Job:
         if "qname" in given:
             given["queue"] = given.pop("qname")
         if "data" in given:
-            given["attributes"] = _decoded(given.pop("data"), "data")
+            given["data"] = _maybe_text(given["data"])
         tasks = _decoded(given.pop("tasks", {}), "tasks")
         unknown = set(given) - set(cls.__dataclass_fields__)
         if unknown:
@@ -135,6 +180,27 @@ class Job:
             document["attributes"] = plain(dict(self.attributes))
         if self.env:
             document["env"] = dict(self.env)
+        return document | self._conditions()
+
+    def _conditions(self) -> Document:
+        """When it runs, and beside what."""
+        document: Document = {}
+        if self.data is not None:
+            document["data"] = plain(self.data)
+        if self.run_at is not None:
+            at = self.run_at
+            document["run_at"] = timestamp(at) if isinstance(at, datetime) else at
+        for key in ("delay", "expires_after", "timeout"):
+            if getattr(self, key) is not None:
+                document[key] = duration(getattr(self, key))
+        if self.unique is not None:
+            is_key = isinstance(self.unique, str)
+            document["unique"] = {"key": self.unique} if is_key else plain(self.unique)
+        if self.after:
+            is_rule = isinstance(self.after, Mapping)
+            document["after"] = plain(self.after) if is_rule else {"jobs": list(self.after)}
+        if self.notify:
+            document["notify"] = True
         return document
 
     def _tasks(self) -> Document:
@@ -183,6 +249,14 @@ def _decoded(value: Mapping[str, Any] | str, what: str) -> Mapping[str, Any]:
     if not isinstance(decoded, Mapping):
         raise ValueError(f"{what} must be a mapping, not {type(decoded).__name__}")
     return decoded
+
+
+def _maybe_text(value: Json) -> Json:
+    """Data was often stored as JSON text."""
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def _modern(name: str, task: Mapping[str, Any] | Task | str) -> Mapping[str, Any] | Task | str:

@@ -391,7 +391,8 @@ class _Backend:
 
 
 def _with_pause(verdict: Verdict, handler: Handler[..., Any], delivery: Delivery) -> Verdict:
-    """Of a failure: with the pause that the handler's options say."""
+    """Of a failure: with the pause that the handler's options say, also for a call that was
+    published without them."""
     pause = handler.options.pause
     if pause is None or verdict.outcome is not Outcome.FAILED or verdict.after is not None:
         return verdict

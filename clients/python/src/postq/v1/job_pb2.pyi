@@ -13,7 +13,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class JobSpec(_message.Message):
-    __slots__ = ("name", "queue", "attributes", "env", "tasks", "priority", "input", "on_conflict")
+    __slots__ = ("name", "queue", "attributes", "env", "tasks", "priority", "input", "on_conflict", "data", "run_at", "delay", "expires_after", "timeout", "unique", "after", "notify")
     class OnConflict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         FAIL: _ClassVar[JobSpec.OnConflict]
@@ -34,6 +34,36 @@ class JobSpec(_message.Message):
         key: str
         value: TaskSpec
         def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[TaskSpec, _Mapping]] = ...) -> None: ...
+    class Unique(_message.Message):
+        __slots__ = ("key", "scope", "period", "existing")
+        class Scope(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+            __slots__ = ()
+            QUEUE: _ClassVar[JobSpec.Unique.Scope]
+            ALL: _ClassVar[JobSpec.Unique.Scope]
+        QUEUE: JobSpec.Unique.Scope
+        ALL: JobSpec.Unique.Scope
+        class Existing(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+            __slots__ = ()
+            KEEP: _ClassVar[JobSpec.Unique.Existing]
+            REPLACE: _ClassVar[JobSpec.Unique.Existing]
+        KEEP: JobSpec.Unique.Existing
+        REPLACE: JobSpec.Unique.Existing
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        SCOPE_FIELD_NUMBER: _ClassVar[int]
+        PERIOD_FIELD_NUMBER: _ClassVar[int]
+        EXISTING_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        scope: JobSpec.Unique.Scope
+        period: _duration_pb2.Duration
+        existing: JobSpec.Unique.Existing
+        def __init__(self, key: _Optional[str] = ..., scope: _Optional[_Union[JobSpec.Unique.Scope, str]] = ..., period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., existing: _Optional[_Union[JobSpec.Unique.Existing, str]] = ...) -> None: ...
+    class After(_message.Message):
+        __slots__ = ("jobs", "run_if")
+        JOBS_FIELD_NUMBER: _ClassVar[int]
+        RUN_IF_FIELD_NUMBER: _ClassVar[int]
+        jobs: _containers.RepeatedScalarFieldContainer[str]
+        run_if: TaskSpec.RunIf
+        def __init__(self, jobs: _Optional[_Iterable[str]] = ..., run_if: _Optional[_Union[TaskSpec.RunIf, str]] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
@@ -42,6 +72,14 @@ class JobSpec(_message.Message):
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
     ON_CONFLICT_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    RUN_AT_FIELD_NUMBER: _ClassVar[int]
+    DELAY_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AFTER_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    UNIQUE_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    NOTIFY_FIELD_NUMBER: _ClassVar[int]
     name: str
     queue: str
     attributes: _struct_pb2.Struct
@@ -50,10 +88,18 @@ class JobSpec(_message.Message):
     priority: int
     input: str
     on_conflict: JobSpec.OnConflict
-    def __init__(self, name: _Optional[str] = ..., queue: _Optional[str] = ..., attributes: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., env: _Optional[_Mapping[str, str]] = ..., tasks: _Optional[_Mapping[str, TaskSpec]] = ..., priority: _Optional[int] = ..., input: _Optional[str] = ..., on_conflict: _Optional[_Union[JobSpec.OnConflict, str]] = ...) -> None: ...
+    data: _struct_pb2.Value
+    run_at: _timestamp_pb2.Timestamp
+    delay: _duration_pb2.Duration
+    expires_after: _duration_pb2.Duration
+    timeout: _duration_pb2.Duration
+    unique: JobSpec.Unique
+    after: JobSpec.After
+    notify: bool
+    def __init__(self, name: _Optional[str] = ..., queue: _Optional[str] = ..., attributes: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., env: _Optional[_Mapping[str, str]] = ..., tasks: _Optional[_Mapping[str, TaskSpec]] = ..., priority: _Optional[int] = ..., input: _Optional[str] = ..., on_conflict: _Optional[_Union[JobSpec.OnConflict, str]] = ..., data: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., run_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., expires_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., unique: _Optional[_Union[JobSpec.Unique, _Mapping]] = ..., after: _Optional[_Union[JobSpec.After, _Mapping]] = ..., notify: bool = ...) -> None: ...
 
 class TaskSpec(_message.Message):
-    __slots__ = ("depends", "command", "image", "handler", "arguments", "env", "timeout", "grace", "retry", "run_if", "workspace")
+    __slots__ = ("depends", "command", "image", "handler", "arguments", "env", "timeout", "grace", "retry", "run_if", "workspace", "priority", "delivery", "crash_limit", "concurrency", "rate")
     class RunIf(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         SUCCEEDED: _ClassVar[TaskSpec.RunIf]
@@ -70,6 +116,12 @@ class TaskSpec(_message.Message):
     DEFAULT: TaskSpec.Workspace
     FILES: TaskSpec.Workspace
     NONE: TaskSpec.Workspace
+    class Delivery(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        AT_LEAST_ONCE: _ClassVar[TaskSpec.Delivery]
+        AT_MOST_ONCE: _ClassVar[TaskSpec.Delivery]
+    AT_LEAST_ONCE: TaskSpec.Delivery
+    AT_MOST_ONCE: TaskSpec.Delivery
     class EnvEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -77,6 +129,22 @@ class TaskSpec(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class Concurrency(_message.Message):
+        __slots__ = ("key", "limit")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        LIMIT_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        limit: int
+        def __init__(self, key: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+    class Rate(_message.Message):
+        __slots__ = ("key", "limit", "period")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        LIMIT_FIELD_NUMBER: _ClassVar[int]
+        PERIOD_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        limit: int
+        period: _duration_pb2.Duration
+        def __init__(self, key: _Optional[str] = ..., limit: _Optional[int] = ..., period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
     DEPENDS_FIELD_NUMBER: _ClassVar[int]
     COMMAND_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
@@ -88,6 +156,11 @@ class TaskSpec(_message.Message):
     RETRY_FIELD_NUMBER: _ClassVar[int]
     RUN_IF_FIELD_NUMBER: _ClassVar[int]
     WORKSPACE_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    DELIVERY_FIELD_NUMBER: _ClassVar[int]
+    CRASH_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    CONCURRENCY_FIELD_NUMBER: _ClassVar[int]
+    RATE_FIELD_NUMBER: _ClassVar[int]
     depends: _containers.RepeatedScalarFieldContainer[str]
     command: str
     image: str
@@ -99,17 +172,40 @@ class TaskSpec(_message.Message):
     retry: RetryPolicy
     run_if: TaskSpec.RunIf
     workspace: TaskSpec.Workspace
-    def __init__(self, depends: _Optional[_Iterable[str]] = ..., command: _Optional[str] = ..., image: _Optional[str] = ..., handler: _Optional[str] = ..., arguments: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., env: _Optional[_Mapping[str, str]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., retry: _Optional[_Union[RetryPolicy, _Mapping]] = ..., run_if: _Optional[_Union[TaskSpec.RunIf, str]] = ..., workspace: _Optional[_Union[TaskSpec.Workspace, str]] = ...) -> None: ...
+    priority: int
+    delivery: TaskSpec.Delivery
+    crash_limit: int
+    concurrency: TaskSpec.Concurrency
+    rate: TaskSpec.Rate
+    def __init__(self, depends: _Optional[_Iterable[str]] = ..., command: _Optional[str] = ..., image: _Optional[str] = ..., handler: _Optional[str] = ..., arguments: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., env: _Optional[_Mapping[str, str]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., retry: _Optional[_Union[RetryPolicy, _Mapping]] = ..., run_if: _Optional[_Union[TaskSpec.RunIf, str]] = ..., workspace: _Optional[_Union[TaskSpec.Workspace, str]] = ..., priority: _Optional[int] = ..., delivery: _Optional[_Union[TaskSpec.Delivery, str]] = ..., crash_limit: _Optional[int] = ..., concurrency: _Optional[_Union[TaskSpec.Concurrency, _Mapping]] = ..., rate: _Optional[_Union[TaskSpec.Rate, _Mapping]] = ...) -> None: ...
 
 class RetryPolicy(_message.Message):
-    __slots__ = ("max_attempts", "backoff", "max_backoff")
+    __slots__ = ("max_attempts", "backoff", "max_backoff", "factor", "increment", "jitter", "delays", "outcomes", "exit_codes")
+    class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        FAILED: _ClassVar[RetryPolicy.Outcome]
+        TIMED_OUT: _ClassVar[RetryPolicy.Outcome]
+    FAILED: RetryPolicy.Outcome
+    TIMED_OUT: RetryPolicy.Outcome
     MAX_ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     BACKOFF_FIELD_NUMBER: _ClassVar[int]
     MAX_BACKOFF_FIELD_NUMBER: _ClassVar[int]
+    FACTOR_FIELD_NUMBER: _ClassVar[int]
+    INCREMENT_FIELD_NUMBER: _ClassVar[int]
+    JITTER_FIELD_NUMBER: _ClassVar[int]
+    DELAYS_FIELD_NUMBER: _ClassVar[int]
+    OUTCOMES_FIELD_NUMBER: _ClassVar[int]
+    EXIT_CODES_FIELD_NUMBER: _ClassVar[int]
     max_attempts: int
     backoff: _duration_pb2.Duration
     max_backoff: _duration_pb2.Duration
-    def __init__(self, max_attempts: _Optional[int] = ..., backoff: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_backoff: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    factor: float
+    increment: _duration_pb2.Duration
+    jitter: float
+    delays: _containers.RepeatedCompositeFieldContainer[_duration_pb2.Duration]
+    outcomes: _containers.RepeatedScalarFieldContainer[RetryPolicy.Outcome]
+    exit_codes: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, max_attempts: _Optional[int] = ..., backoff: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_backoff: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., factor: _Optional[float] = ..., increment: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., jitter: _Optional[float] = ..., delays: _Optional[_Iterable[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]]] = ..., outcomes: _Optional[_Iterable[_Union[RetryPolicy.Outcome, str]]] = ..., exit_codes: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Job(_message.Message):
     __slots__ = ("id", "name", "queue", "state", "reason", "priority", "attributes", "created_at", "started_at", "finished_at", "cancel_requested_at", "revision", "task_count", "open_tasks", "tasks", "tasks_truncated", "traceparent")

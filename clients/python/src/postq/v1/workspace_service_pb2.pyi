@@ -20,12 +20,30 @@ class FindMissingResponse(_message.Message):
     def __init__(self, missing: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class BlobPiece(_message.Message):
-    __slots__ = ("start", "data")
+    __slots__ = ("start", "data", "batch")
     START_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
+    BATCH_FIELD_NUMBER: _ClassVar[int]
     start: BlobStart
     data: bytes
-    def __init__(self, start: _Optional[_Union[BlobStart, _Mapping]] = ..., data: _Optional[bytes] = ...) -> None: ...
+    batch: BlobBatch
+    def __init__(self, start: _Optional[_Union[BlobStart, _Mapping]] = ..., data: _Optional[bytes] = ..., batch: _Optional[_Union[BlobBatch, _Mapping]] = ...) -> None: ...
+
+class BlobBatch(_message.Message):
+    __slots__ = ("blobs",)
+    BLOBS_FIELD_NUMBER: _ClassVar[int]
+    blobs: _containers.RepeatedCompositeFieldContainer[WholeBlob]
+    def __init__(self, blobs: _Optional[_Iterable[_Union[WholeBlob, _Mapping]]] = ...) -> None: ...
+
+class WholeBlob(_message.Message):
+    __slots__ = ("digest", "content", "size")
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    digest: bytes
+    content: bytes
+    size: int
+    def __init__(self, digest: _Optional[bytes] = ..., content: _Optional[bytes] = ..., size: _Optional[int] = ...) -> None: ...
 
 class BlobStart(_message.Message):
     __slots__ = ("digest", "size")
@@ -48,10 +66,12 @@ class UploadResponse(_message.Message):
     def __init__(self, blobs: _Optional[int] = ...) -> None: ...
 
 class DownloadRequest(_message.Message):
-    __slots__ = ("digests",)
+    __slots__ = ("digests", "batches")
     DIGESTS_FIELD_NUMBER: _ClassVar[int]
+    BATCHES_FIELD_NUMBER: _ClassVar[int]
     digests: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, digests: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    batches: bool
+    def __init__(self, digests: _Optional[_Iterable[bytes]] = ..., batches: bool = ...) -> None: ...
 
 class DownloadResponse(_message.Message):
     __slots__ = ("piece",)

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class WorkspaceServiceStub(object):
-    """Content by digest. A digest is BLAKE3, 32 bytes.
+    """Content by digest. A digest is BLAKE3, 32 bytes. A blob has at most 32 MiB: a file of more than 2 MiB
+    is named by the list of its chunks, a blob that names each.
     """
 
     def __init__(self, channel):
@@ -58,7 +59,8 @@ class WorkspaceServiceStub(object):
 
 
 class WorkspaceServiceServicer(object):
-    """Content by digest. A digest is BLAKE3, 32 bytes.
+    """Content by digest. A digest is BLAKE3, 32 bytes. A blob has at most 32 MiB: a file of more than 2 MiB
+    is named by the list of its chunks, a blob that names each.
     """
 
     def FindMissing(self, request, context):
@@ -123,7 +125,8 @@ def add_WorkspaceServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class WorkspaceService(object):
-    """Content by digest. A digest is BLAKE3, 32 bytes.
+    """Content by digest. A digest is BLAKE3, 32 bytes. A blob has at most 32 MiB: a file of more than 2 MiB
+    is named by the list of its chunks, a blob that names each.
     """
 
     @staticmethod

@@ -23,11 +23,14 @@ from .. import _rpc
 from ..calling import Call
 from ..client import Client
 from ..context import Context
+from ..errors import PostqError
 from ..handlers import Handler
+from ..ids import id_after
 from ..journal import note_end, note_start
 from ..outcome import Outcome, Verdict
 from ..queue import Queue
 from ..signals import stopping_on_signals
+from ..spec import Job
 from ..status import Stream, TaskStatus
 from ..v1 import dispatch_service_pb2 as wire
 from ..v1 import dispatch_service_pb2_grpc
@@ -173,10 +176,27 @@ class Worker:
             began = time.monotonic()
             timeout = assignment.timeout.ToTimedelta().total_seconds()
             verdict = await entry.call.run(self._threads, timeout or None, entry.grace)
+            if verdict.outcome is Outcome.SUCCEEDED and handler.options.every is not None:
+                verdict = await self._repeat(handler, assignment, arguments, verdict)
             ran_for = time.monotonic() - began
             note_end(context, verdict, ran_for)
             self._conclude(entry, verdict, ran_for)
             await entry.call.ended()
+
+    async def _repeat(
+        self, handler: Handler[..., Any], assignment: wire.Assignment, arguments: Any, won: Verdict
+    ) -> Verdict:
+        """Submits the next run before this one is reported; its id makes it one, however often
+        this one is tried."""
+        task = handler.using(name=assignment.task_name).task_of(arguments)
+        every = handler.options.every
+        job = Job([task], name=assignment.job_name, queue=assignment.queue, delay=every)
+        next_id = id_after(assignment.job_id)
+        try:
+            await asyncio.to_thread(self._client.submit, job, id=next_id)
+        except PostqError as error:
+            return Verdict(Outcome.FAILED, f"its next run could not be submitted: {error}")
+        return won
 
     def _conclude(self, entry: Entry, verdict: Verdict, ran_for: float) -> None:
         if entry.log is not None:
