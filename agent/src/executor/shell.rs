@@ -3,7 +3,8 @@
 use std::{fs, io, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
-use futures::{FutureExt, future::join3};
+use futures::{FutureExt, future::join};
+use postq_runtime::Shutdown;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -64,17 +65,20 @@ impl Shell {
         let process =
             Process::spawn(&self.guard, &spec, marker, note).await.map_err(not_started)?;
         let (stdout, stderr, control, ending) = process.into_parts();
+        let over = CancellationToken::new();
+        // Beside the end, which is told at once: they hold `Output`s, so that whoever waits for the
+        // end of the log waits for them.
+        let (pumps_output, pumps_over) = (output.clone(), over.clone());
+        Shutdown::new().spawn("output of a task", async move {
+            let stdout = pump(stdout, Stream::Stdout, &pumps_output, &pumps_over);
+            let stderr = pump(stderr, Stream::Stderr, &pumps_output, &pumps_over);
+            join(stdout, stderr).await;
+        });
         let ended = async move {
-            let over = CancellationToken::new();
-            let ended = async {
-                let _over = over.clone().drop_guard();
-                let ended = Ended::from(ending.ended().await);
-                output.hurry();
-                ended
-            };
-            let stdout = pump(stdout, Stream::Stdout, &output, &over);
-            let stderr = pump(stderr, Stream::Stderr, &output, &over);
-            join3(ended, stdout, stderr).await.0
+            let _over = over.drop_guard();
+            let ended = Ended::from(ending.ended().await);
+            output.hurry();
+            ended
         };
         Ok(Running { control: Control::Shell(control), ended: ended.boxed() })
     }
@@ -99,12 +103,14 @@ async fn pump(
 ) {
     let mut buffer = BytesMut::new();
     let mut last = LAST_BYTES;
+    let is_late = late_after(over);
+    tokio::pin!(is_late);
     loop {
         buffer.reserve(READ_BYTES);
         let read = tokio::select! {
             biased;
             read = pipe.read_buf(&mut buffer) => read,
-            () = quiet_after(over) => return,
+            () = &mut is_late => return,
         };
         let length = match read {
             Ok(0) | Err(_) => return,
@@ -120,7 +126,7 @@ async fn pump(
     }
 }
 
-async fn quiet_after(over: &CancellationToken) {
+async fn late_after(over: &CancellationToken) {
     over.cancelled().await;
     tokio::time::sleep(LAST_OUTPUT).await;
 }

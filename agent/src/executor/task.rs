@@ -74,7 +74,8 @@ impl From<process::Ended> for Ended {
 /// A task that was started.
 pub(crate) struct Running {
     pub(crate) control: Control,
-    /// Resolves when the task and everything it started have ended, and all output was handed over.
+    /// Resolves when the task and everything it started have ended. Its last output may follow: what
+    /// hands it over holds an `Output`.
     pub(crate) ended: BoxFuture<'static, Ended>,
 }
 

@@ -1,6 +1,6 @@
 //! An attempt ends with its processes, whoever else was handed its output.
 
-use std::{fs::File, path::Path};
+use std::{fs::File, io::Write, path::Path, time::Duration};
 
 use postq_proto::v1::{Report, attempt::Outcome};
 use tempfile::tempdir;
@@ -36,4 +36,20 @@ async fn somebody_who_holds_the_output_does_not_hold_the_attempt() {
     assert_eq!(report.outcome(), Outcome::Succeeded, "{}", report.reason);
     assert_eq!(report.stdout, b"mine\n");
     assert!(kept.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_who_goes_on_writing_the_output_does_not_hold_the_attempt() {
+    let dir = tempdir().unwrap();
+    let report = with_a_holder(dir.path(), |mut held| {
+        std::thread::spawn(move || {
+            while held.write_all(b"x").is_ok() {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        });
+    })
+    .await;
+    assert_eq!(report.outcome(), Outcome::Succeeded, "{}", report.reason);
+    assert!(report.stdout.starts_with(b"mine\n"));
+    assert!(report.ran_for.unwrap().seconds < 5);
 }
