@@ -12,8 +12,9 @@ set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$
 begin
-    select max(p.digest) into o_last
-    from (select b.digest from postq.blob b where b.digest > p_after order by b.digest limit p_limit) p;
+    select p.digest into o_last
+    from (select b.digest from postq.blob b where b.digest > p_after order by b.digest limit p_limit) p
+    order by p.digest desc limit 1;
     with gone as (
         delete from postq.blob b
         where b.ctid = any (array(

@@ -5,13 +5,21 @@
 
 #[path = "workspace/broken.rs"]
 mod broken;
+#[path = "workspace/cache.rs"]
+mod cache;
 #[path = "workspace/damage.rs"]
 mod damage;
 #[path = "workspace/files.rs"]
 mod files;
+#[path = "workspace/garbage.rs"]
+mod garbage;
+#[path = "workspace/index.rs"]
+mod index;
 #[path = "workspace/joining.rs"]
 mod joining;
 #[path = "workspace/round_trip.rs"]
 mod round_trip;
+#[path = "workspace/rules.rs"]
+mod rules;
 #[path = "workspace/store.rs"]
 mod store;

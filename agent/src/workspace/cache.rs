@@ -19,6 +19,7 @@ use tracing::{debug, warn};
 
 use super::{
     checkout::Checkout,
+    clock::{Clock, now_ns},
     error::WorkspaceError,
     folder::Folder,
     listing::{Listing, What},
@@ -35,6 +36,7 @@ pub(super) struct Cache {
     /// Beyond this the oldest go, until no more than `low` is left.
     high: u64,
     low: u64,
+    clock: Clock,
     kept: Mutex<Kept>,
 }
 
@@ -59,7 +61,13 @@ impl Cache {
         crate::scratch::remove_tree(dir)?;
         // Tasks may own what is in it, and must not reach it.
         DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-        Ok(Self { dir: dir.to_owned(), high, low: high / 10 * 8, kept: Mutex::default() })
+        let (dir, clock, low) = (dir.to_owned(), Clock::probe(dir)?, high / 10 * 8);
+        Ok(Self { dir, high, low, clock, kept: Mutex::default() })
+    }
+
+    /// The clock of its file system.
+    pub(super) fn clock(&self) -> Clock {
+        self.clock
     }
 
     /// Takes `dir`, which holds exactly `snapshot`. Where that fails the directory stays.
@@ -120,13 +128,15 @@ impl Cache {
     }
 
     fn hand_over(&self, taken: &Shelved, dir: &Path) -> Result<(Listing, Counts), WorkspaceError> {
-        let found = scan(&taken.path, &Rules::default(), Some(&taken.listing))?;
+        let now = now_ns();
+        let mut found = scan(&taken.path, &Rules::default(), Some(&taken.listing))?;
         if (found.content, found.times) != (taken.snapshot.content, taken.snapshot.times) {
             return Err(WorkspaceError::Changed { path: taken.path.display().to_string() });
         }
         // An empty directory gives way.
         let moved = fs::rename(&taken.path, dir);
         moved.map_err(WorkspaceError::io("move", dir.as_os_str().as_encoded_bytes()))?;
+        found.listing.settle(self.clock, now);
         Ok((found.listing, found.counts))
     }
 

@@ -24,7 +24,7 @@ use rayon::prelude::*;
 use super::{
     error::WorkspaceError,
     folder::{self, Folder, stamp_of},
-    listing::{Listing, Stamp, What, now_ns},
+    listing::{Listing, Stamp, What},
     plan::Plan,
 };
 
@@ -275,7 +275,6 @@ impl Checkout {
                 *stamp = Some(seen);
             }
         }
-        listing.settle(now_ns());
         Ok(listing)
     }
 

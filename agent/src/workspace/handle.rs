@@ -20,6 +20,7 @@ use super::{
     WorkspaceError,
     cache::Cache,
     checkout::Checkout,
+    clock::{Clock, now_ns},
     error::shown,
     folder::Folder,
     keep,
@@ -34,6 +35,9 @@ use super::{
 const AGENT_TRIES: usize = 30;
 const PERSON_TRIES: usize = 5;
 
+/// To read so much again takes longer than until the clock of files has moved.
+const WORTH_A_TICK: u64 = 32 << 20;
+
 /// Chunks of a file that is read by a person: some 4 MiB.
 const READ_AT_ONCE: usize = 8;
 
@@ -43,6 +47,7 @@ pub struct Workspace {
     pub(super) remote: Remote,
     pub(super) cache: Option<Arc<Cache>>,
     limits: Limits,
+    pub(super) clock: Clock,
     /// What was checked out, and has not been kept yet.
     open: Arc<Mutex<HashMap<PathBuf, Opened>>>,
 }
@@ -115,7 +120,13 @@ impl Workspace {
     }
 
     fn with_remote(remote: Remote) -> Self {
-        Self { remote, cache: None, limits: Limits::default(), open: Arc::default() }
+        Self {
+            remote,
+            cache: None,
+            limits: Limits::default(),
+            clock: Clock::default(),
+            open: Arc::default(),
+        }
     }
 
     /// The same within limits, for checkout and snapshot alike.
@@ -128,7 +139,8 @@ impl Workspace {
     /// [`Workspace::snapshot`] moves there. Blocks on the disk.
     pub fn with_cache(self, dir: &Path, bytes: u64) -> std::io::Result<Self> {
         let cache = Cache::open(dir, bytes)?;
-        Ok(Self { cache: (bytes > 0).then(|| Arc::new(cache)), ..self })
+        let clock = cache.clock();
+        Ok(Self { cache: (bytes > 0).then(|| Arc::new(cache)), clock, ..self })
     }
 
     /// Fills `dir`, which exists and is empty, with the files of `input`.
@@ -291,7 +303,16 @@ impl Workspace {
         });
         let (checkout, local_bytes) = begun.await?;
         let received_bytes = self.remote.fill(checkout.clone()).await?;
-        let listing = off(move || checkout.finish()).await?;
+        let clock = self.clock;
+        let listing = off(move || {
+            let mut listing = checkout.finish()?;
+            if listing.bytes() > WORTH_A_TICK {
+                clock.wait();
+            }
+            listing.settle(clock, now_ns());
+            Ok::<_, WorkspaceError>(listing)
+        });
+        let listing = listing.await?;
         Ok((listing, Effort { local_bytes, received_bytes, ..Effort::default() }))
     }
 }

@@ -20,7 +20,8 @@ use tracing::debug;
 
 use super::{
     Effort, Taken, Workspace, WorkspaceError,
-    listing::{Listing, now_ns},
+    clock::now_ns,
+    listing::Listing,
     remote::{Part, Remote, Stock, off},
     rules::Rules,
     scan::{Scan, scan},
@@ -78,7 +79,7 @@ pub(super) async fn keep(
     debug!(%digest, blobs = sent.blobs, bytes = sent.bytes, "files sent");
     let listing = Arc::into_inner(stock).filter(|_| is_all).map(|stock| {
         let mut listing = stock.listing;
-        listing.settle(looked_at);
+        listing.settle(workspace.clock, looked_at);
         listing
     });
     let [content, provenance, times] = snapshot.to_fields();

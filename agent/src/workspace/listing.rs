@@ -2,18 +2,14 @@
 //!
 //! It is also the index of a workspace: what was seen of each file when its content was known, so
 //! that an unchanged file is not read again. Invariant: a row with a digest and a stamp that
-//! [`Stamp::is_settled`] says that a file which still has this stamp has that content.
+//! `clock` calls settled says that a file which still has this stamp has that content.
 
 use std::collections::HashMap;
 
 use bytes::Bytes;
 use postq_common::tree::Digest;
 
-/// Times of a local file system are this fine at the worst: what changes twice within it may look
-/// the same.
-const TICK_NS: i64 = 20_000_000;
-/// Where a time has no fraction, the file system may know only seconds, or every other one.
-const COARSE_TICK_NS: i64 = 2_000_000_000;
+use super::clock::Clock;
 
 /// All folders below a root. Parents stand before what is in them.
 #[derive(Default)]
@@ -62,15 +58,6 @@ pub(super) struct Stamp {
     pub(super) ctime_ns: i64,
 }
 
-impl Stamp {
-    /// Whether a change after `now` cannot look like this stamp.
-    pub(super) fn is_settled(&self, now_ns: i64) -> bool {
-        let is_coarse = self.ctime_ns % 1_000_000_000 == 0;
-        let tick = if is_coarse { COARSE_TICK_NS } else { TICK_NS };
-        self.ctime_ns < now_ns.saturating_sub(tick)
-    }
-}
-
 impl Listing {
     /// Adds a folder whose parent is there already, and tells its place.
     pub(super) fn add(&mut self, folder: Folded) -> u32 {
@@ -91,11 +78,18 @@ impl Listing {
         self.folders.iter().map(|folder| folder.rows.len()).sum()
     }
 
-    /// Forgets the stamps of files that may change without it showing.
-    pub(super) fn settle(&mut self, now_ns: i64) {
+    /// How many bytes all files have.
+    pub(super) fn bytes(&self) -> u64 {
+        let rows = self.folders.iter().flat_map(|folder| &folder.rows);
+        rows.map(|row| if let What::File { size, .. } = row.what { size } else { 0 }).sum()
+    }
+
+    /// Forgets the stamps of files that could have changed, or could still change, after `now_ns`
+    /// without it showing.
+    pub(super) fn settle(&mut self, clock: Clock, now_ns: i64) {
         for row in self.folders.iter_mut().flat_map(|folder| &mut folder.rows) {
             if let What::File { stamp, .. } = &mut row.what
-                && stamp.is_some_and(|stamp| !stamp.is_settled(now_ns))
+                && stamp.is_some_and(|stamp| !clock.is_settled(&stamp, now_ns))
             {
                 *stamp = None;
             }
@@ -125,28 +119,4 @@ pub(super) fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
     }
     path.extend_from_slice(name);
     path
-}
-
-/// Now, by the clock that stamps files.
-pub(super) fn now_ns() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_that_changed_just_now_is_not_trusted() {
-        let stamp = |ctime_ns| Stamp { device: 1, inode: 1, mtime_ns: 0, ctime_ns };
-        let second = 1_000_000_000;
-        let now = 1000 * second + 1;
-        assert!(stamp(999 * second + 1).is_settled(now));
-        assert!(!stamp(now - 1_000_000).is_settled(now));
-        assert!(!stamp(now + 5 * second).is_settled(now));
-        // Where the clock of files knows seconds only.
-        assert!(!stamp(999 * second).is_settled(now));
-        assert!(stamp(997 * second).is_settled(now));
-    }
 }

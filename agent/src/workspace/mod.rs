@@ -5,6 +5,7 @@
 //! | `handle` | [`Workspace`], what others call |
 //! | `folder` | directories by handle, so that nothing follows a symlink or leaves the root |
 //! | `listing` | what a directory holds, and how to tell that a file has not changed |
+//! | `clock` | the clock that stamps files |
 //! | `rules` | what of it is kept: patterns and limits |
 //! | `scan` | a directory read into trees |
 //! | `keep` | what was scanned made into a snapshot, and sent |
@@ -18,6 +19,7 @@
 
 mod cache;
 mod checkout;
+mod clock;
 mod error;
 mod folder;
 mod handle;

@@ -59,6 +59,10 @@ impl Plan {
                 plan.check(limits)?;
             }
             level = next..plan.listing.folders.len();
+            if !level.is_empty() && depth + 1 > limits.depth {
+                let (what, limit) = ("levels of directories", limits.depth as u64);
+                return Err(WorkspaceError::TooMuch { what, limit });
+            }
         }
         Ok(plan)
     }

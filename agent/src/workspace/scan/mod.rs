@@ -18,12 +18,7 @@ use std::{collections::HashMap, path::Path};
 use bytes::Bytes;
 use postq_common::tree::Digest;
 
-use super::{
-    error::WorkspaceError,
-    folder::Folder,
-    listing::{Listing, now_ns},
-    rules::Rules,
-};
+use super::{error::WorkspaceError, folder::Folder, listing::Listing, rules::Rules};
 
 /// What a directory held.
 #[derive(Default)]
@@ -67,7 +62,6 @@ pub(super) fn scan(
     rules: &Rules,
     known: Option<&Listing>,
 ) -> Result<Scan, WorkspaceError> {
-    let began = now_ns();
     let name = root.as_os_str().as_encoded_bytes();
     let folder = Folder::open_root(root).map_err(WorkspaceError::io("open", name))?;
     let walked = walk::walk(&folder, rules, known)?;
@@ -75,7 +69,6 @@ pub(super) fn scan(
     let mut hashed = hash::hash(&folder, &mut listing)?;
     let sealed = seal::seal(&mut listing, &walked.levels, known)?;
     hashed.nodes.extend(sealed.nodes);
-    listing.settle(began);
     let counts = Counts {
         entries: listing.entries() as u64,
         bytes: walked.bytes,
