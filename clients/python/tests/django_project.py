@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -25,6 +26,8 @@ def set_up(dsn: str) -> None:
             "django.contrib.contenttypes",
             "django.contrib.messages",
             "django.contrib.sessions",
+            "postq.django",
+            "tests.shop",
         ],
         MIDDLEWARE=[
             "django.contrib.sessions.middleware.SessionMiddleware",
@@ -44,6 +47,15 @@ def set_up(dsn: str) -> None:
                 },
             }
         ],
+        TASKS={
+            "default": {
+                "BACKEND": "postq.django.backend.PostqBackend",
+                "QUEUES": [],
+                "OPTIONS": {"max_attempts": 2, "backoff": 0},
+            }
+        },
+        POSTQ={"EAGER": os.environ.get("TEST_EAGER") == "1"},
+        STATIC_URL="static/",
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
         DATABASES={
             "default": {

@@ -120,7 +120,8 @@ class Call:
                 raise Cancelled
             self._thread = threading.get_ident()
         try:
-            return self._handler.function(*args, **kwargs)
+            with self._handler.queue.around():
+                return self._handler.function(*args, **kwargs)
         finally:
             with self._guard:
                 if self._thread is not None:

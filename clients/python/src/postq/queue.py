@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ParamSpec, TypeVar, overload
 
 from .client import Client
@@ -99,6 +100,10 @@ class Queue:
     def asubmit(self, job: Job) -> Awaitable[str]:
         """The same for asyncio, on the clients' own loop."""
         return asyncio.to_thread(self.submit, job)
+
+    def around(self) -> AbstractContextManager[None]:
+        """Entered around each run of a synchronous handler, in its thread."""
+        return nullcontext()
 
     def enqueue(self, handler: str, *args: Any, **kwargs: Any) -> str:
         """Pushes a call by the handler's name; KeyError, and nothing queued, for an unknown one."""

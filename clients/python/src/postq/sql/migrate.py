@@ -28,9 +28,14 @@ def directory() -> Path:
 def migrate(dsn: str) -> int:
     """Applies what is missing; twice is as good as once. How many migrations were applied."""
     with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("select pg_advisory_lock(%s)", [_LOCK])
-        applied = _apply_numbered(connection)
-        _replace_functions(connection)
+        return migrate_on(connection)
+
+
+def migrate_on(connection: psycopg.Connection) -> int:
+    """The same on a connection in autocommit, which keeps the lock until it is closed."""
+    connection.execute("select pg_advisory_lock(%s)", [_LOCK])
+    applied = _apply_numbered(connection)
+    _replace_functions(connection)
     return applied
 
 

@@ -85,7 +85,8 @@ class JobRow:
     created_at: datetime
     finished_at: datetime | None
     tasks: Sequence[Mapping[str, Any]]
-    """name, state, attempts, reason, results, errors and result of each."""
+    """name, state, handler, arguments, attempts, agent, reason, results, errors, result,
+    started_at and finished_at of each."""
 
 
 def submit(job: JobLike, *, id: str | None = None) -> Verb[str]:  # noqa: A002
@@ -293,7 +294,9 @@ def get(job_id: str) -> Verb[JobRow | None]:
         " cast(j.attributes as text), j.created_at, j.finished_at,"
         " (select cast(jsonb_agg(jsonb_build_object('name', t.name, 'state', t.state,"
         "   'attempts', t.attempts, 'reason', t.reason, 'results', t.results,"
-        "   'errors', t.errors, 'result', t.result) order by t.number) as text)"
+        "   'errors', t.errors, 'result', t.result, 'handler', t.spec -> 'handler',"
+        "   'arguments', t.spec -> 'arguments', 'agent', t.agent, 'started_at', t.started_at,"
+        "   'finished_at', t.finished_at) order by t.number) as text)"
         "  from postq.tasks t where t.job_id = j.id)"
         " from postq.jobs j where j.id = cast(cast($1 as text) as uuid)",
         (job_id,),
