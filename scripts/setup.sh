@@ -4,7 +4,7 @@
 #
 #   setup.sh build   a C compiler
 #   setup.sh demo    that and a Postgres server; Docker only where it is installed already
-#   setup.sh test    that, a Docker engine that answers, a static busybox, and for root also `ip`
+#   setup.sh test    that, PgBouncer, a Docker engine that answers, a static busybox, and for root also `ip`
 #   setup.sh python  Python 3.10 or later that can make virtual environments
 set -eu
 
@@ -93,6 +93,10 @@ need_busybox() {
     fi
 }
 
+need_pgbouncer() {
+    [ -x /usr/sbin/pgbouncer ] || [ -x /usr/bin/pgbouncer ] || install_packages pgbouncer
+}
+
 need_ip() {
     # Root cuts the network of an agent in a test.
     [ "$(id -u)" -ne 0 ] || command -v ip > /dev/null || install_packages iproute2
@@ -118,6 +122,7 @@ demo)
 test)
     need_build
     need_postgres
+    need_pgbouncer
     need_busybox
     need_ip
     need_docker

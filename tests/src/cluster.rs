@@ -269,7 +269,7 @@ impl Drop for Cluster {
     }
 }
 
-fn free_port(address: &str) -> u16 {
+pub(crate) fn free_port(address: &str) -> u16 {
     let listener = TcpListener::bind((address, 0)).expect("a free port");
     listener.local_addr().expect("its number").port()
 }

@@ -15,6 +15,7 @@
 //! | `host` | one process that can be killed, paused and started again |
 //! | `client` | a client of one coordinator |
 //! | `docker` | the real engine, and an image made from the machine's static busybox |
+//! | `pooler` | PgBouncer before the database |
 //! | `eventually` | waiting for a condition, with a bound |
 
 mod client;
@@ -27,6 +28,7 @@ mod eventually;
 mod graph;
 mod host;
 mod look;
+mod pooler;
 mod server;
 mod session;
 mod worker;
@@ -40,5 +42,6 @@ pub use eventually::eventually;
 pub use graph::{Graph, Task};
 pub use host::{Host, processes_with};
 pub use look::{JobLook, TaskLook};
+pub use pooler::Pooler;
 pub use session::Session;
 pub use worker::{Claimed, End, Finished, Worker, finish_on};

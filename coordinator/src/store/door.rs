@@ -32,6 +32,13 @@ pub enum StoreError {
         /// For the user.
         message: String,
     },
+    /// What was prepared on one connection was looked for on another.
+    #[error(
+        "the way to the database leads through a pooler in transaction mode that loses prepared \
+         statements; let --database-url lead to Postgres itself, or to PgBouncer 1.21 or later with \
+         max_prepared_statements"
+    )]
+    Pooled,
     /// Anything else that the database answered.
     #[error("the database failed {verb}")]
     Failed {
@@ -50,6 +57,8 @@ impl StoreError {
                 let code = db.code().unwrap_or_default().to_string();
                 if code.starts_with("PQ") {
                     Self::Refused { code, message: db.message().to_owned() }
+                } else if matches!(code.as_str(), "42P05" | "26000") {
+                    Self::Pooled
                 } else if is_transient(&code) {
                     Self::Unavailable { verb, source: Some(error) }
                 } else {

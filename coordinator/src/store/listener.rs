@@ -1,7 +1,13 @@
 //! Hints: what the database tells sleepers. A hint may be lost; a poll is the truth.
 
+use std::time::Duration;
+
 use postq_common::id::LaneId;
-use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use sqlx::{
+    AssertSqlSafe, Connection, PgConnection,
+    postgres::{PgConnectOptions, PgListener, PgPoolOptions},
+};
+use uuid::Uuid;
 
 use super::Readied;
 
@@ -37,19 +43,43 @@ impl Hint {
     }
 }
 
+/// What another connection tells is heard so soon, or never.
+const HEARS_WITHIN: Duration = Duration::from_secs(5);
+
 /// A connection of its own that waits for hints.
 pub struct Listener {
     inner: PgListener,
 }
 
 impl Listener {
-    /// Connects and listens. `options` must lead to Postgres itself, not to a pooler in transaction
-    /// mode.
+    /// Connects, listens, and makes sure that it hears: behind a pooler in transaction mode it would
+    /// not, and nobody would know.
     pub async fn open(options: PgConnectOptions) -> Result<Self, sqlx::Error> {
-        let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
+        let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(options.clone());
         let mut inner = PgListener::connect_with(&pool).await?;
         inner.listen("postq_hint").await?;
-        Ok(Self { inner })
+        let mut listener = Self { inner };
+        listener.hear_another(&options).await?;
+        Ok(listener)
+    }
+
+    /// Another connection speaks: to itself it would be heard even there. What else is heard
+    /// meanwhile is lost: whoever opens a listener looks at everything then.
+    async fn hear_another(&mut self, options: &PgConnectOptions) -> Result<(), sqlx::Error> {
+        let mark = format!("mark:{}", Uuid::new_v4());
+        let mut other = PgConnection::connect_with(options).await?;
+        let tell = format!("/* hear_another */ notify postq_hint, '{mark}'");
+        let told = sqlx::raw_sql(AssertSqlSafe(tell)).execute(&mut other).await;
+        // It hears what was meant for us, which the driver does not expect.
+        if matches!(told, Err(sqlx::Error::Protocol(_))) {
+            return Err(deaf());
+        }
+        told?;
+        let heard = async {
+            while self.inner.recv().await?.payload() != mark {}
+            Ok(())
+        };
+        tokio::time::timeout(HEARS_WITHIN, heard).await.unwrap_or_else(|_| Err(deaf()))
     }
 
     /// The next hint; [`Hint::Reconnected`] after a loss. Fails where the database cannot be
@@ -66,6 +96,12 @@ impl Listener {
             }
         }
     }
+}
+
+fn deaf() -> sqlx::Error {
+    let told = "the connection for notifications hears none: let --listen-url lead to Postgres \
+                itself, not to a pooler in transaction mode";
+    sqlx::Error::Configuration(told.into())
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ use crate::{
 
 /// The pause before the connection is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
+/// The pause where only an operator can help.
+const LONG_PAUSE: Duration = Duration::from_secs(30);
 
 /// The listener's state.
 pub struct Hints {
@@ -32,15 +34,15 @@ impl Hints {
     /// Passes hints on until told to stop.
     pub async fn run(self, stop: CancellationToken) {
         loop {
+            let error = tokio::select! {
+                () = stop.cancelled() => return,
+                error = self.listen() => error,
+            };
+            warn!(error = &error as &dyn std::error::Error, "not listening; trying again");
+            let is_misled = matches!(error, sqlx::Error::Configuration(_));
             tokio::select! {
                 () = stop.cancelled() => return,
-                error = self.listen() => {
-                    warn!(error = &error as &dyn std::error::Error, "not listening; trying again");
-                }
-            }
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(PAUSE) => {}
+                () = tokio::time::sleep(if is_misled { LONG_PAUSE } else { PAUSE }) => {}
             }
         }
     }

@@ -18,7 +18,7 @@ pub fn of_store(failed: StoreError) -> Status {
             Status::already_exists(message.clone())
         }
         StoreError::Refused { message, .. } => Status::failed_precondition(message.clone()),
-        StoreError::Failed { .. } => {
+        StoreError::Pooled | StoreError::Failed { .. } => {
             error!(error = errors::chain(&failed), "database error");
             Status::internal(format!("the database failed: {}", errors::chain(&failed)))
         }

@@ -46,6 +46,7 @@ mod sql_lanes;
 mod sql_life;
 mod sql_model;
 mod sql_plans;
+mod sql_pooler;
 mod sql_races;
 mod sql_sessions;
 mod sql_submit;
