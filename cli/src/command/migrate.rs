@@ -20,12 +20,20 @@ pub struct Migrate {
     /// The database.
     #[arg(long, env = "POSTQ_DATABASE_URL", hide_env_values = true, value_name = "URL")]
     database_url: String,
+    /// Make the roles postq_submitter, postq_consumer, postq_reader and postq_admin as well, which
+    /// have rights on functions and views only.
+    #[arg(long)]
+    roles: bool,
 }
 
 impl Migrate {
     /// Applies what is missing.
     pub async fn run(self) -> Result<Exit, Failure> {
-        output::print(&text(apply(&self.database_url).await?))?;
+        let done = apply(&self.database_url).await?;
+        if self.roles {
+            bounded(store::create_roles(&address(&self.database_url)?)).await?;
+        }
+        output::print(&text(done, self.roles))?;
         Ok(Exit::Success)
     }
 }
@@ -33,15 +41,22 @@ impl Migrate {
 /// Brings the database at `url` up to date, or tells whether the address or the database is at
 /// fault.
 pub async fn apply(url: &str) -> Result<Migrated, Failure> {
-    let options: PgConnectOptions = url.parse().map_err(|error| {
+    bounded(store::migrate(&address(url)?)).await
+}
+
+fn address(url: &str) -> Result<PgConnectOptions, Failure> {
+    url.parse().map_err(|error| {
         let line = format!(
             "--database-url is no address of a database: {error}; write \
              postgres://USER@HOST:PORT/NAME"
         );
         Failure::new(Exit::Invalid, line)
-    })?;
-    let applied = tokio::time::timeout(LIMIT, store::migrate(&options)).await;
-    applied.map_err(|_| unreachable(&format!("no end within {} s", LIMIT.as_secs())))?.map_err(
+    })
+}
+
+async fn bounded<T>(work: impl Future<Output = Result<T, MigrationError>>) -> Result<T, Failure> {
+    let done = tokio::time::timeout(LIMIT, work).await;
+    done.map_err(|_| unreachable(&format!("no end within {} s", LIMIT.as_secs())))?.map_err(
         |error| match &error {
             MigrationError::Database(sqlx::Error::Database(_)) | MigrationError::Migration(_) => {
                 Failure::new(Exit::Conflict, format!("{}; nothing was changed", chain(&error)))
@@ -51,9 +66,10 @@ pub async fn apply(url: &str) -> Result<Migrated, Failure> {
     )
 }
 
-fn text(done: Migrated) -> String {
+fn text(done: Migrated, has_roles: bool) -> String {
     let functions = if done.functions_replaced { "replaced" } else { "up to date" };
-    format!("{} migrations applied, functions {functions}", done.migrations)
+    let roles = if has_roles { ", roles made" } else { "" };
+    format!("{} migrations applied, functions {functions}{roles}", done.migrations)
 }
 
 fn unreachable(why: &str) -> Failure {

@@ -46,6 +46,14 @@ pub async fn migrate(options: &PgConnectOptions) -> Result<Migrated, MigrationEr
     done
 }
 
+/// Makes the roles that applications are given, with their rights. For a database that is up to date;
+/// whoever does it needs the right to create roles.
+pub async fn create_roles(options: &PgConnectOptions) -> Result<(), MigrationError> {
+    let mut connection = PgConnection::connect_with(options).await?;
+    sqlx::query("/* migrate.roles */ select postq.create_roles()").execute(&mut connection).await?;
+    Ok(connection.close().await?)
+}
+
 async fn under_lock(connection: &mut PgConnection) -> Result<Migrated, MigrationError> {
     let mut migrator = Migrator::with_migrations(numbered());
     migrator.create_schema("postq");
@@ -91,6 +99,9 @@ async fn replace_functions(connection: &mut PgConnection) -> Result<bool, sqlx::
     .bind(ours.to_string())
     .execute(&mut *transaction)
     .await?;
+    sqlx::query("/* migrate.grant */ select postq.grant_roles()")
+        .execute(&mut *transaction)
+        .await?;
     transaction.commit().await?;
     info!(revision = ours, "functions replaced");
     Ok(true)

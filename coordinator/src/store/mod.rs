@@ -39,7 +39,7 @@ pub use jobs::{Glance, JobFilter, JobRow};
 pub use lanes::Lane;
 pub use listener::{Hint, Listener};
 pub use logs::{Chunk, LoggedAttempt, NewChunk};
-pub use migrate::{Migrated, MigrationError, migrate};
+pub use migrate::{Migrated, MigrationError, create_roles, migrate};
 pub use sessions::{AgentCard, Holding};
 pub use submissions::Submission;
 pub use sweep::{Applied, Expired, Opened, Promoted};

@@ -48,5 +48,6 @@ mod sql_model;
 mod sql_plans;
 mod sql_pooler;
 mod sql_races;
+mod sql_roles;
 mod sql_sessions;
 mod sql_submit;
