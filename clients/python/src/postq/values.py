@@ -74,15 +74,17 @@ def revive(value: Json) -> Json:
     return value
 
 
-def shape(value: Json, wanted: object) -> Json:
+def takes_objects(wanted: object) -> bool:
+    """Whether `shape` makes something of an object for this type."""
+    is_model = callable(getattr(wanted, "model_validate", None))
+    return isinstance(wanted, type) and (is_model or dataclasses.is_dataclass(wanted))
+
+
+def shape(value: Json, wanted: Any) -> Json:
     """`value` as the dataclass or pydantic model that a parameter asks for; else as it is."""
-    if not isinstance(value, dict) or not isinstance(wanted, type):
+    if not isinstance(value, dict) or not takes_objects(wanted):
         return value
-    validate = getattr(wanted, "model_validate", None)
-    if callable(validate):
-        return validate(value)
-    if dataclasses.is_dataclass(wanted):
-        hints = typing.get_type_hints(wanted)
-        fields = {key: shape(item, hints.get(key)) for key, item in value.items()}
-        return wanted(**fields)
-    return value
+    if callable(getattr(wanted, "model_validate", None)):
+        return wanted.model_validate(value)
+    hints = typing.get_type_hints(wanted)
+    return wanted(**{key: shape(item, hints.get(key)) for key, item in value.items()})
