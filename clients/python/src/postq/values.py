@@ -16,6 +16,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from google.protobuf.struct_pb2 import Struct, Value
+
 Duration = timedelta | float | int | str
 """A length of time: a timedelta, seconds, or a document's own form such as ``"90s"``."""
 
@@ -72,6 +74,28 @@ def revive(value: Json) -> Json:
     if isinstance(value, list):
         return [revive(item) for item in value]
     return value
+
+
+def from_value(value: Value) -> Json:
+    """What a Value of protobuf holds. Its numbers are all floats; whole ones are ints here."""
+    kind = value.WhichOneof("kind")
+    if kind == "number_value":
+        number = value.number_value
+        return int(number) if number.is_integer() else number
+    if kind == "string_value":
+        return value.string_value
+    if kind == "bool_value":
+        return value.bool_value
+    if kind == "struct_value":
+        return from_struct(value.struct_value)
+    if kind == "list_value":
+        return [from_value(item) for item in value.list_value.values]
+    return None
+
+
+def from_struct(value: Struct) -> dict[str, Json]:
+    """What a Struct of protobuf holds."""
+    return {key: from_value(item) for key, item in value.fields.items()}
 
 
 def takes_objects(wanted: object) -> bool:
