@@ -43,6 +43,21 @@ def test_results_of_sync_and_async_handlers_come_back(client: Client, name: str)
         assert client.result(later.push(["ab", "c"]), timeout=30) == {"ab": 2, "c": 1}
 
 
+def test_arguments_arrive_as_json_has_them(client: Client, name: str) -> None:
+    q = made(client, name)
+
+    @q.handler(name=name)
+    def kinds(*values: Any) -> list[str]:
+        return [repr(value) for value in values]
+
+    given = [1, 1 - 2**53, 1.5, 2.0, True, None, "x", b"\x00", [1, {"a": 2}]]
+    told = ["1", str(1 - 2**53), "1.5", "2", "True", "None", "'x'", "b'\\x00'", "[1, {'a': 2}]"]
+    with worker(q, client.target):
+        assert client.result(kinds.push(*given), timeout=30) == told
+    job_id = client.submit(Job({"a": Task(handler=name)}, queue=name, attributes={"n": 3}))
+    assert repr(client.cancel(job_id).attributes) == "{'n': 3}"
+
+
 def test_a_handler_takes_its_place_in_a_graph_with_shell_tasks(client: Client, name: str) -> None:
     q = made(client, name)
 

@@ -7,11 +7,11 @@ import typing
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
-from functools import update_wrapper
+from functools import cached_property, update_wrapper
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from .spec import Job, RetryPolicy, Task
-from .values import Duration, Json, plain, revive, shape
+from .values import Duration, Json, plain, revive, shape, takes_objects
 
 if TYPE_CHECKING:
     from .queue import Queue
@@ -158,15 +158,22 @@ class Handler(Generic[P, R]):
         written by hand an object as keywords, a list as positions, anything else as one argument.
         """
         args, kwargs = self._split(revive(arguments))
-        signature = inspect.signature(self.function)
+        signature, hints = self._shape
         try:
             bound = signature.bind(*args, **kwargs)
         except TypeError as error:
             raise TypeError(f"{self.name}: {error}; it was given {arguments!r}") from None
-        hints = _hints(self.function)
-        for name, value in bound.arguments.items():
-            bound.arguments[name] = shape(value, hints.get(name))
+        if not hints:
+            return args, kwargs
+        for name, hint in hints.items():
+            if name in bound.arguments:
+                bound.arguments[name] = shape(bound.arguments[name], hint)
         return list(bound.args), dict(bound.kwargs)
+
+    @cached_property
+    def _shape(self) -> tuple[inspect.Signature, dict[str, Any]]:
+        """What the function takes, and the types that arguments are made into."""
+        return inspect.signature(self.function), _hints(self.function)
 
     def _split(self, given: Json) -> tuple[list[Any], dict[str, Any]]:
         if self.takes_body:
@@ -186,6 +193,7 @@ class Handler(Generic[P, R]):
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     try:
-        return typing.get_type_hints(function)
+        hints = typing.get_type_hints(function)
     except Exception:  # Names that exist for type checkers only: then nothing is shaped.
         return {}
+    return {name: hint for name, hint in hints.items() if takes_objects(hint)}

@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
-from google.protobuf import json_format
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from .v1 import job_pb2, job_service_pb2
-from .values import Json, revive
+from .values import Json, from_struct, revive
 
 
 class JobState(str, enum.Enum):
@@ -162,7 +161,7 @@ class JobStatus:
             state=JobState(job_pb2.Job.State.Name(job.state).lower()),
             reason=job.reason,
             priority=job.priority,
-            attributes=json_format.MessageToDict(job.attributes),
+            attributes=from_struct(job.attributes),
             created_at=_time(job, "created_at"),
             started_at=_time(job, "started_at"),
             finished_at=_time(job, "finished_at"),

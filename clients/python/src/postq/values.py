@@ -16,6 +16,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from google.protobuf.struct_pb2 import Struct, Value
+
 Duration = timedelta | float | int | str
 """A length of time: a timedelta, seconds, or a document's own form such as ``"90s"``."""
 
@@ -74,15 +76,39 @@ def revive(value: Json) -> Json:
     return value
 
 
-def shape(value: Json, wanted: object) -> Json:
+def from_value(value: Value) -> Json:
+    """What a Value of protobuf holds. Its numbers are all floats; whole ones are ints here."""
+    kind = value.WhichOneof("kind")
+    if kind == "number_value":
+        number = value.number_value
+        return int(number) if number.is_integer() else number
+    if kind == "string_value":
+        return value.string_value
+    if kind == "bool_value":
+        return value.bool_value
+    if kind == "struct_value":
+        return from_struct(value.struct_value)
+    if kind == "list_value":
+        return [from_value(item) for item in value.list_value.values]
+    return None
+
+
+def from_struct(value: Struct) -> dict[str, Json]:
+    """What a Struct of protobuf holds."""
+    return {key: from_value(item) for key, item in value.fields.items()}
+
+
+def takes_objects(wanted: object) -> bool:
+    """Whether `shape` makes something of an object for this type."""
+    is_model = callable(getattr(wanted, "model_validate", None))
+    return isinstance(wanted, type) and (is_model or dataclasses.is_dataclass(wanted))
+
+
+def shape(value: Json, wanted: Any) -> Json:
     """`value` as the dataclass or pydantic model that a parameter asks for; else as it is."""
-    if not isinstance(value, dict) or not isinstance(wanted, type):
+    if not isinstance(value, dict) or not takes_objects(wanted):
         return value
-    validate = getattr(wanted, "model_validate", None)
-    if callable(validate):
-        return validate(value)
-    if dataclasses.is_dataclass(wanted):
-        hints = typing.get_type_hints(wanted)
-        fields = {key: shape(item, hints.get(key)) for key, item in value.items()}
-        return wanted(**fields)
-    return value
+    if callable(getattr(wanted, "model_validate", None)):
+        return wanted.model_validate(value)
+    hints = typing.get_type_hints(wanted)
+    return wanted(**{key: shape(item, hints.get(key)) for key, item in value.items()})

@@ -17,8 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from google.protobuf import json_format
-
 from .. import _rpc
 from ..calling import Call
 from ..client import Client
@@ -34,6 +32,7 @@ from ..spec import Job
 from ..status import Stream, TaskStatus
 from ..v1 import dispatch_service_pb2 as wire
 from ..v1 import dispatch_service_pb2_grpc
+from ..values import from_value
 from .desk import Desk, Entry, report
 from .logs import AttemptLog, LogPusher
 from .session import Session
@@ -168,7 +167,7 @@ class Worker:
             reason = "handlers of this client have no files yet; write workspace: NONE"
             self._conclude(entry, Verdict(Outcome.FAILED, reason, is_final=True), 0.0)
             return
-        arguments = json_format.MessageToDict(assignment.arguments)
+        arguments = from_value(assignment.arguments)
         entry.call = Call(handler, arguments, context)
         # A handler that did not stop in its grace still takes its place.
         async with self._free:
