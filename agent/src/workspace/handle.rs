@@ -26,7 +26,7 @@ use super::{
     keep,
     listing::{Listing, What},
     plan::Plan,
-    remote::{Remote, off},
+    remote::{Progress, Remote, off},
     rules::{Limits, Rules},
 };
 
@@ -141,6 +141,11 @@ impl Workspace {
         let cache = Cache::open(dir, bytes)?;
         let clock = cache.clock();
         Ok(Self { cache: (bytes > 0).then(|| Arc::new(cache)), clock, ..self })
+    }
+
+    /// How far its uploads are; clones share it.
+    pub fn progress(&self) -> Arc<Progress> {
+        self.remote.progress()
     }
 
     /// Fills `dir`, which exists and is empty, with the files of `input`.

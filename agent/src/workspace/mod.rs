@@ -32,4 +32,5 @@ mod scan;
 
 pub use error::WorkspaceError;
 pub use handle::{Effort, Listed, Taken, Workspace};
+pub use remote::Progress;
 pub use rules::{Limits, Rules};

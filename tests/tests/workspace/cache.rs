@@ -82,7 +82,7 @@ async fn damage_in_the_cache_is_found_and_fetched_again() {
                     fs::write(&path, bytes).unwrap();
                 }
                 "delete" => fs::remove_file(&path).unwrap(),
-                "swap" => fs::write(&path, noise(bytes.len() + 8)[8..].to_vec()).unwrap(),
+                "swap" => fs::write(&path, &noise(bytes.len() + 8)[8..]).unwrap(),
                 "bits" => crate::files::chmod(&path, 0o777),
                 _ => drop(write(path.parent().unwrap(), "added", "added")),
             }
