@@ -463,6 +463,56 @@ def test_a_worker_survives_coordinators_and_runs_nothing_twice(
         assert {job.tasks[name].crashes for job in jobs} == {0}
 
 
+def test_output_is_whole_though_its_coordinator_died(coordinator: Coordinator, name: str) -> None:
+    with Client(coordinator.target) as client:
+        q = made(client, name)
+        is_back = threading.Event()
+
+        @q.handler(name=name)
+        def talk() -> None:
+            for n in range(50):
+                postq.current().log(f"before {n}")
+            is_back.wait(60)
+            for n in range(50):
+                postq.current().log(f"after {n}")
+
+        with worker(q, coordinator.target):
+            job_id = talk.push()
+            eventually(lambda: list(client.logs(job_id)))
+            coordinator.kill()
+            coordinator.start()
+            is_back.set()
+            client.wait(job_id, timeout=60)
+            text = "".join(c.text for c in client.logs(job_id, follow=True))
+    lines = [f"before {n}" for n in range(50)] + [f"after {n}" for n in range(50)]
+    assert text.splitlines() == lines
+
+
+def test_the_place_of_a_handler_that_did_not_stop_is_not_given_away(
+    client: Client, name: str
+) -> None:
+    q = made(client, name)
+    go_on = threading.Event()
+
+    @q.handler(name=f"{name}.deaf", timeout=0.2, grace=0.2)
+    def deaf() -> None:
+        go_on.wait(60)
+
+    @q.handler(name=f"{name}.next")
+    def following() -> str:
+        return "ran"
+
+    with worker(q, client.target, concurrency=1) as running:
+        client.wait(deaf.push(), timeout=30)
+        eventually(lambda: running.slots == 0)
+        job_id = following.push()
+        with pytest.raises(TimeoutError):
+            client.wait(job_id, timeout=1)
+        assert client.get(job_id).tasks[f"{name}.next"].state is TaskState.READY
+        go_on.set()
+        assert client.result(job_id, timeout=30) == "ran"
+
+
 def test_each_attempt_is_logged_with_its_data_dq28_dq29_dq34(
     client: Client, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
