@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import tempfile
 import threading
 import time
 from datetime import datetime, timedelta, timezone
@@ -41,6 +42,40 @@ def test_results_of_sync_and_async_handlers_come_back(client: Client, name: str)
         assert client.result(add.push(2, 3), timeout=30) == 5
         assert client.result(add.push(a=2, b=5), timeout=30) == 7
         assert client.result(later.push(["ab", "c"]), timeout=30) == {"ab": 2, "c": 1}
+
+
+def test_a_handler_has_the_files_of_its_ancestors_and_leaves_its_own(
+    client: Client, name: str, tmp_path: Path
+) -> None:
+    q = made(client, name)
+
+    @q.handler(name=f"{name}.count", workspace="FILES")
+    def count() -> int:
+        here = postq.current().workspace
+        assert here is not None
+        words = len((here / "text").read_text().split())
+        (here / "words").write_text(f"{words}\n")
+        (here / "text").unlink()
+        return words
+
+    @q.handler(name=f"{name}.fail", workspace="FILES")
+    async def fail() -> None:
+        raise ValueError("no files for you")
+
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "text").write_text("one two three\n")
+    first = Task("echo four >> text", name="first")
+    counted = count.using(name="count", depends=[first]).task()
+    failed = fail.using(name="fail", depends=[first]).task()
+    last = Task("ls; cat words", name="last", depends=[counted])
+    with worker(q, client.target):
+        job_id = client.submit(Job([last, failed], input=client.upload(source)))
+        job = client.wait(job_id, timeout=60)
+    assert job.tasks["count"].result == 4
+    assert job.tasks["last"].results == "words\n4\n"
+    assert job.tasks["fail"].reason == "ValueError: no files for you"
+    assert not list(Path(tempfile.gettempdir()).glob("postq-attempt-*/workspace/words"))
 
 
 def test_arguments_arrive_as_json_has_them(client: Client, name: str) -> None:

@@ -34,6 +34,7 @@ from ..v1 import dispatch_service_pb2 as wire
 from ..v1 import dispatch_service_pb2_grpc
 from ..values import from_value
 from .desk import Desk, Entry, report
+from .files import Files
 from .logs import AttemptLog, LogPusher
 from .session import Session
 
@@ -89,6 +90,7 @@ class Worker:
             for channel in self._channels
         )
         self._client = Client(self._target, token=self._token[0], token_file=self._token[1])
+        self._files = Files(self._target, self._metadata)
         self._pusher = LogPusher(lambda: output.PushLogs(metadata=self._metadata))
         self._session = Session(
             lambda: control.Connect(metadata=self._metadata),
@@ -169,12 +171,8 @@ class Worker:
         entry.log = AttemptLog(entry.held, self._pusher)
         entry.grace = assignment.grace.ToTimedelta().total_seconds()
         handler = self.handlers.get(assignment.handler)
-        reason = ""
         if handler is None:
             reason = f"this worker has no handler {assignment.handler!r}"
-        elif assignment.HasField("input"):
-            reason = "handlers of this client have no files yet; write workspace: NONE"
-        if handler is None or reason:
             self._conclude(entry, Verdict(Outcome.FAILED, reason, is_final=True), 0.0)
             return None
         arguments = from_value(assignment.arguments)
@@ -185,8 +183,10 @@ class Worker:
         async with self._free:
             note_start(call.context)
             began = time.monotonic()
-            timeout = assignment.timeout.ToTimedelta().total_seconds()
-            verdict = await call.run(self._threads, timeout or None, entry.grace)
+            if assignment.HasField("input"):
+                verdict = await self._run_with_files(entry, call, assignment)
+            else:
+                verdict = await self._run(entry, call, assignment)
             if verdict.outcome is Outcome.SUCCEEDED and call.handler.options.every is not None:
                 verdict = await self._repeat(call.handler, assignment, verdict)
             ran_for = time.monotonic() - began
@@ -194,6 +194,24 @@ class Worker:
             self._conclude(entry, verdict, ran_for)
             if not call.has_ended:
                 await self._outlast(call)
+
+    async def _run(self, entry: Entry, call: Call, assignment: wire.Assignment) -> Verdict:
+        timeout = assignment.timeout.ToTimedelta().total_seconds()
+        return await call.run(self._threads, timeout or None, entry.grace)
+
+    async def _run_with_files(
+        self, entry: Entry, call: Call, assignment: wire.Assignment
+    ) -> Verdict:
+        """A success is one only when what it left is kept."""
+        try:
+            async with self._files.directory(assignment.attempt) as directory:
+                call.context.workspace = directory
+                verdict = await self._run(entry, call, assignment)
+                if verdict.outcome is Outcome.SUCCEEDED:
+                    entry.output = await self._files.keep(assignment.attempt, directory)
+                return verdict
+        except PostqError as error:
+            return Verdict(Outcome.FAILED, f"its files: {error}")
 
     async def _outlast(self, call: Call) -> None:
         """A handler that did not stop in its grace keeps its slot until it ends by itself."""
