@@ -1,12 +1,13 @@
 # What to run. `make` alone lists it.
 
-.PHONY: help build demo test test-python soak check
+.PHONY: bench-workspace help build demo test test-python soak check
 
 help:
 	@echo "make demo   set up what is missing, build, run a real workflow on two agents"
 	@echo "make test   set up what is missing, pass every test"
 	@echo "make test-python  the Python client's part of that"
 	@echo "make soak   the tests whose size is a setting, large (minutes)"
+	@echo "make bench-workspace  files between tasks beside rsync, find, cp, sha256sum (minutes, a quiet machine)"
 	@echo "make check  formatting, lints, documentation, frozen migrations"
 	@echo "make build  the postq, postq-coordinator and postq-agent programs"
 
@@ -27,7 +28,7 @@ test:
 	@$(MAKE) test-python
 
 test-python:
-	@scripts/setup.sh demo
+	@scripts/setup.sh test
 	@scripts/setup.sh python
 	cargo build --workspace --bins
 	scripts/python.sh test
@@ -45,3 +46,10 @@ check:
 	scripts/frozen-migrations.sh
 	@scripts/setup.sh python
 	scripts/python.sh check
+
+# Optimised, five rounds of each case; JSON lines to target/bench-workspace.jsonl, a table to the
+# terminal.
+bench-workspace:
+	@scripts/setup.sh bench
+	cargo build --release -p postq-bench
+	target/release/postq-bench workspace $(BENCH_ARGUMENTS) > target/bench-workspace.jsonl

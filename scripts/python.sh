@@ -4,6 +4,7 @@
 #   python.sh setup   the environment, anew where pyproject.toml has changed
 #   python.sh check   ruff and mypy
 #   python.sh test    that, then pytest, with arguments for it
+#   python.sh stubs   writes src/postq/v1 anew, after a change of proto/
 #
 # PYTHON names the interpreter (python3); each has its own environment below target/python.
 set -eu
@@ -36,8 +37,9 @@ case "$what" in
 setup) setup ;;
 check) setup && check ;;
 test) setup && check && "$venv/bin/pytest" "$@" ;;
+stubs) setup && "$venv/bin/python" tools/generate.py ;;
 *)
-    echo "usage: $0 setup|check|test" >&2
+    echo "usage: $0 setup|check|test|stubs" >&2
     exit 1
     ;;
 esac

@@ -130,7 +130,13 @@ test)
 python)
     need_python
     ;;
+bench)
+    need_build
+    need_postgres
+    # What PostQ is measured beside; it is used by no test and no program.
+    command -v rsync > /dev/null || install_packages rsync
+    ;;
 *)
-    fail "usage: $0 build|demo|test|python"
+    fail "usage: $0 build|demo|test|python|bench"
     ;;
 esac

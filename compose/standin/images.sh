@@ -76,7 +76,7 @@ make_postgres() {
     share=$(echo "$bin" | sed -n 's|^/usr/lib/\(postgresql/[^/]*\)/bin$|/usr/share/\1|p')
     [ -n "$share" ] || share=$(dirname "$bin")/share
     mkdir -p "$1$bin" "$1$library" "$1$share" "$1/usr/share/zoneinfo" "$1/usr/local/bin"
-    for name in postgres initdb psql pg_isready pg_dump; do
+    for name in postgres initdb psql pg_isready pg_dump pg_restore createdb dropdb; do
         cp -L "$bin/$name" "$1$bin/$name"
         ln -s "$bin/$name" "$1/usr/local/bin/$name"
     done

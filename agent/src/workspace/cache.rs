@@ -5,7 +5,7 @@
 //! is looked through before it is handed over, and what is copied is verified. Blocking.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs::{self, DirBuilder},
     io,
     os::unix::fs::DirBuilderExt,
@@ -13,7 +13,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use postq_common::tree::{Digest, Snapshot};
+use postq_common::{
+    chunk::ChunkList,
+    tree::{Digest, Snapshot},
+};
 use rayon::prelude::*;
 use tracing::{debug, warn};
 
@@ -23,12 +26,17 @@ use super::{
     error::WorkspaceError,
     folder::Folder,
     listing::{Listing, What},
+    plan::Plan,
+    present::{self, Present},
     rules::Rules,
     scan::{Counts, scan},
 };
 
 /// What a name takes on a disk besides its content.
 const ENTRY_BYTES: u64 = 4096;
+
+/// How many directories are compared with what a task needs; the most recent are the likeliest.
+const LOOKED_AT: usize = 8;
 
 /// Directories that nobody uses.
 pub(super) struct Cache {
@@ -48,11 +56,12 @@ struct Kept {
     folders: Vec<Shelved>,
 }
 
-struct Shelved {
+/// One of them.
+pub(super) struct Shelved {
     path: PathBuf,
     snapshot: Snapshot,
     bytes: u64,
-    listing: Listing,
+    pub(super) listing: Listing,
 }
 
 impl Cache {
@@ -138,6 +147,42 @@ impl Cache {
         moved.map_err(WorkspaceError::io("move", dir.as_os_str().as_encoded_bytes()))?;
         found.listing.settle(self.clock, now);
         Ok((found.listing, found.counts))
+    }
+
+    /// The directory that saves most of what `plan` needs, where that is worth it. It is the caller's
+    /// until [`Cache::give_back`].
+    pub(super) fn lend(&self, plan: &Plan) -> Option<Shelved> {
+        let mut kept = self.kept();
+        let saved = kept.folders.iter().enumerate().rev().take(LOOKED_AT);
+        let saved = saved.filter_map(|(at, it)| Some((present::saves(&it.listing, plan)?, at)));
+        let (_, at) = saved.max_by_key(|(bytes, _)| *bytes)?;
+        let lent = kept.folders.remove(at);
+        kept.bytes -= lent.bytes;
+        Some(lent)
+    }
+
+    /// Takes back what was lent.
+    pub(super) fn give_back(&self, lent: Shelved) {
+        let mut kept = self.kept();
+        kept.bytes += lent.bytes;
+        kept.folders.push(lent);
+    }
+
+    /// Moves what was lent to the empty directory `dir`, if it is what it was.
+    pub(super) fn move_to(
+        &self,
+        lent: Shelved,
+        chunks: BTreeMap<Digest, ChunkList>,
+        dir: &Path,
+    ) -> Option<Present> {
+        match self.hand_over(&lent, dir) {
+            Ok((listing, _)) => Some(Present { path: dir.to_owned(), listing, chunks }),
+            Err(error) => {
+                warn!(%error, "a cached directory is not what it was");
+                remove(&lent.path);
+                None
+            }
+        }
     }
 
     /// Copies what `checkout` waits for from the directories that are here; how many bytes. What

@@ -4,7 +4,7 @@
 //! complete.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     fs::File,
     io::{self, Write},
     os::unix::fs::FileExt,
@@ -26,6 +26,7 @@ use super::{
     folder::{self, Folder, stamp_of},
     listing::{Listing, Stamp, What},
     plan::Plan,
+    present::{Kept, Present},
 };
 
 /// The end of a chain of parts.
@@ -61,8 +62,13 @@ struct Part {
 }
 
 impl Checkout {
-    /// Makes all directories and symlinks of `plan`, and large files without content.
-    pub(super) fn begin(root: Folder, plan: Plan) -> Result<Self, WorkspaceError> {
+    /// Makes all directories and symlinks of `plan`, and large files without content, in a directory
+    /// that is empty or holds what `present` says.
+    pub(super) fn begin(
+        root: Folder,
+        plan: Plan,
+        present: Option<&Present>,
+    ) -> Result<Self, WorkspaceError> {
         let Plan { listing, chunks, .. } = plan;
         let mut checkout = Self {
             root,
@@ -75,7 +81,7 @@ impl Checkout {
             chunks,
         };
         for at in 0..checkout.listing.folders.len() {
-            checkout.make_folder(at)?;
+            checkout.make_folder(at, present)?;
         }
         let mut files = Vec::new();
         for (folder, of) in (0..).zip(&checkout.listing.folders) {
@@ -86,33 +92,79 @@ impl Checkout {
             }
         }
         for (file, digest, size) in files {
+            let kept = checkout.keep(file, digest, present)?;
+            if let Kept::Whole(stamp) = kept {
+                let stamps = checkout.stamps.get_mut();
+                stamps.unwrap_or_else(PoisonError::into_inner).push((file, stamp));
+                continue;
+            }
             if !is_chunked(size) {
                 checkout.expect(Part { digest, file, offset: 0, size, next: NONE })?;
                 continue;
             }
             let list = checkout.chunks.get(&digest).ok_or(WorkspaceError::Damaged(digest))?;
             let chunks = list.chunks().to_vec();
-            checkout.make_large(file, size)?;
-            let count = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
-            checkout.large.insert(file, AtomicU32::new(count));
+            let stay = match kept {
+                Kept::Chunks(stay) => stay,
+                _ => {
+                    checkout.make_large(file, size)?;
+                    HashSet::new()
+                }
+            };
+            let mut missing = 0;
             let mut offset = 0;
             for Chunk { digest, size } in chunks {
-                checkout.expect(Part { digest, file, offset, size, next: NONE })?;
+                if !stay.contains(&offset) {
+                    checkout.expect(Part { digest, file, offset, size, next: NONE })?;
+                    missing += 1;
+                }
                 offset += size;
+            }
+            checkout.large.insert(file, AtomicU32::new(missing));
+            if missing == 0 {
+                checkout.complete_large(file)?;
             }
         }
         checkout.has_arrived.resize_with(checkout.parts.len(), AtomicBool::default);
         Ok(checkout)
     }
 
-    fn make_folder(&self, at: usize) -> Result<(), WorkspaceError> {
+    /// What is there of a file.
+    fn keep(
+        &self,
+        at: At,
+        digest: Digest,
+        present: Option<&Present>,
+    ) -> Result<Kept, WorkspaceError> {
+        let Some(present) = present else { return Ok(Kept::Nothing) };
+        let of = &self.listing.folders[at.0 as usize];
+        let row = &of.rows[at.1 as usize];
+        let prepared = present.prepare(&self.root, of, row, self.chunks.get(&digest));
+        prepared.map_err(WorkspaceError::io("prepare", &of.path_of(&row.name)))
+    }
+
+    fn complete_large(&self, at: At) -> Result<(), WorkspaceError> {
+        let path = self.path(at);
+        let completed = self.root.open_file_below(&path).and_then(|file| self.complete(at, &file));
+        completed.map_err(WorkspaceError::io("make", &path))
+    }
+
+    fn make_folder(&self, at: usize, present: Option<&Present>) -> Result<(), WorkspaceError> {
         let of = &self.listing.folders[at];
-        let folder =
-            self.root.open_below(&of.path).map_err(WorkspaceError::io("make", &of.path))?;
+        let opened = self.root.open_below(&of.path);
+        let folder = opened.map_err(WorkspaceError::io("make", &of.path))?;
+        if let Some(present) = present {
+            present.clear(&folder, of)?;
+        }
         for row in &of.rows {
+            let is_there = present.is_some_and(|present| present.has(of, row));
             let made = match &row.what {
                 What::File { .. } => Ok(()),
+                What::Folder { .. } if is_there => Ok(()),
                 What::Folder { .. } => folder.create_folder(&row.name),
+                What::Symlink { .. } if is_there => {
+                    row.mtime_ns.map_or(Ok(()), |mtime| folder.set_mtime(&row.name, mtime))
+                }
                 What::Symlink { target } => {
                     folder.create_symlink(&row.name, target).and_then(|()| {
                         row.mtime_ns.map_or(Ok(()), |mtime| folder.set_mtime(&row.name, mtime))

@@ -25,7 +25,7 @@ use nix::{
         },
         time::TimeSpec,
     },
-    unistd::symlinkat,
+    unistd::{UnlinkatFlags, symlinkat, unlinkat},
 };
 
 use super::listing::Stamp;
@@ -162,6 +162,11 @@ impl Folder {
     /// Opens a file that was created here for more writing.
     pub(super) fn write_file_below(&self, path: &[u8]) -> io::Result<File> {
         Ok(File::from(self.reach(path, OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?))
+    }
+
+    /// Removes anything but a directory.
+    pub(super) fn remove(&self, name: &[u8]) -> io::Result<()> {
+        Ok(unlinkat(&self.0, name, UnlinkatFlags::NoRemoveDir)?)
     }
 
     pub(super) fn create_folder(&self, name: &[u8]) -> io::Result<()> {

@@ -1,7 +1,7 @@
 //! What others call: checkout and snapshot, and their forms for the command line.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -18,7 +18,7 @@ use tracing::{debug, info};
 
 use super::{
     WorkspaceError,
-    cache::Cache,
+    cache::{Cache, Shelved},
     checkout::Checkout,
     clock::{Clock, now_ns},
     error::shown,
@@ -26,7 +26,8 @@ use super::{
     keep,
     listing::{Listing, What},
     plan::Plan,
-    remote::{Remote, off},
+    present,
+    remote::{Progress, Remote, off},
     rules::{Limits, Rules},
 };
 
@@ -141,6 +142,11 @@ impl Workspace {
         let cache = Cache::open(dir, bytes)?;
         let clock = cache.clock();
         Ok(Self { cache: (bytes > 0).then(|| Arc::new(cache)), clock, ..self })
+    }
+
+    /// How far its uploads are; clones share it.
+    pub fn progress(&self) -> Arc<Progress> {
+        self.remote.progress()
     }
 
     /// Fills `dir`, which exists and is empty, with the files of `input`.
@@ -287,6 +293,24 @@ impl Workspace {
         }))
     }
 
+    /// A directory of this agent that is almost what `plan` wants, with the chunks of its large files
+    /// that are to be changed.
+    async fn borrow(&self, plan: &Plan) -> Option<(Shelved, BTreeMap<Digest, ChunkList>)> {
+        let cache = self.cache.as_ref()?;
+        let lent = cache.lend(plan)?;
+        let lists = present::lists_of(&lent.listing, plan);
+        // What cannot be read is only less to borrow.
+        let nodes = self.remote.nodes(lists).await.unwrap_or_default();
+        let parsed =
+            nodes.into_iter().map(|(digest, bytes)| Some((digest, ChunkList::parse(bytes).ok()?)));
+        let chunks: BTreeMap<_, _> = parsed.flatten().collect();
+        if present::is_worth_it(&lent.listing, plan, &chunks) {
+            return Some((lent, chunks));
+        }
+        cache.give_back(lent);
+        None
+    }
+
     async fn fill(
         &self,
         mut plan: Plan,
@@ -294,11 +318,18 @@ impl Workspace {
     ) -> Result<(Listing, Effort), WorkspaceError> {
         plan.read_chunks(&self.remote).await?;
         let cache = self.cache.clone();
+        let lent = self.borrow(&plan).await;
         let begun = off(move || {
+            let present = lent.and_then(|(lent, chunks)| {
+                cache.as_ref().and_then(|cache| cache.move_to(lent, chunks, &dir))
+            });
             let name = dir.as_os_str().as_encoded_bytes();
             let root = Folder::open_root(&dir).map_err(WorkspaceError::io("open", name))?;
-            let checkout = Checkout::begin(root, plan)?;
+            let all = plan.bytes();
+            let checkout = Checkout::begin(root, plan, present.as_ref())?;
             let local = cache.map_or(0, |cache| cache.copy_to(&checkout));
+            let wanted: u64 = checkout.wanted().map(|(_, size)| size).sum();
+            let local = if present.is_some() { all.saturating_sub(wanted) } else { local };
             Ok::<_, WorkspaceError>((Arc::new(checkout), local))
         });
         let (checkout, local_bytes) = begun.await?;

@@ -11,6 +11,7 @@
 //! | `keep` | what was scanned made into a snapshot, and sent |
 //! | `plan` | what a snapshot holds, read level by level and checked |
 //! | `checkout` | a plan made into files |
+//! | `present` | what is there already when a plan is made into a directory |
 //! | `cache` | directories of finished tasks, handed over or copied from |
 //! | `remote` | blobs to and from a coordinator, verified, sent again where the way broke |
 //! | `error` | what can go wrong |
@@ -26,10 +27,12 @@ mod handle;
 mod keep;
 mod listing;
 mod plan;
+mod present;
 mod remote;
 mod rules;
 mod scan;
 
 pub use error::WorkspaceError;
 pub use handle::{Effort, Listed, Taken, Workspace};
+pub use remote::Progress;
 pub use rules::{Limits, Rules};

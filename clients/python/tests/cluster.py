@@ -66,8 +66,12 @@ class Cluster:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        self.database_url = eventually(self._database_url, START_WITHIN, 0.1)
-        eventually(lambda: is_ready(self.target), START_WITHIN, 0.1)
+        try:
+            self.database_url = eventually(self._database_url, START_WITHIN, 0.1)
+            eventually(lambda: is_ready(self.target), START_WITHIN, 0.1)
+        except BaseException:
+            self.stop()
+            raise
 
     def _database_url(self) -> str:
         text = self.output.read_text()

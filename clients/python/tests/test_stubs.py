@@ -14,7 +14,7 @@ def test_committed_stubs_are_those_of_the_contract(tmp_path: Path) -> None:
     made = {p.name: p.read_text() for p in (tmp_path / "postq" / "v1").iterdir()}
     kept = {p.name: p.read_text() for p in (PYTHON / "src/postq/v1").iterdir() if p.is_file()}
     stale = sorted(name for name in made.keys() | kept.keys() if made.get(name) != kept.get(name))
-    assert not stale, f"run tools/generate.py: {stale}"
+    assert not stale, f"run scripts/python.sh stubs: {stale}"
 
 
 def test_types_are_shipped_jq44() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import tempfile
 import threading
 import time
 from datetime import datetime, timedelta, timezone
@@ -41,6 +42,40 @@ def test_results_of_sync_and_async_handlers_come_back(client: Client, name: str)
         assert client.result(add.push(2, 3), timeout=30) == 5
         assert client.result(add.push(a=2, b=5), timeout=30) == 7
         assert client.result(later.push(["ab", "c"]), timeout=30) == {"ab": 2, "c": 1}
+
+
+def test_a_handler_has_the_files_of_its_ancestors_and_leaves_its_own(
+    client: Client, name: str, tmp_path: Path
+) -> None:
+    q = made(client, name)
+
+    @q.handler(name=f"{name}.count", workspace="FILES")
+    def count() -> int:
+        here = postq.current().workspace
+        assert here is not None
+        words = len((here / "text").read_text().split())
+        (here / "words").write_text(f"{words}\n")
+        (here / "text").unlink()
+        return words
+
+    @q.handler(name=f"{name}.fail", workspace="FILES")
+    async def fail() -> None:
+        raise ValueError("no files for you")
+
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "text").write_text("one two three\n")
+    first = Task("echo four >> text", name="first")
+    counted = count.using(name="count", depends=[first]).task()
+    failed = fail.using(name="fail", depends=[first]).task()
+    last = Task("ls; cat words", name="last", depends=[counted])
+    with worker(q, client.target):
+        job_id = client.submit(Job([last, failed], input=client.upload(source)))
+        job = client.wait(job_id, timeout=60)
+    assert job.tasks["count"].result == 4
+    assert job.tasks["last"].results == "words\n4\n"
+    assert job.tasks["fail"].reason == "ValueError: no files for you"
+    assert not list(Path(tempfile.gettempdir()).glob("postq-attempt-*/workspace/words"))
 
 
 def test_arguments_arrive_as_json_has_them(client: Client, name: str) -> None:
@@ -461,6 +496,56 @@ def test_a_worker_survives_coordinators_and_runs_nothing_twice(
             assert client.result(wait.push(7), timeout=60) == 7
         jobs = [client.get(i) for i in ids]
         assert {job.tasks[name].crashes for job in jobs} == {0}
+
+
+def test_output_is_whole_though_its_coordinator_died(coordinator: Coordinator, name: str) -> None:
+    with Client(coordinator.target) as client:
+        q = made(client, name)
+        is_back = threading.Event()
+
+        @q.handler(name=name)
+        def talk() -> None:
+            for n in range(50):
+                postq.current().log(f"before {n}")
+            is_back.wait(60)
+            for n in range(50):
+                postq.current().log(f"after {n}")
+
+        with worker(q, coordinator.target):
+            job_id = talk.push()
+            eventually(lambda: list(client.logs(job_id)))
+            coordinator.kill()
+            coordinator.start()
+            is_back.set()
+            client.wait(job_id, timeout=60)
+            text = "".join(c.text for c in client.logs(job_id, follow=True))
+    lines = [f"before {n}" for n in range(50)] + [f"after {n}" for n in range(50)]
+    assert text.splitlines() == lines
+
+
+def test_the_place_of_a_handler_that_did_not_stop_is_not_given_away(
+    client: Client, name: str
+) -> None:
+    q = made(client, name)
+    go_on = threading.Event()
+
+    @q.handler(name=f"{name}.deaf", timeout=0.2, grace=0.2)
+    def deaf() -> None:
+        go_on.wait(60)
+
+    @q.handler(name=f"{name}.next")
+    def following() -> str:
+        return "ran"
+
+    with worker(q, client.target, concurrency=1) as running:
+        client.wait(deaf.push(), timeout=30)
+        eventually(lambda: running.slots == 0)
+        job_id = following.push()
+        with pytest.raises(TimeoutError):
+            client.wait(job_id, timeout=1)
+        assert client.get(job_id).tasks[f"{name}.next"].state is TaskState.READY
+        go_on.set()
+        assert client.result(job_id, timeout=30) == "ran"
 
 
 def test_each_attempt_is_logged_with_its_data_dq28_dq29_dq34(

@@ -2,12 +2,19 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use postq_common::{id::JobId, tree::Snapshot};
+use postq_common::{
+    id::{AttemptId, JobId, TaskNumber},
+    tree::Snapshot,
+};
 use tonic::Status;
 use uuid::Uuid;
 
-use super::workspace_service::{Left, SnapshotSource};
-use crate::{graphs::Graphs, store::Store, wire::status};
+use super::workspace_service::{Input, Left, SnapshotSource};
+use crate::{
+    graphs::Graphs,
+    store::{Sources, Store},
+    wire::{convert, status},
+};
 
 /// Reads it from the database.
 #[derive(Clone)]
@@ -22,49 +29,95 @@ pub struct Leavings {
 impl SnapshotSource for Leavings {
     async fn left_by(&self, job: Uuid, task: Option<&str>) -> Result<Left, Status> {
         let id = JobId(job);
-        if self.store.job(id).await.map_err(status::of_store)?.is_none() {
-            return Err(Status::not_found(format!("there is no job {id}")));
-        }
+        self.expect(id).await?;
         let tasks = match task {
             None => self.store.sinks(id).await.map_err(status::of_store)?,
-            Some(name) => {
-                let number = self.store.task_number(id, name).await.map_err(status::of_store)?;
-                vec![
-                    number.ok_or_else(|| {
-                        Status::not_found(format!("job {id} has no task {name:?}"))
-                    })?,
-                ]
-            }
+            Some(name) => vec![self.number(id, name).await?],
         };
         let sources = self.store.left_by(id, &tasks).await.map_err(status::of_store)?;
         let own_task = task.is_some();
         if own_task && !sources.iter().any(|(n, _)| tasks.contains(n)) {
             return Err(Status::failed_precondition(format!(
-                "task {:?} has left no files: it did not succeed (yet), or has no workspace",
+                "task {:?} has left no files: it did not succeed (yet), has no workspace, or its job \
+                 has succeeded and keeps only its last files",
                 task.unwrap_or_default()
             )));
         }
+        self.left(id, &sources).await
+    }
+
+    async fn input_of_job(&self, job: Uuid) -> Result<Snapshot, Status> {
+        let id = JobId(job);
+        self.expect(id).await?;
+        let sources = self.store.left_by(id, &[-1]).await.map_err(status::of_store)?;
+        Ok(self.left(id, &sources).await?.snapshots.first().copied().unwrap_or_default())
+    }
+
+    async fn input_of_task(&self, job: Uuid, task: &str) -> Result<Input, Status> {
+        let id = JobId(job);
+        self.expect(id).await?;
+        self.input(0, id, self.number(id, task).await?).await
+    }
+
+    async fn input_of_attempt(&self, attempt: i64) -> Result<Input, Status> {
+        let found = self.store.task_of_attempt(AttemptId(attempt)).await;
+        let found = found.map_err(status::of_store)?;
+        let gone = || Status::not_found(format!("attempt {attempt} is not running"));
+        let (job, task) = found.ok_or_else(gone)?;
+        self.input(attempt, job, task.0).await
+    }
+}
+
+impl Leavings {
+    /// What task `n` starts from, and what its agent is told.
+    async fn input(&self, attempt: i64, job: JobId, n: i32) -> Result<Input, Status> {
+        let task = TaskNumber(n);
+        let rows = self.store.assignments(&[(AttemptId(attempt), job, task)]).await;
+        let row = rows.map_err(status::of_store)?.into_iter().next();
+        let row = row.ok_or_else(|| Status::not_found(format!("there is no job {job}")))?;
+        let sources = match row.has_workspace {
+            true => self.store.sources(&[(job, task)]).await.map_err(status::of_store)?,
+            false => HashMap::new(),
+        };
+        let sources = sources.into_values().next().unwrap_or_default();
+        let assignment = convert::assignment(&row, None)
+            .map_err(|_| Status::data_loss("the stored task cannot be read"))?;
+        Ok(Input {
+            of: (job.0, n),
+            left: self.left(job, &sources).await?,
+            on_conflict: convert::on_conflict(&row.job_spec),
+            assignment,
+        })
+    }
+
+    async fn left(&self, job: JobId, sources: &Sources) -> Result<Left, Status> {
         let snapshots: Vec<Snapshot> = sources
             .iter()
             .map(|(_, r)| Snapshot::from_fields(&r.content, &r.provenance, &r.times))
             .collect::<Result<_, _>>()
             .map_err(|_| Status::data_loss("a stored snapshot is damaged"))?;
-        let names = self.names(id, &sources).await?;
+        let names = self.names(job, sources).await?;
         Ok(Left {
             snapshots,
-            is_ancestor: self.graphs.of(id).await.map_err(status::of_store)?,
+            is_ancestor: self.graphs.of(job).await.map_err(status::of_store)?,
             name_of: Arc::new(move |n| names.get(&n).cloned().unwrap_or_else(|| n.to_string())),
         })
     }
-}
 
-impl Leavings {
+    async fn number(&self, job: JobId, name: &str) -> Result<i32, Status> {
+        let number = self.store.task_number(job, name).await.map_err(status::of_store)?;
+        number.ok_or_else(|| Status::not_found(format!("job {job} has no task {name:?}")))
+    }
+
+    async fn expect(&self, job: JobId) -> Result<(), Status> {
+        match self.store.job(job).await.map_err(status::of_store)? {
+            Some(_) => Ok(()),
+            None => Err(Status::not_found(format!("there is no job {job}"))),
+        }
+    }
+
     /// Names are needed for a conflict only, and then of writers, which may be any ancestors.
-    async fn names(
-        &self,
-        job: JobId,
-        sources: &crate::store::Sources,
-    ) -> Result<HashMap<i32, String>, Status> {
+    async fn names(&self, job: JobId, sources: &Sources) -> Result<HashMap<i32, String>, Status> {
         if sources.len() < 2 {
             return Ok(HashMap::new());
         }

@@ -44,12 +44,34 @@ pub struct Left {
     pub name_of: Arc<dyn Fn(i32) -> String + Send + Sync>,
 }
 
+/// What a task starts from, as the database knows it.
+#[derive(Clone)]
+pub struct Input {
+    /// The job and the number of the task.
+    pub of: (Uuid, i32),
+    /// What its ancestors left.
+    pub left: Left,
+    /// As the job says.
+    pub on_conflict: OnConflict,
+    /// What its agent is told, without the files.
+    pub assignment: v1::Assignment,
+}
+
 /// Where the service learns what jobs left.
 #[tonic::async_trait]
 pub trait SnapshotSource: Send + Sync + 'static {
     /// What `task`, or the whole job, left. `NOT_FOUND` where there is no such job or task,
     /// `FAILED_PRECONDITION` where it has left nothing (yet).
     async fn left_by(&self, job: Uuid, task: Option<&str>) -> Result<Left, Status>;
+
+    /// What the job starts from: nothing, or the snapshot it names.
+    async fn input_of_job(&self, job: Uuid) -> Result<Snapshot, Status>;
+
+    /// What a task starts from. Errors as with [`SnapshotSource::left_by`].
+    async fn input_of_task(&self, job: Uuid, task: &str) -> Result<Input, Status>;
+
+    /// What an attempt that has not ended starts from.
+    async fn input_of_attempt(&self, attempt: i64) -> Result<Input, Status>;
 }
 
 /// The service.
@@ -131,22 +153,52 @@ impl WorkspaceService for WorkspaceApi {
         &self,
         request: Request<v1::GetSnapshotRequest>,
     ) -> Result<Response<v1::GetSnapshotResponse>, Status> {
-        let v1::GetSnapshotRequest { job_id, task } = request.into_inner();
+        let v1::GetSnapshotRequest { job_id, task, input, attempt } = request.into_inner();
+        if attempt != 0 {
+            return self.started_from(self.source.input_of_attempt(attempt).await?).await;
+        }
         let job = job_id
             .parse()
             .map_err(|_| Status::invalid_argument(format!("job_id: `{job_id}` is no job id")))?;
         let task = Some(task.as_str()).filter(|task| !task.is_empty());
-        let left = self.source.left_by(job, task).await?;
-        let join = Join {
-            job,
-            task: i32::MAX,
-            parents: left.snapshots,
-            on_conflict: OnConflict::Fail,
-            is_ancestor: left.is_ancestor,
+        let snapshot = match (task, input) {
+            (Some(task), true) => {
+                return self.started_from(self.source.input_of_task(job, task).await?).await;
+            }
+            (None, true) => self.source.input_of_job(job).await?,
+            (task, false) => {
+                let left = self.source.left_by(job, task).await?;
+                self.merged((job, i32::MAX), left, OnConflict::Fail).await?
+            }
         };
-        let merged = self.joins.merge(join).await;
-        let snapshot = merged.map_err(|error| merge_status(error, &*left.name_of))?;
-        Ok(Response::new(v1::GetSnapshotResponse { snapshot: Some(to_message(&snapshot)) }))
+        let snapshot = Some(to_message(&snapshot));
+        Ok(Response::new(v1::GetSnapshotResponse { snapshot, assignment: None }))
+    }
+}
+
+impl WorkspaceApi {
+    async fn started_from(
+        &self,
+        input: Input,
+    ) -> Result<Response<v1::GetSnapshotResponse>, Status> {
+        let Input { of, left, on_conflict, assignment } = input;
+        let snapshot = to_message(&self.merged(of, left, on_conflict).await?);
+        let assignment = Some(v1::Assignment { input: Some(snapshot.clone()), ..assignment });
+        Ok(Response::new(v1::GetSnapshotResponse { snapshot: Some(snapshot), assignment }))
+    }
+
+    async fn merged(
+        &self,
+        (job, task): (Uuid, i32),
+        left: Left,
+        on_conflict: OnConflict,
+    ) -> Result<Snapshot, Status> {
+        let Left { snapshots: parents, is_ancestor, name_of } = left;
+        if parents.is_empty() {
+            return Ok(Snapshot::default());
+        }
+        let merged = self.joins.merge(Join { job, task, parents, on_conflict, is_ancestor }).await;
+        merged.map_err(|error| merge_status(error, &*name_of))
     }
 }
 

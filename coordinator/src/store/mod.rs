@@ -7,6 +7,7 @@
 mod admit;
 mod agents;
 mod assignments;
+mod attempts;
 mod beat;
 mod blobs;
 mod claim;

@@ -1,13 +1,17 @@
 //! Directories of finished tasks: handed over without a copy, never wrong, bounded.
 
-use std::{fs, os::unix::fs::MetadataExt, path::Path};
+use std::{
+    fs::{self, File},
+    os::unix::fs::{MetadataExt, symlink},
+    path::Path,
+};
 
 use postq_agent::workspace::Workspace;
 use postq_proto::v1;
 
 use crate::{
     damage::noise,
-    files::{Served, seen, write},
+    files::{Served, chmod, seen, write},
 };
 
 fn cached(served: &Served, bytes: u64) -> Workspace {
@@ -66,6 +70,82 @@ async fn what_is_left_here_by_another_task_is_copied_and_not_fetched() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_has_moved_is_copied_and_not_fetched() {
+    let served = Served::start().await;
+    let (workspace, elsewhere) = (cached(&served, 1 << 30), served.workspace());
+    leave(&served, &workspace, &[("large", 5_000_000)]).await;
+    let dir = served.directory("elsewhere");
+    write(&dir, "moved/large", noise(5_000_000));
+    write(&dir, "moved/more", noise(1_000));
+    let other = elsewhere.upload_dir(&dir).await.unwrap().snapshot;
+    let to = served.directory("to");
+    workspace.checkout(&other, &to).await.unwrap();
+    assert_eq!(seen(&to), seen(&dir));
+    let effort = workspace.snapshot(&other, &to, 2).await.unwrap().effort;
+    assert_eq!(effort.local_bytes, 5_000_000, "{effort:?}");
+    assert!(served.scratch.path().join("cache/1/large").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_is_almost_right_is_taken_over_and_mended() {
+    let served = Served::start().await;
+    let (workspace, elsewhere) = (cached(&served, 1 << 30), served.workspace());
+    let base = served.directory("base");
+    let mut content = noise(20 << 20);
+    write(&base, "large", &content);
+    for name in ["kept", "bits", "time", "gone/x", "becomes-dir", "becomes-file/y", "rewritten"] {
+        write(&base, name, format!("content of {name}"));
+    }
+    symlink("kept", base.join("link")).unwrap();
+    symlink("kept", base.join("same-link")).unwrap();
+    fs::create_dir(base.join("locked")).unwrap();
+    write(&base, "locked/inside", "x");
+    chmod(&base.join("locked"), 0o555);
+    chmod(&base.join("large"), 0o444);
+    let first = elsewhere.upload_dir(&base).await.unwrap().snapshot;
+    let here = served.directory("here");
+    workspace.checkout(&first, &here).await.unwrap();
+    let first = workspace.snapshot(&first, &here, 0).await.unwrap().snapshot;
+    let cache = served.scratch.path().join("cache/1");
+    let inode = |dir: &Path, name: &str| fs::symlink_metadata(dir.join(name)).unwrap().ino();
+    let before = ["large", "kept", "bits"].map(|name| inode(&cache, name));
+
+    let there = served.directory("there");
+    elsewhere.checkout(&first, &there).await.unwrap();
+    content[7_000_000..7_010_000].fill(1);
+    chmod(&there.join("large"), 0o644);
+    write(&there, "large", &content);
+    chmod(&there.join("bits"), 0o711);
+    let past = std::time::SystemTime::UNIX_EPOCH;
+    File::open(there.join("time")).unwrap().set_modified(past).unwrap();
+    for gone in ["gone", "becomes-file"] {
+        fs::remove_dir_all(there.join(gone)).unwrap();
+    }
+    for gone in ["becomes-dir", "link"] {
+        fs::remove_file(there.join(gone)).unwrap();
+    }
+    write(&there, "becomes-dir/z", "z");
+    write(&there, "becomes-file", "file");
+    write(&there, "rewritten", "other");
+    symlink("large", there.join("link")).unwrap();
+    chmod(&there.join("locked"), 0o755);
+    write(&there, "locked/new", "new");
+    chmod(&there.join("locked"), 0o555);
+    let second = elsewhere.snapshot(&first, &there, 1).await.unwrap().snapshot;
+
+    let next = served.directory("next");
+    workspace.checkout(&second, &next).await.unwrap();
+    assert_eq!(seen(&next), seen(&there));
+    assert_eq!(["large", "kept", "bits"].map(|name| inode(&next, name)), before);
+    let taken = workspace.snapshot(&second, &next, 2).await.unwrap();
+    assert_eq!(taken.snapshot, second);
+    assert!(taken.effort.received_bytes < 3 << 20, "{:?}", taken.effort);
+    // So that they can be removed.
+    let cached = served.scratch.path().join("cache/2");
+    [&base, &there, &cached].iter().for_each(|dir| chmod(&dir.join("locked"), 0o755));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn damage_in_the_cache_is_found_and_fetched_again() {
     let whole = noise(5_000_000);
     for how in ["truncate", "flip", "delete", "swap", "bits", "more"] {
@@ -82,8 +162,8 @@ async fn damage_in_the_cache_is_found_and_fetched_again() {
                     fs::write(&path, bytes).unwrap();
                 }
                 "delete" => fs::remove_file(&path).unwrap(),
-                "swap" => fs::write(&path, noise(bytes.len() + 8)[8..].to_vec()).unwrap(),
-                "bits" => crate::files::chmod(&path, 0o777),
+                "swap" => fs::write(&path, &noise(bytes.len() + 8)[8..]).unwrap(),
+                "bits" => chmod(&path, 0o777),
                 _ => drop(write(path.parent().unwrap(), "added", "added")),
             }
         }

@@ -15,9 +15,12 @@ use std::{
 };
 
 use postq_agent::workspace::Workspace;
-use postq_common::tree::{Digest, Snapshot};
+use postq_common::{
+    merge::OnConflict,
+    tree::{Digest, Snapshot},
+};
 use postq_coordinator::{
-    api::workspace_service::{Left, SnapshotSource, WorkspaceApi},
+    api::workspace_service::{Input, Left, SnapshotSource, WorkspaceApi},
     store::Store,
     workspace::{Blobs, Joins},
 };
@@ -53,6 +56,20 @@ impl SnapshotSource for Leaves {
             is_ancestor: Arc::new(|_, _| false),
             name_of: Arc::new(|task| format!("task-{task}")),
         })
+    }
+
+    async fn input_of_job(&self, _: Uuid) -> Result<Snapshot, Status> {
+        Ok(self.0.first().copied().unwrap_or_default())
+    }
+
+    async fn input_of_task(&self, job: Uuid, _: &str) -> Result<Input, Status> {
+        let left = self.left_by(job, None).await?;
+        let (on_conflict, assignment) = (OnConflict::Fail, v1::Assignment::default());
+        Ok(Input { of: (job, 9), left, on_conflict, assignment })
+    }
+
+    async fn input_of_attempt(&self, _: i64) -> Result<Input, Status> {
+        self.input_of_task(Uuid::nil(), "").await
     }
 }
 

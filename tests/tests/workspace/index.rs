@@ -167,18 +167,21 @@ fn apply(dir: &Path, edit: &Edit) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
-    /// A chain of tasks on one agent, with the index and the cache, leaves what a plain directory
-    /// holds after the same edits.
+    /// A chain of tasks on two agents in turn, with their indexes and caches, leaves what a plain
+    /// directory holds after the same edits.
     #[test]
-    fn a_chain_of_edits_leaves_what_a_plain_copy_would(tasks in vec(vec(edit(), 0..6), 1..6)) {
+    fn a_chain_of_edits_leaves_what_a_plain_copy_would(tasks in vec(vec(edit(), 0..6), 1..9)) {
         Runtime::new().unwrap().block_on(async {
             let served = Served::start().await;
             let plain = served.directory("plain");
-            let cache = served.scratch.path().join("cache");
-            let workspace = served.workspace().with_cache(&cache, 1 << 30).unwrap();
+            let agents = ["one", "two"].map(|name| {
+                let cache = served.scratch.path().join(name);
+                served.workspace().with_cache(&cache, 1 << 30).unwrap()
+            });
             let mut last = v1::Snapshot::default();
             for (number, edits) in tasks.iter().enumerate() {
                 let dir = served.directory(&format!("task-{number}"));
+                let workspace = &agents[number / 2 % 2];
                 workspace.checkout(&last, &dir).await.unwrap();
                 edits.iter().for_each(|edit| { apply(&dir, edit); apply(&plain, edit); });
                 last = workspace.snapshot(&last, &dir, number as i32).await.unwrap().snapshot;

@@ -101,7 +101,7 @@ async fn a_conflict_of_the_last_tasks_fails_the_reading_of_the_job() {
     let right = run(&served, &base, 2, |dir| drop(write(dir, "new", "right"))).await;
     let mut client = served.with_left(vec![snapshot(&left), snapshot(&right)]).await;
     let job_id = Uuid::nil().to_string();
-    let request = GetSnapshotRequest { job_id, task: String::new() };
+    let request = GetSnapshotRequest { job_id, ..GetSnapshotRequest::default() };
     let status = client.get_snapshot(request.clone()).await.unwrap_err();
     assert_eq!(status.code(), Code::FailedPrecondition);
     assert!(status.message().contains("new by `task-1` and `task-2`"), "{status}");

@@ -12,7 +12,13 @@ mod download;
 mod nodes;
 mod upload;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use backon::{ExponentialBuilder, Retryable};
 use postq_common::tree::Digest;
@@ -48,11 +54,31 @@ pub(super) struct Remote {
     channel: watch::Receiver<Channel>,
     tries: usize,
     memory: Arc<Memory>,
+    progress: Arc<Progress>,
+}
+
+/// How far uploads are.
+#[derive(Debug, Default)]
+pub struct Progress {
+    done: AtomicU64,
+    all: AtomicU64,
+}
+
+impl Progress {
+    /// Bytes that were read for sending, and how many there are to send, as far as that is known.
+    pub fn sent(&self) -> (u64, u64) {
+        (self.done.load(Ordering::Relaxed), self.all.load(Ordering::Relaxed))
+    }
 }
 
 impl Remote {
     pub(super) fn new(channel: watch::Receiver<Channel>, tries: usize) -> Self {
-        Self { channel, tries, memory: Arc::default() }
+        Self { channel, tries, memory: Arc::default(), progress: Arc::default() }
+    }
+
+    /// How far its uploads are.
+    pub(super) fn progress(&self) -> Arc<Progress> {
+        self.progress.clone()
     }
 
     fn client(&self) -> WorkspaceServiceClient<Channel> {

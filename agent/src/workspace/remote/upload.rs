@@ -1,6 +1,11 @@
 //! What the store lacks, streamed to it.
 
-use std::{collections::HashSet, os::unix::fs::FileExt, path::PathBuf, sync::Arc};
+use std::{
+    collections::HashSet,
+    os::unix::fs::FileExt,
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -11,7 +16,8 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::{
-    PIECES_AHEAD, Remote, STREAM_BLOBS, STREAM_BYTES, STREAMS, WorkspaceError, in_time, off,
+    PIECES_AHEAD, Progress, Remote, STREAM_BLOBS, STREAM_BYTES, STREAMS, WorkspaceError, in_time,
+    off,
 };
 use crate::workspace::{
     error::shown,
@@ -68,6 +74,7 @@ impl Remote {
             sent.blobs += load.len() as u64;
             sent.bytes += load.iter().map(|at| stock.blobs[*at].1.size()).sum::<u64>();
         }
+        self.progress.all.fetch_add(sent.bytes, Ordering::Relaxed);
         let sending = stream::iter(loads).map(|load| {
             let stock = stock.clone();
             async move { self.send(stock, Arc::new(load)).await }
@@ -82,7 +89,8 @@ impl Remote {
         let attempt = || async {
             let (pieces, stream) = mpsc::channel(PIECES_AHEAD);
             let (stock, load) = (stock.clone(), load.clone());
-            let reader = off(move || feed(&stock, &load, &pieces));
+            let progress = self.progress();
+            let reader = off(move || feed(&stock, &load, &pieces, &progress));
             let mut client = self.client();
             let sent = in_time(VERB, bytes, client.upload(ReceiverStream::new(stream)));
             let (read, sent) = tokio::join!(reader, sent);
@@ -117,6 +125,7 @@ fn feed(
     stock: &Stock,
     load: &[usize],
     pieces: &mpsc::Sender<UploadRequest>,
+    progress: &Progress,
 ) -> Result<(), WorkspaceError> {
     let name = stock.root.as_os_str().as_encoded_bytes();
     let root = Folder::open_root(&stock.root).map_err(WorkspaceError::io("open", name))?;
@@ -125,7 +134,7 @@ fn feed(
         let mut bytes = 0;
         let fitting = rest.iter().take(BATCH_BLOBS).take_while(|at| {
             let is_room = bytes < BATCH_BYTES;
-            bytes += stock.blobs[**at].1.size();
+            bytes += if is_room { stock.blobs[**at].1.size() } else { 0 };
             is_room
         });
         let (now, later) = rest.split_at(fitting.count().max(1));
@@ -136,6 +145,7 @@ fn feed(
         if pieces.blocking_send(request).is_err() {
             return Ok(());
         }
+        progress.done.fetch_add(bytes, Ordering::Relaxed);
     }
     Ok(())
 }

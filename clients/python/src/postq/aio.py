@@ -14,13 +14,11 @@ from typing import Any, TypeVar
 import grpc.aio
 from google.protobuf import json_format
 
-from . import _rpc, telemetry
+from . import _command, _rpc, telemetry
 from .errors import (
     DeadlineExceeded,
     InvalidArgument,
     JobFailed,
-    MissingProgram,
-    NotFound,
     PostqError,
     Unavailable,
     Violation,
@@ -231,27 +229,14 @@ class AsyncClient:
 
         The `postq` command does it: it must be in `PATH`, or `POSTQ_COMMAND` names it.
         """
-        command = os.environ.get("POSTQ_COMMAND", "postq")
         where = f"{job_id}/{task}" if task else job_id
-        # The token goes by the environment, where `ps` does not show it.
-        environment = dict(os.environ)
-        for _, header in self._metadata:
-            environment["POSTQ_TOKEN"] = header.removeprefix("Bearer ")
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *(command, "workspace", "get", where, "--out", str(Path(directory))),
-                *("--coordinator", f"http://{self.target}"),
-                env=environment,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
-            )
-        except FileNotFoundError:
-            message = f"{command} is not here; put it in PATH or name it by POSTQ_COMMAND"
-            raise MissingProgram(message) from None
-        _, problem = await process.communicate()
-        if process.returncode:
-            text = problem.decode("utf-8", "replace").strip()
-            raise (NotFound if process.returncode == 4 else PostqError)(text)
+        out = str(Path(directory))
+        await _command.workspace(self.target, self._metadata, "get", where, "--out", out)
+
+    async def upload(self, directory: str | os.PathLike[str]) -> str:
+        """Uploads a directory; what is returned is for `Job.input`. By the command, too."""
+        said = await _command.workspace(self.target, self._metadata, "put", str(Path(directory)))
+        return said.strip()
 
     @property
     def _jobs(self) -> Any:

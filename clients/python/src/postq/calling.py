@@ -25,9 +25,9 @@ class Call:
 
     def __init__(self, handler: Handler[..., Any], arguments: Json, context: Context) -> None:
         """Nothing happens yet."""
-        self._handler = handler
+        self.handler = handler
         self._arguments = arguments
-        self._context = context
+        self.context = context
         self._task: asyncio.Task[Any] | None = None
         self._stopped: tuple[Outcome, str] | None = None
         self._given_up: asyncio.Future[None] | None = None
@@ -57,11 +57,16 @@ class Call:
         if self._stopped is not None:
             return
         self._stopped = (outcome, reason)
-        self._context.stopping.set()
+        self.context.stopping.set()
         self._interrupt()
         if self._given_up is not None:
             loop = asyncio.get_running_loop()
             loop.call_later(grace, _resolve, self._given_up)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the handler runs no more; its verdict may have come before."""
+        return self._task is None or self._task.done()
 
     async def ended(self) -> None:
         """Returns once the handler has ended, also if that took longer than its grace."""
@@ -90,10 +95,10 @@ class Call:
         if self._stopped is not None:
             outcome, reason = self._stopped
             return Verdict(outcome, reason)
-        return failure(error, self._handler.options.retry_on)
+        return failure(error, self.handler.options.retry_on)
 
     async def _invoke(self, threads: ThreadPoolExecutor) -> str:
-        context, handler = self._context, self._handler
+        context, handler = self.context, self.handler
         enter(context)
         about: dict[str, str | int] = {
             "queue": context.queue,
@@ -120,8 +125,8 @@ class Call:
                 raise Cancelled
             self._thread = threading.get_ident()
         try:
-            with self._handler.queue.around():
-                return self._handler.function(*args, **kwargs)
+            with self.handler.queue.around():
+                return self.handler.function(*args, **kwargs)
         finally:
             with self._guard:
                 if self._thread is not None:
@@ -130,7 +135,7 @@ class Call:
 
     def _interrupt(self) -> None:
         """Ends an await of an async handler; raises Cancelled in the thread of another."""
-        if self._handler.is_async:
+        if self.handler.is_async:
             if self._task is not None:
                 self._task.cancel()
             return

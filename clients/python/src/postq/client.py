@@ -94,3 +94,7 @@ class Client:
     ) -> None:
         """Writes the files that a job, or a task, left. See `AsyncClient.download`."""
         _loop.run(self._async.download(job_id, directory, task=task))
+
+    def upload(self, directory: str | os.PathLike[str]) -> str:
+        """Uploads a directory; what is returned is for `Job.input`."""
+        return _loop.run(self._async.upload(directory))

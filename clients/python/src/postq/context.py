@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from .outcome import Cancelled
@@ -49,6 +50,9 @@ class Context:
     traceparent: str = ""
     connection: Any = None
     """In a SQL consumer with `exactly_once`: the one whose transaction also holds the ack."""
+    workspace: Path | None = None
+    """With `workspace="FILES"`: a private directory with the files that its ancestors left; what it
+    holds in the end is there for those that depend on this task."""
     stopping: threading.Event = field(default_factory=threading.Event, repr=False)
     """Set when the attempt is to end: cancelled, or over its time."""
 

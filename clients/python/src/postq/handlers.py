@@ -44,6 +44,8 @@ class Options:
     """Of the task, or of the job of one task; else the handler's."""
     depends: Sequence[str | Task] = ()
     run_if: str | None = None
+    workspace: str | None = None
+    """`FILES`: it has the files that its ancestors left, in `postq.current().workspace`."""
 
     def retry(self) -> RetryPolicy | None:
         """As tasks have it; None where nothing is said."""
@@ -115,6 +117,7 @@ class Handler(Generic[P, R]):
             grace=said.grace,
             retry=said.retry(),
             run_if=said.run_if,
+            workspace=said.workspace,
         )
 
     def job(self, *args: P.args, **kwargs: P.kwargs) -> Job:

@@ -80,15 +80,21 @@ class DownloadResponse(_message.Message):
     def __init__(self, piece: _Optional[_Union[BlobPiece, _Mapping]] = ...) -> None: ...
 
 class GetSnapshotRequest(_message.Message):
-    __slots__ = ("job_id", "task")
+    __slots__ = ("job_id", "task", "input", "attempt")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     TASK_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     task: str
-    def __init__(self, job_id: _Optional[str] = ..., task: _Optional[str] = ...) -> None: ...
+    input: bool
+    attempt: int
+    def __init__(self, job_id: _Optional[str] = ..., task: _Optional[str] = ..., input: bool = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class GetSnapshotResponse(_message.Message):
-    __slots__ = ("snapshot",)
+    __slots__ = ("snapshot", "assignment")
     SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    ASSIGNMENT_FIELD_NUMBER: _ClassVar[int]
     snapshot: _dispatch_service_pb2.Snapshot
-    def __init__(self, snapshot: _Optional[_Union[_dispatch_service_pb2.Snapshot, _Mapping]] = ...) -> None: ...
+    assignment: _dispatch_service_pb2.Assignment
+    def __init__(self, snapshot: _Optional[_Union[_dispatch_service_pb2.Snapshot, _Mapping]] = ..., assignment: _Optional[_Union[_dispatch_service_pb2.Assignment, _Mapping]] = ...) -> None: ...

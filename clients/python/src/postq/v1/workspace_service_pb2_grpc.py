@@ -87,7 +87,7 @@ class WorkspaceServiceServicer(object):
 
     def GetSnapshot(self, request, context):
         """The files a task of a job left, or those a whole job left: the merge of what the tasks that
-        nobody depends on left.
+        nobody depends on left. Or what they start from.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

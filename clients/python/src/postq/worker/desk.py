@@ -39,6 +39,7 @@ class Entry:
     log: AttemptLog | None = None
     report: wire.Report | None = None
     grace: float = 10.0
+    output: wire.Snapshot | None = None
 
 
 class Desk:
@@ -104,4 +105,5 @@ def report(entry: Entry, verdict: Verdict, ran_for: float) -> wire.Report:
         ran_for=took,
         log_chunks=entry.log.chunks if entry.log is not None else 0,
         is_final=verdict.is_final,
+        output=entry.output,
     )

@@ -34,6 +34,7 @@ from ..v1 import dispatch_service_pb2 as wire
 from ..v1 import dispatch_service_pb2_grpc
 from ..values import from_value
 from .desk import Desk, Entry, report
+from .files import Files
 from .logs import AttemptLog, LogPusher
 from .session import Session
 
@@ -74,6 +75,7 @@ class Worker:
         self._desk = Desk()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_draining = False
+        self._stuck = 0
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
         """Until `stop` is set; without one, until SIGTERM or SIGINT. A second signal ends it at
@@ -88,6 +90,7 @@ class Worker:
             for channel in self._channels
         )
         self._client = Client(self._target, token=self._token[0], token_file=self._token[1])
+        self._files = Files(self._target, self._metadata)
         self._pusher = LogPusher(lambda: output.PushLogs(metadata=self._metadata))
         self._session = Session(
             lambda: control.Connect(metadata=self._metadata),
@@ -113,6 +116,11 @@ class Worker:
                 await channel.close()
             self._threads.shutdown(wait=False, cancel_futures=True)
 
+    @property
+    def slots(self) -> int:
+        """How many attempts it offers to run at once."""
+        return 0 if self._is_draining else self.concurrency - self._stuck
+
     def _hello(self) -> wire.Hello:
         return wire.Hello(
             agent_id=self._id,
@@ -120,7 +128,7 @@ class Worker:
             name=self.name,
             host=socket.gethostname(),
             version=_version(),
-            slots=0 if self._is_draining else self.concurrency,
+            slots=self.slots,
             handlers=sorted(self.handlers),
             labels=self._labels,
             held=self._desk.held(),
@@ -146,7 +154,10 @@ class Worker:
         if self._is_draining:
             self._conclude(entry, Verdict(Outcome.RELEASED, "its worker is leaving"), 0.0)
             return
-        task = self._loop.create_task(self._execute(entry, assignment))
+        call = self._call(entry, assignment)
+        if call is None:
+            return
+        task = self._loop.create_task(self._execute(entry, call, assignment))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -154,39 +165,68 @@ class Worker:
         if entry is not None and entry.call is not None and entry.report is None:
             entry.call.stop(Outcome.CANCELLED, reason, entry.grace)
 
-    async def _execute(self, entry: Entry, assignment: wire.Assignment) -> None:
+    def _call(self, entry: Entry, assignment: wire.Assignment) -> Call | None:
+        """The call that an assignment asks for, which may be stopped from here on; None where it
+        has failed already."""
         entry.log = AttemptLog(entry.held, self._pusher)
         entry.grace = assignment.grace.ToTimedelta().total_seconds()
-        context = self._context(entry, assignment)
         handler = self.handlers.get(assignment.handler)
         if handler is None:
             reason = f"this worker has no handler {assignment.handler!r}"
             self._conclude(entry, Verdict(Outcome.FAILED, reason, is_final=True), 0.0)
-            return
-        if assignment.HasField("input"):
-            reason = "handlers of this client have no files yet; write workspace: NONE"
-            self._conclude(entry, Verdict(Outcome.FAILED, reason, is_final=True), 0.0)
-            return
+            return None
         arguments = from_value(assignment.arguments)
-        entry.call = Call(handler, arguments, context)
-        # A handler that did not stop in its grace still takes its place.
+        entry.call = Call(handler, arguments, self._context(entry, assignment))
+        return entry.call
+
+    async def _execute(self, entry: Entry, call: Call, assignment: wire.Assignment) -> None:
         async with self._free:
-            note_start(context)
+            note_start(call.context)
             began = time.monotonic()
-            timeout = assignment.timeout.ToTimedelta().total_seconds()
-            verdict = await entry.call.run(self._threads, timeout or None, entry.grace)
-            if verdict.outcome is Outcome.SUCCEEDED and handler.options.every is not None:
-                verdict = await self._repeat(handler, assignment, arguments, verdict)
+            if assignment.HasField("input"):
+                verdict = await self._run_with_files(entry, call, assignment)
+            else:
+                verdict = await self._run(entry, call, assignment)
+            if verdict.outcome is Outcome.SUCCEEDED and call.handler.options.every is not None:
+                verdict = await self._repeat(call.handler, assignment, verdict)
             ran_for = time.monotonic() - began
-            note_end(context, verdict, ran_for)
+            note_end(call.context, verdict, ran_for)
             self._conclude(entry, verdict, ran_for)
-            await entry.call.ended()
+            if not call.has_ended:
+                await self._outlast(call)
+
+    async def _run(self, entry: Entry, call: Call, assignment: wire.Assignment) -> Verdict:
+        timeout = assignment.timeout.ToTimedelta().total_seconds()
+        return await call.run(self._threads, timeout or None, entry.grace)
+
+    async def _run_with_files(
+        self, entry: Entry, call: Call, assignment: wire.Assignment
+    ) -> Verdict:
+        """A success is one only when what it left is kept."""
+        try:
+            async with self._files.directory(assignment.attempt) as directory:
+                call.context.workspace = directory
+                verdict = await self._run(entry, call, assignment)
+                if verdict.outcome is Outcome.SUCCEEDED:
+                    entry.output = await self._files.keep(assignment.attempt, directory)
+                return verdict
+        except PostqError as error:
+            return Verdict(Outcome.FAILED, f"its files: {error}")
+
+    async def _outlast(self, call: Call) -> None:
+        """A handler that did not stop in its grace keeps its slot until it ends by itself."""
+        self._stuck += 1
+        self._session.greet_again()
+        await call.ended()
+        self._stuck -= 1
+        self._session.greet_again()
 
     async def _repeat(
-        self, handler: Handler[..., Any], assignment: wire.Assignment, arguments: Any, won: Verdict
+        self, handler: Handler[..., Any], assignment: wire.Assignment, won: Verdict
     ) -> Verdict:
         """Submits the next run before this one is reported; its id makes it one, however often
         this one is tried."""
+        arguments = from_value(assignment.arguments)
         task = handler.using(name=assignment.task_name).task_of(arguments)
         every = handler.options.every
         job = Job([task], name=assignment.job_name, queue=assignment.queue, delay=every)

@@ -1,0 +1,32 @@
+//! Measures PostQ beside what one would use instead, in one run on one machine.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `report` | rounds, medians and ratios; JSON lines and a table |
+//! | `workspace` | files between tasks, one scenario per file |
+
+mod report;
+mod workspace;
+
+use clap::{Parser, Subcommand};
+
+/// Measures PostQ beside what one would use instead.
+#[derive(Debug, Parser)]
+#[command(name = "postq-bench")]
+struct Arguments {
+    #[command(subcommand)]
+    subject: Subject,
+}
+
+#[derive(Debug, Subcommand)]
+enum Subject {
+    /// Files between tasks, beside rsync, find, cp and sha256sum.
+    Workspace(workspace::Options),
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    match Arguments::parse().subject {
+        Subject::Workspace(options) => workspace::run(&options).await,
+    }
+}
