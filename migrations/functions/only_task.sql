@@ -19,7 +19,7 @@ begin
         'crash_limit', nullif(coalesce(p_spec ->> 'crash_limit', p_spec ->> 'crashLimit')::int, 0),
         'at_most_once', case when p_spec ->> 'delivery' in ('AT_MOST_ONCE', '1') then true end,
         'concurrency', nullif(p_spec -> 'concurrency', 'null'),
-        'rate', v_rate || jsonb_build_object('period_ms', greatest(postq.duration_ms(v_rate ->> 'period'), 1)),
+        'rate', v_rate || jsonb_build_object('period_ms', postq.some_ms(v_rate ->> 'period')),
         'has_workspace', case p_spec ->> 'workspace'
             when 'FILES' then true when '1' then true
             when 'NONE' then false when '2' then false

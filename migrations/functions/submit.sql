@@ -30,7 +30,7 @@ begin
     v_row := jsonb_build_object(
         'run_at', coalesce(p_job ->> 'run_at', p_job ->> 'runAt'), 'delay_ms', postq.duration_ms(p_job ->> 'delay'),
         'expires_after_ms', postq.duration_ms(coalesce(p_job ->> 'expires_after', p_job ->> 'expiresAfter')),
-        'timeout_ms', greatest(postq.duration_ms(p_job ->> 'timeout'), 1), 'notify', p_job -> 'notify',
+        'timeout_ms', postq.some_ms(p_job ->> 'timeout'), 'notify', p_job -> 'notify',
         'id', v_id, 'queue', v_queue, 'priority', v_priority, 'name', coalesce(p_job ->> 'name', ''),
         'task_count', v_task_count, 'spec', p_job - 'tasks',
         'attributes', coalesce(nullif(p_job -> 'attributes', 'null'), '{}'),
