@@ -1,5 +1,5 @@
 -- Stores the planned tasks of a job that has none yet; those without dependencies are ready at once,
--- or at p_run_at where that is still to come.
+-- or at p_run_at where that is still to come; 'infinity': once begin_job says so.
 -- Called by admit and, for a single task, by submit and publish. Returns [[lane, seq]].
 -- p_tasks: [{n, name, spec, gate, executor, handler, priority, run_if, max_attempts, crash_limit,
 -- at_most_once, backoff_ms, max_backoff_ms, factor, increment_ms, jitter, delays_ms, outcomes,
@@ -54,11 +54,12 @@ begin
     ), entered as (
         insert into postq.task (job, n, state, gate, lane, seq, run_at, revision)
         select p_job, t.n,
-               case when t.gate is not null then 'blocked' when v_later is not null then 'scheduled'
+               case when t.gate is not null or v_later = 'infinity' then 'blocked'
+                    when v_later is not null then 'scheduled'
                     else 'ready' end::postq.task_state,
                t.gate, k.lane,
                case when t.gate is null and v_later is null then nextval('postq.ready_seq') end,
-               case when t.gate is null then v_later end, 1
+               case when t.gate is null and v_later < 'infinity' then v_later end, 1
         from planned t
         join kind k on k.executor = t.executor and k.handler is not distinct from t.handler
                    and k.priority = t.priority
@@ -83,7 +84,9 @@ begin
     from jsonb_to_recordset(p_gates) as g (g int, parents int[]), unnest(g.parents) as p (parent);
 
     perform postq.hint_ready(v_ready, jsonb_array_length(p_tasks));
-    if v_later is not null then
+    if v_later is null then
+        perform postq.tell('postq_queued', array[p_job]);
+    elsif v_later < 'infinity' then
         perform postq.hint('due');
     end if;
     return v_ready;
