@@ -1,7 +1,9 @@
 -- Stores a job without its tasks. Returns false where the job was there already with the same
--- document; another document under the same id is refused (SQLSTATE PQ001). Called by admit and
--- submit. p_job: {id, queue, priority, name, task_count, spec, attributes, digest (hex),
--- traceparent, run_at?, delay_ms?, expires_after_ms?, timeout_ms?, notify?, retry_of?}.
+-- document, or another one holds its unique key: job_of tells which. Another document under the same
+-- id is refused (SQLSTATE PQ001), and so are unknown jobs to wait for (PQ003). Called by everything
+-- that makes jobs. p_job: {id, queue, priority, name, task_count, spec, attributes, digest (hex),
+-- traceparent, run_at?, delay_ms?, expires_after_ms?, timeout_ms?, notify?, retry_of?, unique? (see
+-- take_key), after? (see await_jobs)}.
 create or replace function postq.create_job(p_job jsonb) returns boolean
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
@@ -11,6 +13,11 @@ declare
     v_digest bytea := decode(p_job ->> 'digest', 'hex');
     v_start timestamptz := greatest(postq.start_of(p_job), postq.now());
 begin
+    if p_job #>> '{unique,key}' is not null
+       and not exists (select from postq.job j where j.id = v_id)
+       and not postq.take_key(v_id, p_job ->> 'queue', p_job -> 'unique') then
+        return false;
+    end if;
     insert into postq.job (id, queue, priority, state, created_at)
     values (v_id, p_job ->> 'queue', (p_job ->> 'priority')::int,
             case when v_start > postq.now() then 'scheduled' else 'queued' end::postq.state_of_job, postq.now())
@@ -32,8 +39,15 @@ begin
     insert into postq.deadline (at, job, kind)
     select v_start + make_interval(secs => (p_job ->> 'expires_after_ms')::double precision / 1000), v_id, 'expire'
     where p_job ->> 'expires_after_ms' is not null;
+    -- Later ones are found by the beat.
+    if found and (p_job ->> 'expires_after_ms')::bigint < 3000 then
+        perform postq.hint('deadline');
+    end if;
     insert into postq.job_progress (job, revision, open, failed, cancelled)
     values (v_id, 1, (p_job ->> 'task_count')::int, 0, 0);
+    if p_job #>> '{after,jobs}' is not null then
+        perform postq.await_jobs(v_id, p_job -> 'after', postq.start_of(p_job));
+    end if;
     return true;
 end;
 $$;
