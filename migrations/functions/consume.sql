@@ -6,6 +6,7 @@
 -- lease ends: lease, or else its timeout, or else 60 s. With delivery `at_most_once` it is not tried
 -- again, however it ends.
 --
+-- Of a queue that is paused nothing is taken, and no more than its limit on running tasks allows.
 -- Takes what nobody else has at hand, waits for nobody, and writes to nothing but what it returns;
 -- cancels of its queue's one-task jobs are applied before.
 create or replace function postq.consume(
@@ -30,6 +31,8 @@ declare
     v_taken record;
     v_job uuid[] := '{}';
     v_n int[] := '{}';
+    v_slot int[];
+    v_num int;
 begin
     perform postq.check_consume(num, consume.queue, consume.tasks, consume.lease, consume.delivery);
     if consume.queue like 'dlq@%' then
@@ -40,6 +43,8 @@ begin
     perform pg_current_xact_id();
     v_now := postq.lease_start();
     perform postq.apply_cancels_of(consume.queue);
+    v_slot := postq.consume_room(consume.queue, num, v_now);
+    v_num := least(num, cardinality(v_slot));
     for v_level in
         select l.priority, array_agg(l.id) as lane, array_agg(l.floor) as floor,
                array_agg(l.due_floor) as due_floor, array_agg(l.lease_floor) as lease_floor
@@ -48,17 +53,20 @@ begin
           and (consume.tasks is null or l.handler like any (consume.tasks))
         group by l.priority order by l.priority desc
     loop
+        exit when cardinality(v_n) >= v_num;
         select * into v_taken from postq.take_level(v_level.lane, v_level.floor, v_level.due_floor,
-            v_level.lease_floor, v_now, num - cardinality(v_n));
+            v_level.lease_floor, v_now, v_num - cardinality(v_n));
         v_job := v_job || v_taken.o_job;
         v_n := v_n || v_taken.o_n;
-        exit when cardinality(v_n) >= num;
     end loop;
     if v_n = '{}' then
         return;
     end if;
     perform postq.stay_awake(consume.queue);
     perform postq.start_leased(v_job, v_n, consume.lease, consume.delivery = 'at_most_once');
+    if v_slot is not null then
+        perform postq.take_slots(consume.queue, v_slot, v_job, v_n);
+    end if;
     return query
         select x.job, o.attempt, coalesce(s.spec ->> 'handler', s.name), s.spec -> 'arguments', js.attributes,
                j.priority, t.attempts + 1, s.max_attempts, j.created_at, o.lease_until
