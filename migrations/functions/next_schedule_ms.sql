@@ -7,7 +7,7 @@ set search_path = pg_catalog, postq, pg_temp
 as $$
     select min(case
         when s.error is null and s.next_at is null then 0
-        when s.waiting <> '{}' and not postq.is_open(s.last_job) then 0
+        when s.waiting <> '{}' and (s.overlap = 'allow' or not postq.is_open(s.last_job)) then 0
         else (extract(epoch from s.next_at - postq.now()) * 1000)::bigint end)
     from postq.schedule s where not s.is_paused;
 $$;
