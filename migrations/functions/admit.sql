@@ -39,6 +39,7 @@ begin
         v_start := postq.start_of(p_job, (select j.created_at from postq.job j where j.id = v_id));
     end if;
     v_ready := postq.add_tasks(v_id, p_job ->> 'queue', (p_job ->> 'priority')::int, p_tasks, p_gates, v_start);
+    v_ready := v_ready || postq.grant_vacant();
     return jsonb_build_object('created', true, 'id', v_id, 'ready', v_ready);
 end;
 $$;

@@ -58,6 +58,11 @@ begin
             v_level.lease_floor, v_now, v_num - cardinality(v_n));
         v_job := v_job || v_taken.o_job;
         v_n := v_n || v_taken.o_n;
+        if cardinality(v_n) < v_num and exists (select from postq.parked k where k.lane = any (v_level.lane)) then
+            select * into v_taken from postq.take_parked(v_level.lane, v_num - cardinality(v_n));
+            v_job := v_job || v_taken.o_job;
+            v_n := v_n || v_taken.o_n;
+        end if;
     end loop;
     if v_n = '{}' then
         return;

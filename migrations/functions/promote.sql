@@ -39,6 +39,7 @@ begin
         update postq.job j set state = 'queued' where j.id = any (v_job) and j.state = 'scheduled';
         v_ready := postq.make_ready(v_job, v_n, array_fill(null::uuid, array[cardinality(v_job)]));
         perform postq.advance(v_job, '{}', '{}');
+        v_ready := v_ready || postq.grant_vacant();
     end if;
     return jsonb_build_object(
         'ready', v_ready, 'moved', coalesce(cardinality(v_job), 0), 'last', v_last,

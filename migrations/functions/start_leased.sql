@@ -40,7 +40,7 @@ begin
         set state = 'running', attempt = nextval('postq.attempt_id'), seq = null, run_at = null,
             started_at = coalesce(t.started_at, postq.now())
         from unnest(p_job, p_n) as x (job, n)
-        where t.job = x.job and t.n = x.n and t.state in ('ready', 'scheduled')
+        where t.job = x.job and t.n = x.n and t.state in ('ready', 'scheduled', 'parked')
         returning t.job, t.n, t.attempt, t.lane
     )
     insert into postq.open_attempt (job, n, attempt, started_at, lane, lease_until, is_final)

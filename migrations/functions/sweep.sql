@@ -23,6 +23,7 @@ begin
     v_overdue := postq.apply_deadlines('-infinity', p_limit);
     v_promoted := postq.promote('-infinity', p_limit);
     v_opened := postq.release_opening(p_limit);
+    perform postq.grant_parked('', p_limit);
     delete from postq.sleeper s
     where s.ctid = any (array(select s.ctid from postq.sleeper s
                               where not postq.is_awaited(s.backend, s.backend_start) for update skip locked));

@@ -49,29 +49,22 @@ from postq.dead_letter d
 join postq.task_spec s on s.job = d.job and s.n = d.n
 join postq.job_spec js on js.job = d.job;
 
--- How much there is in each queue, and since when the oldest of what could be taken waits.
+-- How much there is in each queue that is declared or in use, since when the oldest of what could be
+-- taken waits, and what bounds it.
 create or replace view postq.queue_stats as
-select q.queue, coalesce(sum(c.ready), 0)::bigint as ready, coalesce(sum(c.scheduled), 0)::bigint as scheduled,
-       coalesce(sum(c.running), 0)::bigint as running, coalesce(sum(c.dead), 0)::bigint as dead_letters,
-       min(c.oldest) as oldest_ready_at
-from (select distinct l.queue from postq.lane l) q
-left join lateral (
-    select r.ready, s.scheduled, o.running, 0::bigint as dead, r.oldest
-    from postq.lane l
-    cross join lateral (select count(*) as ready, min(r.since) as oldest
-                        from postq.ready r where r.lane = l.id) r
-    cross join lateral (select count(*) as scheduled from postq.scheduled s where s.lane = l.id) s
-    cross join lateral (select count(*) as running from postq.open_attempt o where o.lane = l.id) o
-    where l.queue = q.queue
-    union all
-    select 0, 0, count(*), 0, null
-    from postq.open_attempt o join postq.task t on t.job = o.job and t.n = o.n
-    join postq.lane l on l.id = t.lane
-    where o.lane is null and l.queue = q.queue
-    union all
-    select 0, 0, 0, count(*), null from postq.dead_letter d where d.queue = q.queue
-) c on true
-group by q.queue;
+select n.name as queue, s.ready, s.scheduled, s.running, s.dead_letters, s.oldest_ready_at, s.parked, s.jobs,
+       coalesce(q.is_paused, false) as is_paused, q.max_running, q.max_jobs
+from postq.queue_names(null, null) n (name)
+left join postq.queue q on q.name = n.name
+cross join lateral postq.stats_of(n.name) s;
 
-revoke all on postq.jobs, postq.tasks, postq.running, postq.expired, postq.dead_letters, postq.queue_stats
-    from public;
+-- The queues that somebody has declared.
+create or replace view postq.queues as
+select q.name, q.description, q.is_paused, q.max_running, q.max_jobs, q.retry,
+       make_interval(secs => q.timeout_ms / 1000.0) as timeout,
+       make_interval(secs => q.expires_after_ms / 1000.0) as expires_after,
+       q.has_dead_letters, q.aging, q.created_at
+from postq.queue q;
+
+revoke all on postq.jobs, postq.tasks, postq.running, postq.expired, postq.dead_letters, postq.queue_stats,
+    postq.queues from public;
