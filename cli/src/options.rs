@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    command::{agents, cancel, dag, get, logs, ls, migrate, run, submit, up, workspace},
+    command::{agents, cancel, dag, get, logs, ls, migrate, retry, run, schedule, submit, up, workspace},
     embedded::supervise::{Enter, Supervise},
     failure::{Exit, Failure},
 };
@@ -36,6 +36,11 @@ enum Command {
     Logs(logs::Logs),
     /// Cancel a job.
     Cancel(cancel::Cancel),
+    /// Run again what did not succeed of a job, as a new job.
+    Retry(retry::Retry),
+    /// Look after schedules, which make jobs again and again.
+    #[command(subcommand)]
+    Schedule(schedule::Schedule),
     /// Check a job document and show its graph; needs no coordinator.
     Dag(dag::Dag),
     /// List agents.
@@ -81,6 +86,8 @@ impl Command {
             Self::Ls(command) => command.run().await,
             Self::Logs(command) => command.run().await,
             Self::Cancel(command) => command.run().await,
+            Self::Retry(command) => command.run().await,
+            Self::Schedule(command) => command.run().await,
             Self::Dag(command) => command.run(),
             Self::Agents(command) => command.run().await,
             Self::Migrate(command) => command.run().await,

@@ -8,7 +8,8 @@ use postq_proto::{
     FILE_DESCRIPTOR_SET,
     v1::{
         agent_service_server::AgentServiceServer, dispatch_service_server::DispatchServiceServer,
-        job_service_server::JobServiceServer, workspace_service_server::WorkspaceServiceServer,
+        job_service_server::JobServiceServer,
+        schedule_service_server::ScheduleServiceServer, queue_service_server::QueueServiceServer, workspace_service_server::WorkspaceServiceServer,
     },
 };
 use postq_runtime::{Shutdown, channel::MESSAGE_LIMIT};
@@ -29,6 +30,8 @@ use crate::{
         dispatch_service::DispatchApi,
         job_service::JobApi,
         left::Leavings,
+        schedule_service::ScheduleApi,
+        queue_service::QueueApi,
         workspace_service::WorkspaceApi,
     },
     dispatch::{
@@ -40,8 +43,8 @@ use crate::{
     signals::Signals,
     store::{MigrationError, Store, StoreError, migrate},
     upkeep::{
-        due::Due, floors, heart::Heart, hints::Hints, inbox::Inbox, leases::Leases,
-        openings::Openings, submissions::Submissions,
+        deadlines::Deadlines, due::Due, floors, heart::Heart, hints::Hints, inbox::Inbox,
+        leases::Leases, openings::Openings, parked::Parked, schedules::Schedules, submissions::Submissions,
     },
     watch::Looks,
     workspace::{Blobs, Joins, OpenError},
@@ -249,7 +252,18 @@ impl Coordinator {
         shutdown.spawn_critical("due", due.run(stop()));
         shutdown.spawn_critical("submissions", submissions.run(stop()));
         shutdown.spawn_critical("inbox", inbox.run(stop()));
+        let parked = Parked::new(store.clone(), wakes.clone(), Arc::clone(signals));
+        shutdown.spawn_critical("parked", parked.run(stop()));
         shutdown.spawn_critical("leases", leases.run(stop()));
+        let deadlines = Deadlines::new(store.clone(), Arc::clone(looks), Arc::clone(signals));
+        let schedules = Schedules::new(
+            store.clone(),
+            parts.admission.clone(),
+            wakes.clone(),
+            Arc::clone(signals),
+        );
+        shutdown.spawn_critical("deadlines", deadlines.run(stop()));
+        shutdown.spawn_critical("schedules", schedules.run(stop()));
         shutdown.spawn_critical("openings", openings.run(stop()));
         shutdown.spawn_critical("floors", floors::run(store.clone(), stop()));
     }
@@ -298,6 +312,11 @@ impl Coordinator {
                     WorkspaceServiceServer::new(files).max_decoding_message_size(MESSAGE_LIMIT),
                 )
                 .add_service(AgentServiceServer::new(AgentApi { store: store.clone() }))
+                .add_service(QueueServiceServer::new(QueueApi { store: store.clone() }))
+                .add_service(ScheduleServiceServer::new(ScheduleApi {
+                    store: store.clone(),
+                    signals: Arc::clone(&parts.signals),
+                }))
                 .add_service(health_service)
                 .add_service(reflection().build_v1()?)
                 // Older clients ask this one.

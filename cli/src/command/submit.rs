@@ -3,7 +3,9 @@
 use std::{path::PathBuf, time::Duration};
 
 use backon::{ExponentialBuilder, Retryable};
+use chrono::DateTime;
 use clap::Args;
+use pbjson_types::Timestamp;
 use postq_proto::v1::{JobSpec, SubmitJobRequest, SubmitJobResponse};
 use postq_runtime::Shutdown;
 use uuid::Uuid;
@@ -31,25 +33,54 @@ pub struct Submit {
     /// Directory whose files the first tasks start from.
     #[arg(long, value_name = "DIR")]
     workspace: Option<PathBuf>,
+    /// Not before this time: RFC 3339, as 2026-01-31T08:00:00+01:00. Instead of what the document says.
+    #[arg(long, value_name = "TIME", conflicts_with = "delay", value_parser = time)]
+    run_at: Option<Timestamp>,
+    /// Not before so much later, as 90s, 15m or 1h 30m. Instead of what the document says.
+    #[arg(long, value_name = "DURATION", value_parser = delay)]
+    delay: Option<pbjson_types::Duration>,
     #[command(flatten)]
     connection: Connection,
     #[command(flatten)]
     output: Output,
 }
 
+/// A time with its zone.
+fn time(text: &str) -> Result<Timestamp, String> {
+    let at = DateTime::parse_from_rfc3339(text);
+    at.map(|at| at.to_utc().into()).map_err(|error| {
+        format!("{error}; write date, time and zone, as 2026-01-31T08:00:00+01:00")
+    })
+}
+
+/// A duration as people write it.
+pub fn delay(text: &str) -> Result<pbjson_types::Duration, String> {
+    let length = humantime::parse_duration(text);
+    length
+        .map(Into::into)
+        .map_err(|error| format!("{error}; write a number with its unit, as 90s, 15m or 1h 30m"))
+}
+
 impl Submit {
     /// Sends the files first, then the document.
     pub async fn run(self) -> Result<Exit, Failure> {
         let mut spec = self.document.read()?.spec;
+        if self.run_at.is_some() || self.delay.is_some() {
+            (spec.run_at, spec.delay) = (self.run_at, self.delay);
+        }
         let coordinator = self.connection.open()?;
         if let Some(directory) = &self.workspace {
             spec.input = files::upload(&coordinator, directory).await?;
         }
-        let id = submit(&coordinator, spec).await?;
+        let answer = submit(&coordinator, spec).await?;
+        if !answer.created {
+            eprintln!("another job holds the unique key; it is this one");
+        }
         if !self.watch {
-            self.output.print(&SubmitJobResponse { id }, |answer| answer.id.clone())?;
+            self.output.print(&answer, |answer| answer.id.clone())?;
             return Ok(Exit::Success);
         }
+        let id = answer.id;
         let shown = Shown { json: self.output.is_json(), logs: !self.no_logs };
         let shutdown = Shutdown::new();
         shutdown
@@ -65,9 +96,15 @@ impl Submit {
     }
 }
 
-/// Submits under an id minted here, so that it may be sent again when an answer was lost.
-pub async fn submit(coordinator: &Coordinator, spec: JobSpec) -> Result<String, Failure> {
-    let request = SubmitJobRequest { job: Some(spec), id: Uuid::now_v7().to_string() };
+/// Submits under an id minted here, so that it may be sent again when an answer was lost: the job is
+/// new unless another one has its key.
+pub async fn submit(
+    coordinator: &Coordinator,
+    spec: JobSpec,
+) -> Result<SubmitJobResponse, Failure> {
+    let id = Uuid::now_v7().to_string();
+    let request =
+        SubmitJobRequest { job: Some(spec), id: id.clone(), ..SubmitJobRequest::default() };
     let attempt = || async { coordinator.jobs().submit_job(bounded(request.clone())).await };
     let pauses = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(200))
@@ -75,6 +112,7 @@ pub async fn submit(coordinator: &Coordinator, spec: JobSpec) -> Result<String, 
         .with_jitter();
     let answer = attempt.retry(pauses).when(is_transient).await;
     answer
-        .map(|answer| answer.into_inner().id)
+        .map(|answer| answer.into_inner())
+        .map(|answer| SubmitJobResponse { created: answer.id == id, ..answer })
         .map_err(|status| Failure::from_status(&status, "submit the job", coordinator.url()))
 }

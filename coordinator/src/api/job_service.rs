@@ -14,7 +14,7 @@ use tonic::{Request, Response, Status};
 use tracing::{Instrument, Span, field, info, info_span, instrument};
 use uuid::Uuid;
 
-use super::{logs, page::Page, watch};
+use super::{bulk, logs, page::Page, watch};
 use crate::{
     admission::Admission,
     metrics::Metrics,
@@ -49,15 +49,17 @@ impl JobApi {
         request: v1::SubmitJobRequest,
         traceparent: Option<String>,
     ) -> Result<Response<v1::SubmitJobResponse>, Status> {
-        let id = new_id(&request.id)?;
+        let id = new_id("id", &request.id)?;
         Span::current().record("job.id", field::display(id));
         let document = request
             .job
             .ok_or_else(|| status::bad_field("job", "missing; a job is what there is to submit"))?;
-        if self.admission.admit(id, document, traceparent).await.map_err(status::of_admission)? {
+        let admitted = self.admission.admit(id, document, traceparent).await;
+        let (id, created) = admitted.map_err(status::of_admission)?;
+        if created {
             self.metrics.submitted();
         }
-        Ok(Response::new(v1::SubmitJobResponse { id: id.to_string() }))
+        Ok(Response::new(v1::SubmitJobResponse { id: id.to_string(), created }))
     }
 
     async fn row(&self, id: JobId) -> Result<JobRow, Status> {
@@ -98,15 +100,15 @@ impl JobApi {
 }
 
 /// The id of a new job: the client's, or a new one.
-fn new_id(given: &str) -> Result<JobId, Status> {
+pub(super) fn new_id(field: &str, given: &str) -> Result<JobId, Status> {
     if given.is_empty() {
         return Ok(JobId(Uuid::now_v7()));
     }
-    let id = convert::job_id("id", given)?;
+    let id = convert::job_id(field, given)?;
     match id.0.get_version_num() {
         7 => Ok(id),
         other => Err(status::bad_field(
-            "id",
+            field,
             format!(
                 "{id} is a UUID of version {other}; a job's id must be of version 7, so that ids sort by time"
             ),
@@ -128,6 +130,16 @@ impl JobService for JobApi {
         let given = telemetry::extract(request.metadata());
         let traceparent = telemetry::continue_trace(&span, given.as_deref());
         self.submit(request.into_inner(), traceparent).instrument(span).await
+    }
+
+    async fn submit_jobs(
+        &self,
+        request: Request<v1::SubmitJobsRequest>,
+    ) -> Result<Response<v1::SubmitJobsResponse>, Status> {
+        let span = info_span!("submit_many", jobs = request.get_ref().jobs.len());
+        let given = telemetry::extract(request.metadata());
+        let traceparent = telemetry::continue_trace(&span, given.as_deref());
+        bulk::submit(self, request.into_inner(), traceparent).instrument(span).await
     }
 
     async fn get_job(
@@ -158,6 +170,8 @@ impl JobService for JobApi {
             queue: Some(request.queue.clone()).filter(|queue| !queue.is_empty()),
             before: page.after()?,
             limit: page.size + 1,
+            filter: Some(request.filter.clone()).filter(|filter| !filter.is_empty()),
+            ids: bulk::ids("ids", &request.ids)?,
         };
         let mut rows = self.store.jobs(&filter).await.map_err(status::of_store)?;
         let next_page_token = page.next(&mut rows, |row| row.id.to_string());
@@ -212,6 +226,26 @@ impl JobService for JobApi {
         info!("cancel requested");
         let job = convert::job(&self.row(id).await?);
         Ok(Response::new(v1::CancelJobResponse { job: Some(job) }))
+    }
+
+    #[instrument(name = "cancel_many", skip_all)]
+    async fn cancel_jobs(
+        &self,
+        request: Request<v1::CancelJobsRequest>,
+    ) -> Result<Response<v1::CancelJobsResponse>, Status> {
+        bulk::cancel(self, request.into_inner()).await
+    }
+
+    async fn retry_job(
+        &self,
+        request: Request<v1::RetryJobRequest>,
+    ) -> Result<Response<v1::RetryJobResponse>, Status> {
+        let request = request.get_ref();
+        let id = convert::job_id("id", &request.id)?;
+        let new = new_id("new_id", &request.new_id)?;
+        let new = self.store.retry(id, &request.tasks, new).await.map_err(status::of_store)?;
+        info!(job.id = %new, retry_of = %id, "job retried");
+        Ok(Response::new(v1::RetryJobResponse { id: new.to_string() }))
     }
 
     async fn read_logs(

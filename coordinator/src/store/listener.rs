@@ -14,10 +14,16 @@ pub enum Hint {
     Due,
     /// A job waits to be planned.
     Submission,
+    /// A task waits for a key or a rate, or a slot of one is free.
+    Parked,
     /// A user's request waits to be applied.
     Inbox,
     /// Attempts were asked to stop.
     Cancel,
+    /// The time of a job is over soon.
+    Deadline,
+    /// A schedule has changed.
+    Schedule,
     /// The connection was lost and is back: hints may have been missed.
     Reconnected,
 }
@@ -27,8 +33,11 @@ impl Hint {
         match payload {
             "due" => Some(Self::Due),
             "submission" => Some(Self::Submission),
+            "parked" => Some(Self::Parked),
             "inbox" => Some(Self::Inbox),
             "cancel" => Some(Self::Cancel),
+            "deadline" => Some(Self::Deadline),
+            "schedule" => Some(Self::Schedule),
             _ => {
                 let (lane, seq) = payload.strip_prefix("ready:")?.split_once(':')?;
                 Some(Self::Ready(Readied(LaneId(lane.parse().ok()?), seq.parse().ok()?)))

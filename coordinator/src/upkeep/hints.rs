@@ -66,8 +66,11 @@ impl Hints {
             Hint::Ready(readied) => self.wakes.wake(Wake::Readied(readied)),
             Hint::Due => self.signals.due.notify_one(),
             Hint::Submission => self.signals.submissions.notify_one(),
+            Hint::Parked => self.signals.parked.notify_one(),
             Hint::Inbox => self.signals.inbox.notify_one(),
             Hint::Cancel => self.signals.cancels.notify_one(),
+            Hint::Deadline => self.signals.deadlines.notify_one(),
+            Hint::Schedule => self.signals.schedules.notify_one(),
             Hint::Reconnected => {
                 self.wakes.wake(Wake::Rewind);
                 self.signals.all();

@@ -8,10 +8,14 @@
 //! | [`due`] | tasks whose time has come |
 //! | [`submissions`] | jobs that came by SQL |
 //! | [`inbox`] | what users asked for, and what their transactions left to do |
+//! | [`deadlines`] | jobs that were not started, or have not ended, in time |
+//! | [`schedules`] | schedules make their jobs |
 //! | [`leases`] | consumers that were not heard of in time |
 //! | [`openings`] | gates too wide for one transaction |
+//! | [`parked`] | tasks that wait for a concurrency key or a rate |
 //! | [`floors`] | how far lanes are empty for good |
 
+pub mod deadlines;
 pub mod due;
 pub mod floors;
 pub mod heart;
@@ -19,4 +23,6 @@ pub mod hints;
 pub mod inbox;
 pub mod leases;
 pub mod openings;
+pub mod parked;
+pub mod schedules;
 pub mod submissions;
