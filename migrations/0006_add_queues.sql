@@ -77,3 +77,5 @@ alter table postq.task
 
 -- The slot it has of its queue.
 alter table postq.open_attempt add slot int;
+
+drop function if exists postq.submit(jsonb, uuid, text);

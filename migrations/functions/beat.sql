@@ -1,6 +1,6 @@
 -- A coordinator's sign of life, and all it asks while idle. Returns null where it is not registered
 -- (any more), else {"beats": [[coordinator, beat]], "due_ms": milliseconds until the next task falls
--- due or null, "submissions": bool, "inbox": bool, "openings": bool, "orphans": bool, "leases_ms":
+-- due or null, "submissions": bool, "inbox": bool, "parked": bool, "openings": bool, "orphans": bool, "leases_ms":
 -- milliseconds until the next lease of a consumer ends or null, "deadlines_ms": until the next deadline
 -- of a job, not above zero where one has passed, or null, "schedules_ms": the same of the next time of
 -- a schedule, "cancels": [[agent, attempt]],
@@ -26,6 +26,7 @@ begin
                    from postq.scheduled s),
         'submissions', exists (select from postq.submission),
         'inbox', exists (select from postq.inbox),
+        'parked', exists (select from postq.parked) or exists (select from postq.vacancy),
         'openings', exists (select from postq.opening),
         'orphans', exists (select from postq.orphans()),
         'leases_ms', postq.next_lease_ms(),

@@ -11,7 +11,7 @@ begin
     insert into postq.dead_letter (job, n, queue, task, reason, attempts, died_at)
     select t.job, t.n, v_queue, coalesce(s.spec ->> 'handler', s.name), t.reason, t.attempts + t.crashes, postq.now()
     from postq.task t join postq.task_spec s on s.job = t.job and s.n = t.n
-    where t.job = p_job and t.n = any (p_n) and t.gate is null
+    where t.job = p_job and t.n = any (p_n) and t.gate is null and postq.keeps_dead_letters(v_queue)
     on conflict do nothing;
     get diagnostics v_count = row_count;
     if v_count > 0 then

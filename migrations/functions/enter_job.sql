@@ -1,7 +1,7 @@
 -- What submit and its sisters do with one document: o_id is the job's, o_created whether there is a new
--- one; else the id or the unique key had it already.
+-- one; else the id or the unique key had it already. p_how: {require_queue?, wait_ms?} of create_job.
 create or replace function postq.enter_job(
-    p_job jsonb, p_id uuid, p_traceparent text, out o_id uuid, out o_created boolean
+    p_job jsonb, p_id uuid, p_traceparent text, p_how jsonb, out o_id uuid, out o_created boolean
 )
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
@@ -12,7 +12,7 @@ declare
     v_row jsonb;
 begin
     perform postq.check_document(p_job);
-    v_row := postq.job_row(p_job, coalesce(p_id, postq.new_id()), p_traceparent);
+    v_row := postq.job_row(p_job, coalesce(p_id, postq.new_id()), p_traceparent) || p_how;
     o_created := postq.create_job(v_row);
     if not o_created then
         o_id := postq.job_of(v_row);
@@ -29,4 +29,4 @@ begin
     end if;
 end;
 $$;
-revoke all on function postq.enter_job(jsonb, uuid, text) from public;
+revoke all on function postq.enter_job(jsonb, uuid, text, jsonb) from public;

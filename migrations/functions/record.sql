@@ -107,7 +107,7 @@ begin
         select v.job, v.n, v.queue, coalesce(s.spec ->> 'handler', s.name), v.told,
                v.attempts + v.crashes, postq.now()
         from verdict v join postq.task_spec s on s.job = v.job and s.n = v.n
-        where v.next = 'failed'
+        where v.next = 'failed' and postq.keeps_dead_letters(v.queue)
         returning queue
     )
     select coalesce(array_agg(m.attempt order by m.ord), '{}'), coalesce(array_agg(m.job order by m.ord), '{}'),

@@ -20,7 +20,7 @@ begin
             v_job := job || jsonb_build_object('unique', jsonb_build_object('key', unique_key));
         end if;
     end if;
-    return query select e.o_id, e.o_created from postq.enter_job(v_job, job_id, null) e;
+    return query select e.o_id, e.o_created from postq.enter_job(v_job, job_id, null, '{}') e;
 end;
 $$;
 revoke all on function postq.submit_unique(jsonb, text, uuid) from public;

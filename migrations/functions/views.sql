@@ -10,7 +10,8 @@ cross join lateral (
 ) p;
 
 create or replace view postq.tasks as
-select t.job as job_id, s.name, t.n as number, t.state, t.reason, t.attempts, t.crashes, t.run_at,
+select t.job as job_id, s.name, t.n as number, t.state,
+       case when t.state = 'ready' then coalesce(postq.queue_reason(t.job), t.reason) else t.reason end as reason, t.attempts, t.crashes, t.run_at,
        t.started_at, t.finished_at, t.attempt,
        coalesce(oa.name, aa.name) as agent,
        a.outcome, a.exit_code, a.signal,
