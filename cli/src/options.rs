@@ -7,7 +7,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    command::{agents, cancel, dag, get, logs, ls, migrate, retry, run, schedule, submit, up, workspace},
+    command::{
+        agents, cancel, dag, get, logs, ls, migrate, retry, run, schedule, submit, up, wait,
+        workspace,
+    },
     embedded::supervise::{Enter, Supervise},
     failure::{Exit, Failure},
 };
@@ -32,9 +35,11 @@ enum Command {
     Get(get::Get),
     /// List jobs, newest first.
     Ls(ls::Ls),
+    /// Wait until jobs have ended.
+    Wait(wait::Wait),
     /// Print what the tasks of a job wrote.
     Logs(logs::Logs),
-    /// Cancel a job.
+    /// Cancel jobs.
     Cancel(cancel::Cancel),
     /// Run again what did not succeed of a job, as a new job.
     Retry(retry::Retry),
@@ -84,6 +89,7 @@ impl Command {
             Self::Submit(command) => command.run().await,
             Self::Get(command) => command.run().await,
             Self::Ls(command) => command.run().await,
+            Self::Wait(command) => command.run().await,
             Self::Logs(command) => command.run().await,
             Self::Cancel(command) => command.run().await,
             Self::Retry(command) => command.run().await,

@@ -3,12 +3,15 @@
 //! It knows neither gRPC nor how submissions are found. Invariant: a job that was refused left
 //! nothing behind.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use postq_common::{id::JobId, spec::Problem, tree::Digest};
 use postq_proto::v1;
 use serde_json::json;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::Instant,
+};
 use tracing::info;
 
 use crate::{
@@ -24,6 +27,18 @@ const AT_ONCE: usize = 4;
 /// Jobs with a unique key that are stored at a time: each may wait for a user's transaction that has
 /// taken its key, and nobody else is to wait with it.
 const KEYED_AT_ONCE: usize = 2;
+
+/// How often a job that waits for room in its queue is offered again.
+const KNOCK: Duration = Duration::from_millis(50);
+
+/// How a job is let in.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Entry {
+    /// How long it waits for room in a queue that holds as many as it may.
+    pub wait: Duration,
+    /// Its queue must have been declared.
+    pub require_queue: bool,
+}
 
 /// Why a job was not admitted.
 #[derive(Debug, thiserror::Error)]
@@ -77,13 +92,23 @@ impl Admission {
         id: JobId,
         document: v1::JobSpec,
         traceparent: Option<String>,
+        entry: Entry,
     ) -> Result<(JobId, bool), AdmissionError> {
-        self.work(move || plan::plan(id, &document, traceparent)).await
+        let until = Instant::now() + entry.wait;
+        let plan = move || {
+            plan::plan(id, &document, traceparent).map(|mut planned| {
+                if entry.require_queue {
+                    planned.new.job["require_queue"] = json!(true);
+                }
+                planned
+            })
+        };
+        self.work(plan, until).await
     }
 
     /// Admits a job that came by SQL, unless somebody else has, or it was cancelled meanwhile.
     pub async fn admit_submission(&self, submission: Submission) -> Result<(), AdmissionError> {
-        self.work(move || plan::plan_submission(&submission)).await.map(drop)
+        self.work(move || plan::plan_submission(&submission), Instant::now()).await.map(drop)
     }
 
     /// Admits many jobs that came by gRPC, all or none; of each its id and whether it is new.
@@ -111,7 +136,11 @@ impl Admission {
     }
 
     /// Plans a job and finds its first files, for whoever stores it together with something else.
-    pub async fn prepare(&self, id: JobId, document: v1::JobSpec) -> Result<NewJob, AdmissionError> {
+    pub async fn prepare(
+        &self,
+        id: JobId,
+        document: v1::JobSpec,
+    ) -> Result<NewJob, AdmissionError> {
         let _permit = self.permits.acquire().await.map_err(|_| AdmissionError::Panicked)?;
         self.plan(move || plan::plan(id, &document, None)).await.map(|planned| planned.new)
     }
@@ -138,12 +167,24 @@ impl Admission {
     async fn work(
         &self,
         plan: impl FnOnce() -> Result<Planned, Vec<Problem>> + Send + 'static,
+        until: Instant,
     ) -> Result<(JobId, bool), AdmissionError> {
         let permit = self.permits.acquire().await.map_err(|_| AdmissionError::Panicked)?;
         let planned = self.plan(plan).await?;
         let is_keyed = planned.new.submission.is_none() && !planned.new.job["unique"].is_null();
-        let _permit = if is_keyed { self.keyed_permit(permit).await? } else { permit };
-        let admitted = self.store.admit(&planned.new).await?;
+        let mut permit = if is_keyed { self.keyed_permit(permit).await? } else { permit };
+        let admitted = loop {
+            match self.store.admit(&planned.new).await {
+                Err(error) if error.is_full() && Instant::now() < until => {}
+                answer => break answer?,
+            }
+            // Nobody waits with it.
+            drop(permit);
+            tokio::time::sleep_until(until.min(Instant::now() + KNOCK)).await;
+            let permits = if is_keyed { &self.keyed } else { &self.permits };
+            permit = permits.acquire().await.map_err(|_| AdmissionError::Panicked)?;
+        };
+        drop(permit);
         self.wakes.readied(&admitted.ready);
         if admitted.created {
             let job = &planned.new.job;

@@ -14,4 +14,5 @@ pub mod run;
 pub mod schedule;
 pub mod submit;
 pub mod up;
+pub mod wait;
 pub mod workspace;

@@ -1,13 +1,16 @@
 //! `JobService`: the wire side of submitting, reading, watching and cancelling jobs.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::stream::BoxStream;
 use postq_common::{
     id::JobId,
     state::{JobState, TaskState},
 };
-use postq_proto::v1::{self, job_service_server::JobService};
+use postq_proto::{
+    convert::duration,
+    v1::{self, job_service_server::JobService},
+};
 use postq_runtime::{Shutdown, telemetry};
 use prost::Message;
 use tonic::{Request, Response, Status};
@@ -16,7 +19,7 @@ use uuid::Uuid;
 
 use super::{bulk, logs, page::Page, watch};
 use crate::{
-    admission::Admission,
+    admission::{Admission, Entry},
     metrics::Metrics,
     store::{JobFilter, JobRow, Store},
     watch::Looks,
@@ -25,6 +28,8 @@ use crate::{
 
 /// Answers stay below the 4 MiB that gRPC clients accept by default.
 const ANSWER_BYTES: usize = 3 * 1024 * 1024;
+/// Within the time for one call.
+const LONGEST_WAIT: Duration = Duration::from_secs(100);
 /// Tasks read from the database at a time.
 const CHUNK: i64 = 100;
 
@@ -54,7 +59,9 @@ impl JobApi {
         let document = request
             .job
             .ok_or_else(|| status::bad_field("job", "missing; a job is what there is to submit"))?;
-        let admitted = self.admission.admit(id, document, traceparent).await;
+        let wait = wait_of(request.wait.as_ref())?;
+        let entry = Entry { wait, require_queue: request.require_queue };
+        let admitted = self.admission.admit(id, document, traceparent, entry).await;
         let (id, created) = admitted.map_err(status::of_admission)?;
         if created {
             self.metrics.submitted();
@@ -96,6 +103,20 @@ impl JobApi {
                 return Ok((tasks, None));
             }
         }
+    }
+}
+
+/// How long a submit waits for room in its queue.
+fn wait_of(wait: Option<&pbjson_types::Duration>) -> Result<Duration, Status> {
+    let wait = wait.map(duration).transpose();
+    let wait = wait.map_err(|error| status::bad_field("wait", error.to_string()))?;
+    let wait = wait.unwrap_or_default();
+    match wait <= LONGEST_WAIT {
+        true => Ok(wait),
+        false => Err(status::bad_field(
+            "wait",
+            format!("is {wait:?}; it may be {LONGEST_WAIT:?}: submit again under the same id"),
+        )),
     }
 }
 
