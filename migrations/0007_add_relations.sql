@@ -44,5 +44,4 @@ create index job_spec_by_notify on postq.job_spec (job) where notify;
 drop function if exists postq.publish(text, jsonb, timestamptz, interval, int, int, text, jsonb, interval,
     double precision, interval, uuid);
 drop function if exists postq.consume(int, text, text[], interval, text);
-drop function if exists postq.take_ready(bigint[], bigint[], int);
-drop function if exists postq.take_level(bigint[], bigint[], timestamptz[], timestamptz[], timestamptz, int);
+drop function if exists postq.consume_dead(int, text, text[], interval);

@@ -1,5 +1,5 @@
--- Notes until when jobs must have ended that have just started and have a timeout. Called by whoever
--- starts them.
+-- What follows from the first start of jobs, for whoever starts them: until when those must have ended
+-- that have a timeout is noted, and those who asked for it are told.
 create or replace function postq.limit_run(p_job uuid[]) returns void
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
@@ -13,6 +13,7 @@ declare
     c_soon constant bigint := 3000;
     v_least bigint;
 begin
+    perform postq.tell('postq_picked', p_job);
     with limited as (
         insert into postq.deadline (at, job, kind)
         select j.started_at + make_interval(secs => s.timeout_ms / 1000.0), j.id, 'time_out'

@@ -1,6 +1,9 @@
 -- What people and monitoring read: the state by plain SQL. Columns are added at the end only.
 create or replace view postq.jobs as
-select j.id, s.name, j.queue, j.state, j.reason, j.priority, s.attributes, j.created_at, j.started_at,
+select j.id, s.name, j.queue, j.state, coalesce(j.reason, case when j.finished_at is null then (
+           select 'waits for job ' || min(a.parent::text)
+               || case count(*) when 1 then '' else format(' and %s more', count(*) - 1) end
+           from postq.job_after a where a.child = j.id having count(*) > 0) end) as reason, j.priority, s.attributes, j.created_at, j.started_at,
        j.finished_at, j.cancel_requested_at, s.task_count, p.open as open_tasks, p.revision, s.retry_of
 from postq.job j
 join postq.job_spec s on s.job = j.id
