@@ -8,8 +8,9 @@ use postq_proto::{
     FILE_DESCRIPTOR_SET,
     v1::{
         agent_service_server::AgentServiceServer, dispatch_service_server::DispatchServiceServer,
-        job_service_server::JobServiceServer,
-        schedule_service_server::ScheduleServiceServer, queue_service_server::QueueServiceServer, workspace_service_server::WorkspaceServiceServer,
+        job_service_server::JobServiceServer, queue_service_server::QueueServiceServer,
+        schedule_service_server::ScheduleServiceServer,
+        workspace_service_server::WorkspaceServiceServer,
     },
 };
 use postq_runtime::{Shutdown, channel::MESSAGE_LIMIT};
@@ -30,8 +31,8 @@ use crate::{
         dispatch_service::DispatchApi,
         job_service::JobApi,
         left::Leavings,
-        schedule_service::ScheduleApi,
         queue_service::QueueApi,
+        schedule_service::ScheduleApi,
         workspace_service::WorkspaceApi,
     },
     dispatch::{
@@ -44,7 +45,8 @@ use crate::{
     store::{MigrationError, Store, StoreError, migrate},
     upkeep::{
         deadlines::Deadlines, due::Due, floors, heart::Heart, hints::Hints, inbox::Inbox,
-        leases::Leases, openings::Openings, parked::Parked, schedules::Schedules, submissions::Submissions,
+        leases::Leases, openings::Openings, parked::Parked, relations, schedules::Schedules,
+        submissions::Submissions,
     },
     watch::Looks,
     workspace::{Blobs, Joins, OpenError},
@@ -232,6 +234,7 @@ impl Coordinator {
             self.options.listen_database.clone(),
             parts.wakes.clone(),
             Arc::clone(signals),
+            Arc::clone(&parts.looks),
         );
         let due = Due::new(store.clone(), parts.wakes.clone(), Arc::clone(signals));
         let (wakes, looks) = (&parts.wakes, &parts.looks);
@@ -266,6 +269,7 @@ impl Coordinator {
         shutdown.spawn_critical("schedules", schedules.run(stop()));
         shutdown.spawn_critical("openings", openings.run(stop()));
         shutdown.spawn_critical("floors", floors::run(store.clone(), stop()));
+        shutdown.spawn_critical("relations", relations::run(store.clone(), stop()));
     }
 
     /// Everything that is served, behind the door.

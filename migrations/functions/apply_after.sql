@@ -14,16 +14,22 @@ set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
 declare
+    v_job record;
     v_wait record;
     v_counted record;
     v_open int;
 begin
     o_ready := '[]';
     o_ended := '{}';
-    perform 1 from postq.job j where j.id = p_job for update skip locked;
+    select j.finished_at is not null as has_ended into v_job
+    from postq.job j where j.id = p_job for update skip locked;
     o_is_done := found or not exists (select from postq.job j where j.id = p_job);
+    if v_job.has_ended then
+        delete from postq.job_after a where a.child = p_job;
+        delete from postq.job_wait w where w.job = p_job;
+    end if;
     -- Not planned yet: whoever admits it makes a request of its own.
-    if not found or not exists (select from postq.task t where t.job = p_job) then
+    if v_job.has_ended is not false or not exists (select from postq.task t where t.job = p_job) then
         return;
     end if;
     select count(*) into v_open from postq.job_after a where a.child = p_job;
@@ -56,7 +62,7 @@ begin
     if not found then
         return;
     end if;
-    if v_counted.ended < v_open and exists (select from postq.job j where j.id = p_job and j.finished_at is null) then
+    if v_counted.ended < v_open then
         -- What it waits for is shown with the job.
         if v_counted.ended > 0 then
             perform postq.advance(array[p_job], '{}', '{}');
@@ -65,9 +71,7 @@ begin
     end if;
     delete from postq.job_after a where a.child = p_job;
     delete from postq.job_wait w where w.job = p_job;
-    if exists (select from postq.job j where j.id = p_job and j.finished_at is not null) then
-        return;
-    elsif case v_wait.run_if when 'succeeded' then v_wait.unsuccessful = 0
+    if case v_wait.run_if when 'succeeded' then v_wait.unsuccessful = 0
             when 'failed' then v_wait.failed > 0 else true end then
         o_ready := postq.begin_job(p_job, v_wait.run_at);
     else

@@ -18,6 +18,8 @@ begin
     if pg_current_xact_id_if_assigned() is null then
         perform postq.sweep_lanes();
     end if;
+    perform postq.sweep_keys('', '', p_limit);
+    perform postq.sweep_waits('00000000-0000-0000-0000-000000000000', p_limit);
     v_applied := postq.apply_inbox(0, p_limit);
     v_expired := postq.expire_leases(p_limit, true);
     v_overdue := postq.apply_deadlines('-infinity', p_limit);

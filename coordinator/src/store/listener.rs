@@ -1,12 +1,17 @@
 //! Hints: what the database tells sleepers. A hint may be lost; a poll is the truth.
 
-use postq_common::id::LaneId;
+use postq_common::id::{JobId, LaneId};
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 
 use super::Readied;
 
+/// What sleepers are told on.
+const HINTS: &str = "postq_hint";
+/// What those are told on who asked to be told of the end of jobs.
+const COMPLETED: &str = "postq_completed";
+
 /// A hint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hint {
     /// A lane has new rows.
     Ready(Readied),
@@ -24,6 +29,8 @@ pub enum Hint {
     Deadline,
     /// A schedule has changed.
     Schedule,
+    /// Jobs have ended.
+    Completed(Vec<JobId>),
     /// The connection was lost and is back: hints may have been missed.
     Reconnected,
 }
@@ -57,7 +64,7 @@ impl Listener {
     pub async fn open(options: PgConnectOptions) -> Result<Self, sqlx::Error> {
         let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
         let mut inner = PgListener::connect_with(&pool).await?;
-        inner.listen("postq_hint").await?;
+        inner.listen_all([HINTS, COMPLETED]).await?;
         Ok(Self { inner })
     }
 
@@ -68,7 +75,12 @@ impl Listener {
             match self.inner.try_recv().await? {
                 None => return Ok(Hint::Reconnected),
                 Some(notification) => {
-                    if let Some(hint) = Hint::parse(notification.payload()) {
+                    let payload = notification.payload();
+                    let hint = match notification.channel() {
+                        COMPLETED => serde_json::from_str(payload).ok().map(Hint::Completed),
+                        _ => Hint::parse(payload),
+                    };
+                    if let Some(hint) = hint {
                         return Ok(hint);
                     }
                 }

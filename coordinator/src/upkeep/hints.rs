@@ -11,6 +11,7 @@ use crate::{
     dispatch::{Wake, Wakes},
     signals::Signals,
     store::{Hint, Listener},
+    watch::Looks,
 };
 
 /// The pause before the connection is tried again.
@@ -21,12 +22,18 @@ pub struct Hints {
     options: PgConnectOptions,
     wakes: Wakes,
     signals: Arc<Signals>,
+    looks: Arc<Looks>,
 }
 
 impl Hints {
     /// Listens over a connection of its own.
-    pub fn new(options: PgConnectOptions, wakes: Wakes, signals: Arc<Signals>) -> Self {
-        Self { options, wakes, signals }
+    pub fn new(
+        options: PgConnectOptions,
+        wakes: Wakes,
+        signals: Arc<Signals>,
+        looks: Arc<Looks>,
+    ) -> Self {
+        Self { options, wakes, signals, looks }
     }
 
     /// Passes hints on until told to stop.
@@ -71,6 +78,7 @@ impl Hints {
             Hint::Cancel => self.signals.cancels.notify_one(),
             Hint::Deadline => self.signals.deadlines.notify_one(),
             Hint::Schedule => self.signals.schedules.notify_one(),
+            Hint::Completed(jobs) => jobs.into_iter().for_each(|job| self.looks.look_now(job)),
             Hint::Reconnected => {
                 self.wakes.wake(Wake::Rewind);
                 self.signals.all();

@@ -13,6 +13,7 @@
 //! | [`leases`] | consumers that were not heard of in time |
 //! | [`openings`] | gates too wide for one transaction |
 //! | [`parked`] | tasks that wait for a concurrency key or a rate |
+//! | [`relations`] | unique keys that are free, and jobs that wait for jobs |
 //! | [`floors`] | how far lanes are empty for good |
 
 pub mod deadlines;
@@ -24,5 +25,6 @@ pub mod inbox;
 pub mod leases;
 pub mod openings;
 pub mod parked;
+pub mod relations;
 pub mod schedules;
 pub mod submissions;
