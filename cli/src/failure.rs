@@ -124,7 +124,10 @@ impl Failure {
                 Exit::Refused,
                 format!("{url} refuses to {verb}: {message}; pass --token-file or set POSTQ_TOKEN"),
             ),
-            Code::FailedPrecondition | Code::AlreadyExists | Code::Aborted => {
+            Code::FailedPrecondition
+            | Code::AlreadyExists
+            | Code::Aborted
+            | Code::ResourceExhausted => {
                 Self::new(Exit::Conflict, message)
             }
             Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => Self::new(

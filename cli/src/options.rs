@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     command::{
-        agents, cancel, dag, get, logs, ls, migrate, retry, run, schedule, submit, up, wait,
+        agents, cancel, dag, get, logs, ls, migrate, queue, retry, run, schedule, submit, up, wait,
         workspace,
     },
     embedded::supervise::{Enter, Supervise},
@@ -50,6 +50,9 @@ enum Command {
     Dag(dag::Dag),
     /// List agents.
     Agents(agents::Agents),
+    /// Look after queues.
+    #[command(subcommand)]
+    Queue(queue::Queue),
     /// Bring a database to this release's schema.
     Migrate(migrate::Migrate),
     /// Look at the files of a job.
@@ -96,6 +99,7 @@ impl Command {
             Self::Schedule(command) => command.run().await,
             Self::Dag(command) => command.run(),
             Self::Agents(command) => command.run().await,
+            Self::Queue(command) => command.run().await,
             Self::Migrate(command) => command.run().await,
             Self::Workspace(command) => command.run().await,
             Self::Supervise(_) | Self::Enter(_) => {

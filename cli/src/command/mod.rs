@@ -9,6 +9,7 @@ pub mod get;
 pub mod logs;
 pub mod ls;
 pub mod migrate;
+pub mod queue;
 pub mod retry;
 pub mod run;
 pub mod schedule;

@@ -1,6 +1,9 @@
 //! `postq submit FILE`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use backon::{ExponentialBuilder, Retryable};
 use chrono::DateTime;
@@ -8,6 +11,7 @@ use clap::Args;
 use pbjson_types::Timestamp;
 use postq_proto::v1::{JobSpec, SubmitJobRequest, SubmitJobResponse};
 use postq_runtime::Shutdown;
+use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::{
@@ -39,10 +43,24 @@ pub struct Submit {
     /// Not before so much later, as 90s, 15m or 1h 30m. Instead of what the document says.
     #[arg(long, value_name = "DURATION", value_parser = delay)]
     delay: Option<pbjson_types::Duration>,
+    /// How long to wait for room in a queue that holds as many jobs as it may, as 30s.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    wait_for_room: Option<Duration>,
+    /// Refuse the job where nobody has declared its queue.
+    #[arg(long)]
+    require_queue: bool,
     #[command(flatten)]
     connection: Connection,
     #[command(flatten)]
     output: Output,
+}
+
+/// A longer wait takes several calls, each of which is answered in time.
+const WAIT_OF_ONE_CALL: Duration = Duration::from_secs(20);
+
+/// The queue holds as many jobs as it may.
+fn is_full(status: &Status) -> bool {
+    status.code() == Code::ResourceExhausted
 }
 
 /// A time with its zone.
@@ -72,7 +90,8 @@ impl Submit {
         if let Some(directory) = &self.workspace {
             spec.input = files::upload(&coordinator, directory).await?;
         }
-        let answer = submit(&coordinator, spec).await?;
+        let wait = self.wait_for_room.unwrap_or_default();
+        let answer = submit_to(&coordinator, spec, wait, self.require_queue).await?;
         if !answer.created {
             eprintln!("another job holds the unique key; it is this one");
         }
@@ -102,15 +121,33 @@ pub async fn submit(
     coordinator: &Coordinator,
     spec: JobSpec,
 ) -> Result<SubmitJobResponse, Failure> {
+    submit_to(coordinator, spec, Duration::ZERO, false).await
+}
+
+/// The same; waits so long for room in the job's queue, which may have to be declared.
+async fn submit_to(
+    coordinator: &Coordinator,
+    spec: JobSpec,
+    wait: Duration,
+    require_queue: bool,
+) -> Result<SubmitJobResponse, Failure> {
     let id = Uuid::now_v7().to_string();
-    let request =
-        SubmitJobRequest { job: Some(spec), id: id.clone(), ..SubmitJobRequest::default() };
-    let attempt = || async { coordinator.jobs().submit_job(bounded(request.clone())).await };
+    let mut request = SubmitJobRequest { job: Some(spec), id: id.clone(), wait: None, require_queue };
     let pauses = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(200))
         .with_max_times(3)
         .with_jitter();
-    let answer = attempt.retry(pauses).when(is_transient).await;
+    let until = Instant::now() + wait;
+    let answer = loop {
+        let left = until.saturating_duration_since(Instant::now());
+        request.wait = (!left.is_zero()).then(|| left.min(WAIT_OF_ONE_CALL).into());
+        let attempt = || async { coordinator.jobs().submit_job(bounded(request.clone())).await };
+        let answer = attempt.retry(pauses).when(|status| is_transient(status) && !is_full(status)).await;
+        match answer {
+            Err(status) if is_full(&status) && Instant::now() < until => {}
+            answer => break answer,
+        }
+    };
     answer
         .map(|answer| answer.into_inner())
         .map(|answer| SubmitJobResponse { created: answer.id == id, ..answer })
