@@ -43,7 +43,12 @@ pub struct Put {
     #[command(flatten)]
     document: Document,
     /// When: minute hour day month weekday, or with seconds before them.
-    #[arg(long, value_name = "EXPRESSION", conflicts_with = "every", required_unless_present = "every")]
+    #[arg(
+        long,
+        value_name = "EXPRESSION",
+        conflicts_with = "every",
+        required_unless_present = "every"
+    )]
     cron: Option<String>,
     /// Every so long from now, as 10m.
     #[arg(long, value_name = "DURATION", value_parser = delay)]

@@ -57,12 +57,7 @@ enum Unfit {
 
 impl Schedules {
     /// Nothing looked at yet.
-    pub fn new(
-        store: Store,
-        admission: Admission,
-        wakes: Wakes,
-        signals: Arc<Signals>,
-    ) -> Self {
+    pub fn new(store: Store, admission: Admission, wakes: Wakes, signals: Arc<Signals>) -> Self {
         Self { store, admission, wakes, signals }
     }
 
@@ -102,16 +97,25 @@ impl Schedules {
                     Ok(has_moved) => moved += usize::from(has_moved),
                     Err(Unfit::Wrong(why)) => self.mark(row, why).await?,
                     Err(error) => {
-                        warn!(schedule = row.name, error = errors::chain(&error), "a schedule cannot fire now");
+                        warn!(
+                            schedule = row.name,
+                            error = errors::chain(&error),
+                            "a schedule cannot fire now"
+                        );
                     }
                 }
             }
             if moved == 0 {
-                let Some(wait) = self.store.next_schedule_ms().await?.filter(|ms| *ms < SOON_MS) else {
+                let Some(wait) = self.store.next_schedule_ms().await?.filter(|ms| *ms < SOON_MS)
+                else {
                     return Ok(None);
                 };
                 let wait = Duration::from_millis(u64::try_from(wait).unwrap_or(0));
-                let wait = if due.is_empty() { wait.max(Duration::from_millis(1)) } else { wait.max(PAUSE) };
+                let wait = if due.is_empty() {
+                    wait.max(Duration::from_millis(1))
+                } else {
+                    wait.max(PAUSE)
+                };
                 return Ok(Some(Instant::now() + wait));
             }
         }

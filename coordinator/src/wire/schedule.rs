@@ -122,10 +122,7 @@ fn name_fault(name: &str) -> Option<String> {
 }
 
 /// The field that does not say when, and why.
-fn check_rule(
-    schedule: &v1::Schedule,
-    now: DateTime<Utc>,
-) -> Result<Rule, (&'static str, String)> {
+fn check_rule(schedule: &v1::Schedule, now: DateTime<Utc>) -> Result<Rule, (&'static str, String)> {
     let told = |field| move |bad: BadRule| (field, bad.to_string());
     match (schedule.cron.as_str(), &schedule.every) {
         ("", Some(every)) => {
