@@ -12,8 +12,7 @@ use clap::Args;
 use postq_agent::config::{TokenError, token_in};
 use postq_proto::v1::{
     agent_service_client::AgentServiceClient, job_service_client::JobServiceClient,
-    queue_service_client::QueueServiceClient,
-    schedule_service_client::ScheduleServiceClient,
+    queue_service_client::QueueServiceClient, schedule_service_client::ScheduleServiceClient,
     workspace_service_client::WorkspaceServiceClient,
 };
 use postq_runtime::channel::{Channel, ChannelError, MESSAGE_LIMIT, connect_lazy};

@@ -127,9 +127,7 @@ impl Failure {
             Code::FailedPrecondition
             | Code::AlreadyExists
             | Code::Aborted
-            | Code::ResourceExhausted => {
-                Self::new(Exit::Conflict, message)
-            }
+            | Code::ResourceExhausted => Self::new(Exit::Conflict, message),
             Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => Self::new(
                 Exit::Unreachable,
                 format!("{url} could not {verb}: {message}; try again, and see its log"),

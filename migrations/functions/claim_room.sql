@@ -8,6 +8,10 @@ create or replace function postq.claim_room(
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
 set jit = off
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 declare
     v_queue record;
@@ -19,15 +23,12 @@ begin
     o_room := '{}';
     o_queue := '{}';
     o_slot := '{}';
-    if not exists (select from postq.queue q where q.is_paused or q.max_running is not null) then
-        return;
-    end if;
     for v_queue in
-        select q.name, q.is_paused, q.max_running, count(*)::int as wanted
-        from unnest(p_slot_lane) as x (lane)
+        select q.name, q.is_paused, q.max_running, sum(x.wanted)::int as wanted
+        from (select s.lane, count(*) as wanted from unnest(p_slot_lane) as s (lane) group by s.lane) x
         join postq.lane l on l.id = x.lane
         join postq.queue q on q.name = l.queue and (q.is_paused or q.max_running is not null)
-        group by q.name order by q.name
+        group by q.name, q.is_paused, q.max_running order by q.name
     loop
         v_free := case when v_queue.is_paused then '{}'
             else postq.free_slots('queue:' || v_queue.name, v_queue.max_running, v_queue.wanted) end;

@@ -114,7 +114,8 @@ impl Queue {
             Self::Rm(remove) => remove.run().await,
             Self::Get(named) => {
                 let (coordinator, name) = named.open()?;
-                let answer = coordinator.queues().get_queue(bounded(GetQueueRequest { name })).await;
+                let answer =
+                    coordinator.queues().get_queue(bounded(GetQueueRequest { name })).await;
                 let answer = answer.map_err(failed("show the queue", &coordinator))?;
                 named.show(answer.into_inner().queue)
             }
@@ -245,7 +246,8 @@ impl List {
 
 fn table(queues: &[QueueMessage]) -> String {
     if queues.is_empty() {
-        return "no queues yet; the first job of one makes it, or `postq queue create NAME`".to_owned();
+        return "no queues yet; the first job of one makes it, or `postq queue create NAME`"
+            .to_owned();
     }
     let headings =
         ["name", "state", "jobs", "ready", "oldest", "scheduled", "parked", "running", "dead"];
@@ -288,7 +290,9 @@ fn details(queue: &QueueMessage) -> String {
     if let Some(Ok(retry)) = settings.retry.as_ref().map(serde_json::to_string) {
         lines.push(format!("retry: {retry}"));
     }
-    for (name, value) in [("timeout", &settings.timeout), ("expires after", &settings.expires_after)] {
+    for (name, value) in
+        [("timeout", &settings.timeout), ("expires after", &settings.expires_after)]
+    {
         if let Some(value) = value {
             lines.push(format!("{name}: {}", length(value)));
         }

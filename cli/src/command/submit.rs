@@ -132,7 +132,8 @@ async fn submit_to(
     require_queue: bool,
 ) -> Result<SubmitJobResponse, Failure> {
     let id = Uuid::now_v7().to_string();
-    let mut request = SubmitJobRequest { job: Some(spec), id: id.clone(), wait: None, require_queue };
+    let mut request =
+        SubmitJobRequest { job: Some(spec), id: id.clone(), wait: None, require_queue };
     let pauses = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(200))
         .with_max_times(3)
@@ -142,7 +143,8 @@ async fn submit_to(
         let left = until.saturating_duration_since(Instant::now());
         request.wait = (!left.is_zero()).then(|| left.min(WAIT_OF_ONE_CALL).into());
         let attempt = || async { coordinator.jobs().submit_job(bounded(request.clone())).await };
-        let answer = attempt.retry(pauses).when(|status| is_transient(status) && !is_full(status)).await;
+        let answer =
+            attempt.retry(pauses).when(|status| is_transient(status) && !is_full(status)).await;
         match answer {
             Err(status) if is_full(&status) && Instant::now() < until => {}
             answer => break answer,
