@@ -206,7 +206,7 @@ async fn each_time_of_a_schedule_makes_one_job_however_many_coordinators_run() {
     .await;
     cluster.database.execute("select postq.pause_schedule('tick')").await;
     let counted = "select fired = (select count(*) from postq.jobs)
-                   and fired = extract(epoch from s.last_at - (select min(created_at) from postq.jobs))::bigint + 1
+                   and fired = extract(epoch from s.last_at - date_trunc('second', s.created_at))
                    from postq.schedules s";
     let look: Value = cluster
         .database
@@ -284,4 +284,42 @@ async fn a_schedule_by_sql_whose_expression_means_nothing_says_so() {
         cluster.database.value::<Option<bool>>(next).await.filter(|is_told| *is_told)
     })
     .await;
+}
+
+/// An agent that hears no coordinator kills what must not overlap another execution, before anybody
+/// takes it for lost; other tasks go on.
+#[tokio::test]
+async fn what_is_delivered_at_most_once_does_not_outlive_the_contact_to_its_coordinator() {
+    let mut cluster = Cluster::start(&[2]).await;
+    let client = cluster.client();
+    let marks = ["once", "often"].map(|name| cluster.path(name));
+    let command = |mark: &std::path::Path| {
+        format!("echo up >> {0}.up; exec sleep 1000 # {0}", mark.display())
+    };
+    let retry = json!({"max_attempts": 3, "backoff": "0s"});
+    let id = client
+        .submit(&json!({"tasks": {
+            "once": {"command": command(&marks[0]), "delivery": "AT_MOST_ONCE", "retry": retry},
+            "often": {"command": command(&marks[1]), "retry": retry}}}))
+        .await;
+    for name in ["once.up", "often.up"] {
+        cluster.wait_for_file(name).await;
+    }
+    cluster.coordinator(0).kill().await;
+    eventually("it is killed", PATIENCE, async || {
+        cluster.processes_with("once").is_empty().then_some(())
+    })
+    .await;
+    assert!(!cluster.processes_with("often").is_empty(), "others go on");
+    cluster.coordinator(0).restart().await;
+    let ended = client
+        .wait_until(id, "the one task has ended", PATIENCE, |job| {
+            job.tasks.get("once").is_some_and(|task| task.finished_at.is_some())
+        })
+        .await;
+    assert_eq!(states(&ended), "often running, once failed");
+    assert!(ended.tasks["once"].reason.contains("at most once"), "{}", ended.tasks["once"].reason);
+    assert_eq!(cluster.lines("once.up").len(), 1, "it was started once");
+    client.cancel(id, "enough").await;
+    client.wait(id, PATIENCE).await;
 }
