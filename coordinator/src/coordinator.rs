@@ -45,7 +45,7 @@ use crate::{
     store::{MigrationError, Store, StoreError, migrate},
     upkeep::{
         deadlines::Deadlines, due::Due, floors, heart::Heart, hints::Hints, inbox::Inbox,
-        leases::Leases, openings::Openings, parked::Parked, relations, schedules::Schedules,
+        leases::Leases, openings::Openings, parked::Parked, relations, retention, schedules::Schedules,
         submissions::Submissions,
     },
     watch::Looks,
@@ -73,6 +73,8 @@ pub struct Options {
     pub store: String,
     /// Who may come in.
     pub tokens: Tokens,
+    /// How long jobs that have ended stay; none: for ever.
+    pub retain: Option<Duration>,
 }
 
 /// Why a coordinator cannot start.
@@ -267,6 +269,8 @@ impl Coordinator {
         );
         shutdown.spawn_critical("deadlines", deadlines.run(stop()));
         shutdown.spawn_critical("schedules", schedules.run(stop()));
+        let retain = self.options.retain;
+        shutdown.spawn_critical("retention", retention::run(store.clone(), retain, stop()));
         shutdown.spawn_critical("openings", openings.run(stop()));
         shutdown.spawn_critical("floors", floors::run(store.clone(), stop()));
         shutdown.spawn_critical("relations", relations::run(store.clone(), stop()));

@@ -9,6 +9,7 @@
 //! | [`submissions`] | jobs that came by SQL |
 //! | [`inbox`] | what users asked for, and what their transactions left to do |
 //! | [`deadlines`] | jobs that were not started, or have not ended, in time |
+//! | [`retention`] | jobs that ended long ago |
 //! | [`schedules`] | schedules make their jobs |
 //! | [`leases`] | consumers that were not heard of in time |
 //! | [`openings`] | gates too wide for one transaction |
@@ -26,5 +27,6 @@ pub mod leases;
 pub mod openings;
 pub mod parked;
 pub mod relations;
+pub mod retention;
 pub mod schedules;
 pub mod submissions;

@@ -323,3 +323,45 @@ async fn what_is_delivered_at_most_once_does_not_outlive_the_contact_to_its_coor
     client.cancel(id, "enough").await;
     client.wait(id, PATIENCE).await;
 }
+
+/// What the command prints; it must end well.
+fn postq(cluster: &Cluster, arguments: &[&str]) -> String {
+    let mut command = std::process::Command::new(&cluster.binaries().postq);
+    command.args(arguments).env("POSTQ_COORDINATOR", cluster.url(0)).env_remove("POSTQ_OUTPUT");
+    let output = command.output().expect("the command");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "postq {arguments:?}: {told}");
+    String::from_utf8(output.stdout).expect("text").trim().to_owned()
+}
+
+/// JQ27, DQ23: the same by the command.
+#[tokio::test]
+async fn the_command_submits_for_later_retries_and_looks_after_schedules() {
+    let cluster = Cluster::start(&[2]).await;
+    let client = cluster.client();
+    let file = cluster.path("job.yaml");
+    std::fs::write(&file, "tasks: {a: {command: 'true'}, b: {command: 'false', depends: [a]}}")
+        .unwrap();
+    let file = file.to_str().unwrap();
+    let id: Uuid = postq(&cluster, &["submit", file, "--delay", "1h"]).parse().unwrap();
+    assert_eq!(client.get(id).await.state(), job::State::Scheduled);
+    let at = "2020-01-31T08:00:00+01:00";
+    let id: Uuid = postq(&cluster, &["submit", file, "--run-at", at]).parse().unwrap();
+    assert_eq!(states(&client.wait(id, PATIENCE).await), "a succeeded, b failed");
+    let again: Uuid = postq(&cluster, &["retry", &id.to_string(), "a"]).parse().unwrap();
+    let job = client.wait(again, PATIENCE).await;
+    assert_eq!((states(&job).as_str(), job.tasks["a"].attempts), ("a succeeded, b failed", 1));
+
+    let put =
+        ["schedule", "put", "nightly", file, "--cron", "0 3 * * *", "--time-zone", "Asia/Tokyo"];
+    let told = postq(&cluster, &put);
+    assert!(told.contains("schedule nightly 0 3 * * * (Asia/Tokyo)"), "{told}");
+    assert!(told.contains("T18:00:00Z"), "{told}");
+    assert!(postq(&cluster, &["schedule", "pause", "nightly"]).contains("paused"));
+    assert!(postq(&cluster, &["schedule", "resume", "nightly"]).contains("T18:00:00Z"));
+    let id: Uuid = postq(&cluster, &["schedule", "trigger", "nightly"]).parse().unwrap();
+    client.wait(id, PATIENCE).await;
+    assert!(postq(&cluster, &["schedule", "ls"]).contains("nightly"));
+    postq(&cluster, &["schedule", "rm", "nightly"]);
+    assert!(postq(&cluster, &["schedule", "ls"]).starts_with("no schedules"));
+}
