@@ -29,7 +29,7 @@ declare
     v_room record;
     v_begun uuid[];
 begin
-    select * into v_room from postq.claim_room(p_slot_lane);
+    select * into v_room from postq.claim_room(p_lane, p_after, p_slot_lane);
     with slot as materialized (
         select s.lane, s.session, a.id as agent, s.ord
         from unnest(p_slot_lane, p_slot_session) with ordinality as s (lane, session, ord)

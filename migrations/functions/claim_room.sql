@@ -1,9 +1,10 @@
 -- How much a claim may take from lanes of queues that are paused or have a limit on running tasks:
 -- o_lane and o_room; lanes that are not named may be taken from at will. The slots that it may take
--- for that are locked (o_queue, o_slot). p_slot_lane names a lane once for each slot that is offered.
+-- for that are locked (o_queue, o_slot). p_slot_lane names a lane once for each slot that is offered; the
+-- greater priority goes first, as far as there is something behind its cursor (p_after).
 -- Called by claim.
 create or replace function postq.claim_room(
-    p_slot_lane bigint[], out o_lane bigint[], out o_room int[], out o_queue text[], out o_slot int[]
+    p_lane bigint[], p_after bigint[], p_slot_lane bigint[], out o_lane bigint[], out o_room int[], out o_queue text[], out o_slot int[]
 )
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
@@ -36,10 +37,13 @@ begin
         o_queue := o_queue || array_fill(v_queue.name, array[v_left]);
         o_slot := o_slot || v_free;
         for v_lane in
-            select l.id, count(*)::int as wanted
-            from unnest(p_slot_lane) as x (lane) join postq.lane l on l.id = x.lane
+            select l.id, (select count(*)::int from (
+                       select from postq.ready r where r.lane = l.id and r.seq > x.after
+                       order by r.seq limit (select count(*) from unnest(p_slot_lane) as s (lane) where s.lane = l.id)) w
+                   ) as wanted
+            from unnest(p_lane, p_after) as x (lane, after) join postq.lane l on l.id = x.lane
             where l.queue = v_queue.name
-            group by l.id order by l.priority desc, l.id
+            order by l.priority desc, l.id
         loop
             o_lane := o_lane || v_lane.id;
             o_room := o_room || least(v_lane.wanted, v_left);
@@ -48,4 +52,4 @@ begin
     end loop;
 end;
 $$;
-revoke all on function postq.claim_room(bigint[]) from public;
+revoke all on function postq.claim_room(bigint[], bigint[], bigint[]) from public;
