@@ -4,12 +4,14 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message;
 
-const PROTOS: [&str; 5] = [
+const PROTOS: [&str; 7] = [
     "postq/v1/job.proto",
     "postq/v1/job_service.proto",
     "postq/v1/dispatch_service.proto",
     "postq/v1/workspace_service.proto",
     "postq/v1/agent_service.proto",
+    "postq/v1/queue_service.proto",
+    "postq/v1/schedule_service.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -13,6 +13,8 @@ pub(crate) enum Stop {
     Release,
     /// As `Release`, without grace.
     ReleaseNow,
+    /// No coordinator is heard, and it must not overlap another execution.
+    Alone,
     /// Nobody wants the outcome.
     Abandon,
 }
@@ -20,7 +22,7 @@ pub(crate) enum Stop {
 impl Stop {
     /// Whether there is no time for the polite signal.
     pub(crate) fn is_immediate(&self) -> bool {
-        matches!(self, Self::ReleaseNow | Self::Abandon)
+        matches!(self, Self::ReleaseNow | Self::Alone | Self::Abandon)
     }
 }
 

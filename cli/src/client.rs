@@ -12,6 +12,7 @@ use clap::Args;
 use postq_agent::config::{TokenError, token_in};
 use postq_proto::v1::{
     agent_service_client::AgentServiceClient, job_service_client::JobServiceClient,
+    queue_service_client::QueueServiceClient, schedule_service_client::ScheduleServiceClient,
     workspace_service_client::WorkspaceServiceClient,
 };
 use postq_runtime::channel::{Channel, ChannelError, MESSAGE_LIMIT, connect_lazy};
@@ -96,6 +97,18 @@ impl Coordinator {
     /// Agents.
     pub fn agents(&self) -> AgentServiceClient<Channel> {
         AgentServiceClient::new(self.channel()).max_decoding_message_size(MESSAGE_LIMIT)
+    }
+
+    /// Schedules.
+    pub fn schedules(&self) -> ScheduleServiceClient<Channel> {
+        ScheduleServiceClient::new(self.channel())
+            .max_decoding_message_size(MESSAGE_LIMIT)
+            .max_encoding_message_size(MESSAGE_LIMIT)
+    }
+
+    /// Queues.
+    pub fn queues(&self) -> QueueServiceClient<Channel> {
+        QueueServiceClient::new(self.channel()).max_decoding_message_size(MESSAGE_LIMIT)
     }
 
     /// Files.

@@ -32,13 +32,15 @@ pub enum Exit {
     Machine = 7,
     /// The server failed in a way it should not.
     Server = 8,
+    /// What was waited for has not happened in the time given.
+    TimedOut = 9,
     /// Stopped by Ctrl-C or SIGTERM.
     Interrupted = 130,
 }
 
 impl Exit {
     /// All of them, in order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Success,
         Self::JobFailed,
         Self::Invalid,
@@ -48,14 +50,15 @@ impl Exit {
         Self::Conflict,
         Self::Machine,
         Self::Server,
+        Self::TimedOut,
         Self::Interrupted,
     ];
 
     /// For `--help` and the documents.
     pub fn meaning(self) -> &'static str {
         match self {
-            Self::Success => "done; with run and submit --watch: the job succeeded",
-            Self::JobFailed => "the job failed or was cancelled (run, submit --watch)",
+            Self::Success => "done; with run, wait and submit --watch: the job succeeded",
+            Self::JobFailed => "the job failed or was cancelled (run, wait, submit --watch)",
             Self::Invalid => "the command line, the job document or the request is not valid",
             Self::Unreachable => "no coordinator or no database answers",
             Self::NotFound => "there is no such job, task, file or directory",
@@ -63,6 +66,7 @@ impl Exit {
             Self::Conflict => "not possible in the present state, such as files that conflict",
             Self::Machine => "this machine lacks something, such as a Postgres server",
             Self::Server => "the coordinator failed in a way it should not",
+            Self::TimedOut => "what was waited for has not happened in the time given",
             Self::Interrupted => "stopped by Ctrl-C or SIGTERM",
         }
     }
@@ -120,9 +124,10 @@ impl Failure {
                 Exit::Refused,
                 format!("{url} refuses to {verb}: {message}; pass --token-file or set POSTQ_TOKEN"),
             ),
-            Code::FailedPrecondition | Code::AlreadyExists | Code::Aborted => {
-                Self::new(Exit::Conflict, message)
-            }
+            Code::FailedPrecondition
+            | Code::AlreadyExists
+            | Code::Aborted
+            | Code::ResourceExhausted => Self::new(Exit::Conflict, message),
             Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => Self::new(
                 Exit::Unreachable,
                 format!("{url} could not {verb}: {message}; try again, and see its log"),

@@ -7,7 +7,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    command::{agents, cancel, dag, get, logs, ls, migrate, run, submit, up, workspace},
+    command::{
+        agents, cancel, dag, get, logs, ls, migrate, queue, retry, run, schedule, submit, up, wait,
+        workspace,
+    },
     embedded::supervise::{Enter, Supervise},
     failure::{Exit, Failure},
 };
@@ -32,14 +35,24 @@ enum Command {
     Get(get::Get),
     /// List jobs, newest first.
     Ls(ls::Ls),
+    /// Wait until jobs have ended.
+    Wait(wait::Wait),
     /// Print what the tasks of a job wrote.
     Logs(logs::Logs),
-    /// Cancel a job.
+    /// Cancel jobs.
     Cancel(cancel::Cancel),
+    /// Run again what did not succeed of a job, as a new job.
+    Retry(retry::Retry),
+    /// Look after schedules, which make jobs again and again.
+    #[command(subcommand)]
+    Schedule(schedule::Schedule),
     /// Check a job document and show its graph; needs no coordinator.
     Dag(dag::Dag),
     /// List agents.
     Agents(agents::Agents),
+    /// Look after queues.
+    #[command(subcommand)]
+    Queue(queue::Queue),
     /// Bring a database to this release's schema.
     Migrate(migrate::Migrate),
     /// Look at the files of a job.
@@ -79,10 +92,14 @@ impl Command {
             Self::Submit(command) => command.run().await,
             Self::Get(command) => command.run().await,
             Self::Ls(command) => command.run().await,
+            Self::Wait(command) => command.run().await,
             Self::Logs(command) => command.run().await,
             Self::Cancel(command) => command.run().await,
+            Self::Retry(command) => command.run().await,
+            Self::Schedule(command) => command.run().await,
             Self::Dag(command) => command.run(),
             Self::Agents(command) => command.run().await,
+            Self::Queue(command) => command.run().await,
             Self::Migrate(command) => command.run().await,
             Self::Workspace(command) => command.run().await,
             Self::Supervise(_) | Self::Enter(_) => {

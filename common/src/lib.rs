@@ -7,7 +7,8 @@
 //! | [`spec`] | what a user wrote, and what is wrong with it |
 //! | [`dag`] | a spec checked into a plan, which cannot be invalid |
 //! | [`state`] | the legal moves of jobs, tasks and attempts |
-//! | [`retry`] | which retry waits how long |
+//! | [`retry`] | which failure is tried again, and which retry waits how long |
+//! | [`schedule`] | when a schedule fires, and what becomes of a time that has come |
 //! | [`place`] | which free slot is offered to which lane |
 //! | [`tree`], [`times`] | the trees of a workspace |
 //! | [`chunk`] | where a large file is cut, and the list of its pieces |
@@ -24,6 +25,7 @@ pub mod merge;
 pub mod place;
 pub mod provenance;
 pub mod retry;
+pub mod schedule;
 pub mod select;
 pub mod spec;
 pub mod state;

@@ -1,10 +1,31 @@
-//! Which retry waits how long.
+//! Which failure is tried again, and which retry waits how long.
 //!
 //! The randomness is an argument. Invariant: no number of retries overflows or panics.
 
 use std::time::Duration;
 
-use crate::spec::RetryPolicy;
+use crate::{
+    spec::{Failure, RetryPolicy},
+    state::Outcome,
+};
+
+/// Whether the policy covers an attempt that ended so; how many attempts are left is another matter.
+/// A stop that nobody asked for is a failure.
+pub fn covers(policy: &RetryPolicy, outcome: Outcome, exit_code: Option<i32>) -> bool {
+    let failure = match outcome {
+        Outcome::TimedOut => Failure::TimedOut,
+        Outcome::Failed | Outcome::Cancelled => Failure::Failed,
+        Outcome::Succeeded | Outcome::Lost | Outcome::Released => return true,
+    };
+    let is_outcome = policy.outcomes.is_empty() || policy.outcomes.contains(&failure);
+    let is_code = match exit_code {
+        Some(code) if failure == Failure::Failed && !policy.exit_codes.is_empty() => {
+            policy.exit_codes.contains(&code)
+        }
+        _ => true,
+    };
+    is_outcome && is_code
+}
 
 /// The pause before retry `nth` (from 1), less the part `jitter` of the policy's part: `jitter` is a
 /// random number from 0.0 (nothing is taken off) to 1.0 (as much as the policy allows).
@@ -51,6 +72,29 @@ mod tests {
         assert_eq!(delay(&policy, 1, 0.5), Duration::from_secs(6));
         assert_eq!(delay(&policy, 1, 1.0), Duration::from_secs(4));
         assert_eq!(delay(&policy, 1, f64::NAN), Duration::from_secs(8));
+    }
+
+    #[test]
+    fn a_list_of_pauses_counts_instead_of_what_is_computed_and_its_last_one_for_ever() {
+        let delays = [1, 5, 2].map(Duration::from_secs).to_vec();
+        let policy = RetryPolicy { delays, ..RetryPolicy::default() };
+        let seconds: Vec<u64> = (1..=5).map(|n| delay(&policy, n, 0.0).as_secs()).collect();
+        assert_eq!(seconds, [1, 5, 2, 2, 2]);
+        assert_eq!(delay(&policy, 2, 1.0), Duration::from_millis(2500));
+    }
+
+    #[test]
+    fn a_policy_covers_all_failures_or_those_that_it_names() {
+        let all = RetryPolicy::default();
+        assert!(covers(&all, Outcome::Failed, Some(3)) && covers(&all, Outcome::TimedOut, None));
+        let some = RetryPolicy { exit_codes: vec![75], ..RetryPolicy::default() };
+        assert!(
+            covers(&some, Outcome::Failed, Some(75)) && !covers(&some, Outcome::Failed, Some(1))
+        );
+        assert!(covers(&some, Outcome::Failed, None), "a signal has no exit code");
+        assert!(covers(&some, Outcome::TimedOut, Some(1)), "its code is not its own");
+        let slow = RetryPolicy { outcomes: vec![Failure::TimedOut], ..RetryPolicy::default() };
+        assert!(covers(&slow, Outcome::TimedOut, None) && !covers(&slow, Outcome::Cancelled, None));
     }
 
     proptest! {

@@ -31,6 +31,9 @@ pub struct Args {
     /// Connections to the database.
     #[arg(long, env = "POSTQ_MAX_CONNECTIONS", default_value_t = 16)]
     pub max_connections: u32,
+    /// Days that jobs which have ended are kept; 0: for ever. Those with a dead letter stay.
+    #[arg(long, env = "POSTQ_RETAIN_DAYS", default_value_t = 30)]
+    pub retain_days: u32,
     /// Seconds that streams may take to end when the coordinator stops.
     #[arg(long, env = "POSTQ_STOP_GRACE", default_value_t = 10)]
     pub stop_grace: u64,

@@ -8,7 +8,9 @@ use postq_proto::{
     FILE_DESCRIPTOR_SET,
     v1::{
         agent_service_server::AgentServiceServer, dispatch_service_server::DispatchServiceServer,
-        job_service_server::JobServiceServer, workspace_service_server::WorkspaceServiceServer,
+        job_service_server::JobServiceServer, queue_service_server::QueueServiceServer,
+        schedule_service_server::ScheduleServiceServer,
+        workspace_service_server::WorkspaceServiceServer,
     },
 };
 use postq_runtime::{Shutdown, channel::MESSAGE_LIMIT};
@@ -29,6 +31,8 @@ use crate::{
         dispatch_service::DispatchApi,
         job_service::JobApi,
         left::Leavings,
+        queue_service::QueueApi,
+        schedule_service::ScheduleApi,
         workspace_service::WorkspaceApi,
     },
     dispatch::{
@@ -40,8 +44,9 @@ use crate::{
     signals::Signals,
     store::{MigrationError, Store, StoreError, migrate},
     upkeep::{
-        due::Due, floors, garbage, heart::Heart, hints::Hints, inbox::Inbox, leases::Leases,
-        openings::Openings, submissions::Submissions,
+        deadlines::Deadlines, due::Due, floors, garbage, heart::Heart, hints::Hints, inbox::Inbox,
+        leases::Leases, openings::Openings, parked::Parked, relations, retention,
+        schedules::Schedules, submissions::Submissions,
     },
     watch::Looks,
     workspace::{Blobs, Garbage, Joins, OpenError},
@@ -72,6 +77,8 @@ pub struct Options {
     pub store: String,
     /// Who may come in.
     pub tokens: Tokens,
+    /// How long jobs that have ended stay; none: for ever.
+    pub retain: Option<Duration>,
 }
 
 /// Why a coordinator cannot start.
@@ -235,6 +242,7 @@ impl Coordinator {
             self.options.listen_database.clone(),
             parts.wakes.clone(),
             Arc::clone(signals),
+            Arc::clone(&parts.looks),
         );
         let due = Due::new(store.clone(), parts.wakes.clone(), Arc::clone(signals));
         let (wakes, looks) = (&parts.wakes, &parts.looks);
@@ -255,11 +263,25 @@ impl Coordinator {
         shutdown.spawn_critical("due", due.run(stop()));
         shutdown.spawn_critical("submissions", submissions.run(stop()));
         shutdown.spawn_critical("inbox", inbox.run(stop()));
+        let parked = Parked::new(store.clone(), wakes.clone(), Arc::clone(signals));
+        shutdown.spawn_critical("parked", parked.run(stop()));
         shutdown.spawn_critical("leases", leases.run(stop()));
+        let deadlines = Deadlines::new(store.clone(), Arc::clone(looks), Arc::clone(signals));
+        let schedules = Schedules::new(
+            store.clone(),
+            parts.admission.clone(),
+            wakes.clone(),
+            Arc::clone(signals),
+        );
+        shutdown.spawn_critical("deadlines", deadlines.run(stop()));
+        shutdown.spawn_critical("schedules", schedules.run(stop()));
+        let retain = self.options.retain;
+        shutdown.spawn_critical("retention", retention::run(store.clone(), retain, stop()));
         shutdown.spawn_critical("openings", openings.run(stop()));
         shutdown.spawn_critical("floors", floors::run(store.clone(), stop()));
         let garbage = Garbage::new(self.blobs.clone(), parts.joins.clone());
         shutdown.spawn_critical("garbage", garbage::run(store.clone(), garbage, stop()));
+        shutdown.spawn_critical("relations", relations::run(store.clone(), stop()));
     }
 
     /// Everything that is served, behind the door.
@@ -306,6 +328,11 @@ impl Coordinator {
                     WorkspaceServiceServer::new(files).max_decoding_message_size(MESSAGE_LIMIT),
                 )
                 .add_service(AgentServiceServer::new(AgentApi { store: store.clone() }))
+                .add_service(QueueServiceServer::new(QueueApi { store: store.clone() }))
+                .add_service(ScheduleServiceServer::new(ScheduleApi {
+                    store: store.clone(),
+                    signals: Arc::clone(&parts.signals),
+                }))
                 .add_service(health_service)
                 .add_service(reflection().build_v1()?)
                 // Older clients ask this one.

@@ -36,6 +36,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
         max_connections: args.max_connections,
         store: args.store.clone(),
         tokens,
+        retain: retain(args.retain_days),
     };
     let shutdown = Shutdown::new();
     shutdown.begin_on_signal().context("cannot handle signals")?;
@@ -45,4 +46,9 @@ async fn run(args: Args) -> anyhow::Result<()> {
     shutdown.wait(Duration::from_secs(args.stop_grace)).await;
     served?;
     Ok(())
+}
+
+/// How long ended jobs stay; none: for ever.
+fn retain(days: u32) -> Option<Duration> {
+    (days > 0).then(|| Duration::from_secs(u64::from(days) * 24 * 60 * 60))
 }

@@ -12,20 +12,34 @@ pub struct Signals {
     pub submissions: Notify,
     /// Users' requests wait.
     pub inbox: Notify,
+    /// Tasks wait for a key or a rate.
+    pub parked: Notify,
     /// Wide gates wait.
     pub openings: Notify,
     /// A lease of a consumer ends before the next beat.
     pub leases: Notify,
     /// Attempts were asked to stop.
     pub cancels: Notify,
+    /// The time of a job is over before the next beat.
+    pub deadlines: Notify,
+    /// A schedule is to be looked at before the next beat.
+    pub schedules: Notify,
 }
 
 impl Signals {
     /// Everything: hints may have been missed.
     pub fn all(&self) {
-        for signal in
-            [&self.due, &self.submissions, &self.inbox, &self.openings, &self.leases, &self.cancels]
-        {
+        for signal in [
+            &self.due,
+            &self.submissions,
+            &self.inbox,
+            &self.parked,
+            &self.openings,
+            &self.leases,
+            &self.cancels,
+            &self.deadlines,
+            &self.schedules,
+        ] {
             signal.notify_one();
         }
     }

@@ -44,11 +44,11 @@ begin
         where n.revision % c_keep = 0 and p.job = n.job and p.revision < n.revision
     ), done as (
         update postq.job j
-        set state = case when n.failed > 0 then 'failed'
+        set state = case when n.failed > 0 or j.overdue is not null then 'failed'
                          when n.cancelled > 0 then 'cancelled'
                          else 'succeeded' end::postq.state_of_job,
             finished_at = postq.now(),
-            reason = case when n.failed > 0 then (
+            reason = case when j.overdue is not null then j.overdue when n.failed > 0 then (
                     select format('task "%s" %s%s', s.name, t.state, ': ' || t.reason)
                     from postq.task t join postq.task_spec s on s.job = t.job and s.n = t.n
                     where t.job = n.job and t.state = 'failed'
@@ -59,6 +59,7 @@ begin
         returning j.id
     )
     select coalesce(array_agg(id), '{}') into v_ended from done;
+    perform postq.job_ended(v_ended);
     return v_ended;
 end;
 $$;

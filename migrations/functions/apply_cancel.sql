@@ -14,7 +14,6 @@ set enable_mergejoin = off
 as $$
 declare
     v_n int[];
-    v_asked bigint;
     v_reason text := coalesce(p_reason, 'cancelled on request');
 begin
     o_ended := '{}';
@@ -39,37 +38,13 @@ begin
         values (p_job, postq.next_revision(p_job), 0, 0, 0);
         o_is_done := true;
         o_ended := array[p_job];
+        perform postq.job_ended(o_ended);
         return;
     end if;
 
-    select coalesce(array_agg(t.n), '{}') into v_n from (
-        select t.n from postq.task t
-        where t.job = p_job and t.state in ('blocked', 'scheduled', 'parked', 'ready')
-        order by t.n for update skip locked) t;
-    -- A claim under way holds its rows of ready and finds the tasks changed; it drops the rows.
-    delete from postq.ready r where r.ctid = any (array(
-        select r.ctid from postq.task t join postq.ready r on r.lane = t.lane and r.seq = t.seq
-        where t.job = p_job and t.n = any (v_n) and t.state = 'ready' for update of r skip locked));
-    delete from postq.scheduled s where s.ctid = any (array(
-        select s.ctid from postq.task t
-        join postq.scheduled s on s.run_at = t.run_at and s.job = t.job and s.n = t.n
-        where t.job = p_job and t.n = any (v_n) and t.state = 'scheduled' for update of s skip locked));
-    delete from postq.opening o where o.job = p_job;
-    update postq.task t
-    set state = 'cancelled', finished_at = postq.now(), seq = null, run_at = null,
-        reason = v_reason, revision = postq.next_revision(p_job)
-    where t.job = p_job and t.n = any (v_n);
-    update postq.open_attempt o set cancel_requested_at = postq.now()
-    where o.ctid = any (array(select o.ctid from postq.open_attempt o
-                              where o.job = p_job and o.cancel_requested_at is null
-                              order by o.n for update skip locked));
-    if found then
-        perform postq.hint('cancel');
-    end if;
+    v_n := postq.drop_unstarted(p_job, 'cancelled', v_reason);
     o_ended := postq.advance(array[p_job], array_fill(p_job, array[cardinality(v_n)]), v_n);
-    o_is_done := not exists (select from postq.task t where t.job = p_job
-                             and t.state in ('blocked', 'scheduled', 'parked', 'ready'))
-        and not exists (select from postq.open_attempt o where o.job = p_job and o.cancel_requested_at is null);
+    o_is_done := postq.is_dropped(p_job);
 end;
 $$;
 revoke all on function postq.apply_cancel(uuid, text) from public;

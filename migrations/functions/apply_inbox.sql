@@ -39,6 +39,7 @@ begin
             delete from postq.inbox i where i.seq = v_one.seq;
         end if;
     end loop;
+    v_ready := v_ready || postq.grant_vacant();
     return jsonb_build_object('applied', v_looked, 'last', v_last, 'ready', v_ready, 'ended', to_jsonb(v_ended));
 end;
 $$;

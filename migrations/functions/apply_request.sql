@@ -18,6 +18,10 @@ begin
         select c.o_is_done, c.o_ended into o_is_done, o_ended from postq.apply_cancel(p_job, p_reason) c;
         return;
     end if;
+    if p_kind = 'after' then
+        select a.* into o_is_done, o_ready, o_ended from postq.apply_after(p_job) a;
+        return;
+    end if;
     perform 1 from postq.job j where j.id = p_job for update skip locked;
     o_is_done := found or not exists (select from postq.job j where j.id = p_job);
     if not found then
@@ -27,6 +31,9 @@ begin
     from postq.task t
     where j.id = p_job and j.state in ('scheduled', 'queued') and t.job = p_job and t.n = p_n
       and t.started_at is not null;
+    if found then
+        perform postq.limit_run(array[p_job]);
+    end if;
     -- Where a consumer has it in an open transaction, that will make a note of its own.
     update postq.task t set revision = postq.next_revision(p_job)
     where t.ctid = any (array(select t.ctid from postq.task t

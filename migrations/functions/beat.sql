@@ -1,7 +1,9 @@
 -- A coordinator's sign of life, and all it asks while idle. Returns null where it is not registered
 -- (any more), else {"beats": [[coordinator, beat]], "due_ms": milliseconds until the next task falls
--- due or null, "submissions": bool, "inbox": bool, "openings": bool, "orphans": bool, "leases_ms":
--- milliseconds until the next lease of a consumer ends or null, "cancels": [[agent, attempt]],
+-- due or null, "submissions": bool, "inbox": bool, "parked": bool, "openings": bool, "orphans": bool, "leases_ms":
+-- milliseconds until the next lease of a consumer ends or null, "deadlines_ms": until the next deadline
+-- of a job, not above zero where one has passed, or null, "schedules_ms": the same of the next time of
+-- a schedule, "cancels": [[agent, attempt]],
 -- "agents": [[agent, session]]} with the requests to cancel that concern its own agents, and the
 -- agents that are connected to it as far as the database knows.
 create or replace function postq.beat(p_coordinator uuid) returns jsonb
@@ -24,9 +26,12 @@ begin
                    from postq.scheduled s),
         'submissions', exists (select from postq.submission),
         'inbox', exists (select from postq.inbox),
+        'parked', exists (select from postq.parked) or exists (select from postq.vacancy),
         'openings', exists (select from postq.opening),
         'orphans', exists (select from postq.orphans()),
         'leases_ms', postq.next_lease_ms(),
+        'deadlines_ms', (select (extract(epoch from min(d.at) - postq.now()) * 1000)::bigint from postq.deadline d),
+        'schedules_ms', postq.next_schedule_ms(),
         'cancels', postq.cancels(p_coordinator),
         'agents', (select coalesce(jsonb_agg(jsonb_build_array(a.id, a.session)), '[]')
                    from postq.agent a where a.coordinator = p_coordinator));

@@ -1,6 +1,6 @@
 -- Declares a coordinator dead whose beat is still the one the caller has watched for long enough,
 -- and with it its agents that nobody has adopted. Returns the attempts they leave behind, for the
--- caller to finish as lost.
+-- caller to finish as lost; those that must not overlap another are left to orphans.
 create or replace function postq.bury(
     p_coordinator uuid, p_beat bigint
 ) returns table (attempt bigint, session bigint, job uuid, n int)
@@ -23,7 +23,8 @@ begin
         returning a.id
     )
     select o.attempt, o.session, o.job, o.n
-    from gone g join postq.open_attempt o on o.agent = g.id;
+    from gone g join postq.open_attempt o on o.agent = g.id
+    where not postq.is_exclusive(o.job, o.n);
 end;
 $$;
 revoke all on function postq.bury(uuid, bigint) from public;

@@ -4,6 +4,8 @@
 -- p_slot_lane/p_slot_session is one free slot, offered to one lane; a slot whose session is not its
 -- agent's current one takes nothing. Tasks go first to the agent that they prefer.
 -- A task that is no longer ready (cancelled meanwhile) is dropped from its lane here.
+-- Of a queue that is paused nothing is taken; where it has a limit on running tasks, as many as it has
+-- slots that are free.
 -- A claim writes a job only at its first start and raises no revision.
 create or replace function postq.claim(
     p_lane bigint[], p_after bigint[], p_slot_lane bigint[], p_slot_session bigint[]
@@ -24,14 +26,18 @@ declare
     v_n int[];
     v_session bigint[];
     v_agent uuid[];
+    v_room record;
+    v_begun uuid[];
 begin
+    select * into v_room from postq.claim_room(p_lane, p_after, p_slot_lane);
     with slot as materialized (
         select s.lane, s.session, a.id as agent, s.ord
         from unnest(p_slot_lane, p_slot_session) with ordinality as s (lane, session, ord)
         join postq.agent a on a.session = s.session and a.coordinator is not null
     ), want as materialized (
-        select l.lane, l.after, (select count(*) from slot s where s.lane = l.lane) as wanted
+        select l.lane, l.after, least((select count(*) from slot s where s.lane = l.lane), r.room) as wanted
         from unnest(p_lane, p_after) as l (lane, after)
+        left join unnest(v_room.o_lane, v_room.o_room) as r (lane, room) on r.lane = l.lane
     ), picked as materialized (
         select r.row, r.lane, r.seq, r.job, r.n, r.prefer
         from want w
@@ -72,10 +78,17 @@ begin
         return;
     end if;
 
-    update postq.job j set state = 'running', started_at = postq.now()
-    from (select q.id from postq.job q
-          where q.id = any (v_job) and q.state = 'queued' order by q.id for update) q
-    where j.id = q.id and j.state = 'queued';
+    with begun as (
+        update postq.job j set state = 'running', started_at = postq.now()
+        from (select q.id from postq.job q
+              where q.id = any (v_job) and q.state = 'queued' order by q.id for update) q
+        where j.id = q.id and j.state = 'queued'
+        returning j.id
+    )
+    select array_agg(b.id) into v_begun from begun b;
+    if v_begun is not null then
+        perform postq.limit_run(v_begun);
+    end if;
 
     return query
     with started as (
@@ -85,9 +98,19 @@ begin
         from unnest(v_lane, v_seq, v_job, v_n, v_session, v_agent) as x (lane, seq, job, n, session, agent)
         where t.job = x.job and t.n = x.n and t.state = 'ready' and t.seq = x.seq
         returning t.attempt, x.session, x.agent, t.job, t.n, x.lane, x.seq
+    ), held as (
+        select s.attempt, h.queue, h.slot
+        from (select s.attempt, l.queue, row_number() over (partition by l.queue order by s.seq) as k
+              from started s join postq.lane l on l.id = s.lane where l.queue = any (v_room.o_queue)) s
+        join (select h.queue, h.slot, row_number() over (partition by h.queue order by h.slot) as k
+              from unnest(v_room.o_queue, v_room.o_slot) as h (queue, slot)) h on h.queue = s.queue and h.k = s.k
+    ), taken as (
+        update postq.slot p set is_taken = true from held h where p.pool = 'queue:' || h.queue and p.n = h.slot
     ), opened as (
-        insert into postq.open_attempt (job, n, attempt, agent, session, started_at)
-        select s.job, s.n, s.attempt, s.agent, s.session, postq.now() from started s
+        insert into postq.open_attempt (job, n, attempt, agent, session, started_at, is_final, slot)
+        select s.job, s.n, s.attempt, s.agent, s.session, postq.now(), p.at_most_once, h.slot
+        from started s join postq.task_spec p on p.job = s.job and p.n = s.n
+        left join held h on h.attempt = s.attempt
     )
     select s.attempt, s.session, s.job, s.n, s.lane, s.seq from started s;
 end;

@@ -49,6 +49,9 @@ begin
     if v_closed.o_due is not null then
         perform postq.hint('due');
     end if;
+    if exists (select from postq.task t where t.job = p_job and t.n = v_n and t.has_key) then
+        perform postq.hint('parked');
+    end if;
     return true;
 end;
 $$;

@@ -6,11 +6,15 @@
 -- lease ends: lease, or else its timeout, or else 60 s. With delivery `at_most_once` it is not tried
 -- again, however it ends.
 --
+-- Of a queue that is paused nothing is taken, and no more than its limit on running tasks allows.
+-- With a filter (see filter_path) only jobs whose attributes it holds for, among the first thousand of
+-- those that wait in each lane.
+--
 -- Takes what nobody else has at hand, waits for nobody, and writes to nothing but what it returns;
 -- cancels of its queue's one-task jobs are applied before.
 create or replace function postq.consume(
     num int default 1, queue text default 'default', tasks text[] default null,
-    lease interval default null, delivery text default 'at_least_once'
+    lease interval default null, delivery text default 'at_least_once', filter text default null
 ) returns table (
     id uuid, attempt bigint, task text, arguments jsonb, attributes jsonb, priority int,
     attempts int, max_attempts int, created_at timestamptz, lease_until timestamptz
@@ -30,35 +34,64 @@ declare
     v_taken record;
     v_job uuid[] := '{}';
     v_n int[] := '{}';
+    v_slot int[];
+    v_num int;
+    v_many int;
+    v_aging double precision;
+    v_path jsonpath := postq.filter_path(consume.filter);
 begin
     perform postq.check_consume(num, consume.queue, consume.tasks, consume.lease, consume.delivery);
     if consume.queue like 'dlq@%' then
-        return query select * from postq.consume_dead(num, consume.queue, consume.tasks, consume.lease);
+        return query select * from postq.consume_dead(num, consume.queue, consume.tasks, consume.lease, v_path);
         return;
     end if;
     -- Before the time is read and before the first nextval: the floors rest on it.
     perform pg_current_xact_id();
     v_now := postq.lease_start();
     perform postq.apply_cancels_of(consume.queue);
-    for v_level in
-        select l.priority, array_agg(l.id) as lane, array_agg(l.floor) as floor,
-               array_agg(l.due_floor) as due_floor, array_agg(l.lease_floor) as lease_floor
-        from postq.lane l
-        where l.queue = consume.queue and l.executor = 'handler'
-          and (consume.tasks is null or l.handler like any (consume.tasks))
-        group by l.priority order by l.priority desc
+    v_slot := postq.consume_room(consume.queue, num, v_now);
+    v_num := least(num, cardinality(v_slot));
+    v_aging := coalesce((select q.aging from postq.queue q where q.name = consume.queue), 0);
     loop
-        select * into v_taken from postq.take_level(v_level.lane, v_level.floor, v_level.due_floor,
-            v_level.lease_floor, v_now, num - cardinality(v_n));
-        v_job := v_job || v_taken.o_job;
-        v_n := v_n || v_taken.o_n;
-        exit when cardinality(v_n) >= num;
+        -- Where tasks gain priority while they wait, the next one may be of any lane.
+        v_many := case when v_aging > 0 then least(cardinality(v_n) + 1, v_num) else v_num end;
+        for v_level in
+            select l.priority, array_agg(l.id) as lane, array_agg(l.floor) as floor,
+                   array_agg(l.due_floor) as due_floor, array_agg(l.lease_floor) as lease_floor
+            from postq.lane l
+            where l.queue = consume.queue and l.executor = 'handler'
+              and (consume.tasks is null or l.handler like any (consume.tasks))
+            group by l.priority
+            order by l.priority + v_aging * postq.lanes_wait(array_agg(l.id), array_agg(l.floor), array_agg(l.due_floor), v_now, v_aging) desc
+        loop
+            exit when cardinality(v_n) >= v_many;
+            if v_path is not null then
+                select * into v_taken from postq.take_matching(v_level.lane, v_level.floor, v_level.due_floor, v_now,
+                    v_many - cardinality(v_n), v_path);
+                v_job := v_job || v_taken.o_job;
+                v_n := v_n || v_taken.o_n;
+                continue;
+            end if;
+            select * into v_taken from postq.take_level(v_level.lane, v_level.floor, v_level.due_floor,
+                v_level.lease_floor, v_now, v_many - cardinality(v_n));
+            v_job := v_job || v_taken.o_job;
+            v_n := v_n || v_taken.o_n;
+            if cardinality(v_n) < v_many and exists (select from postq.parked k where k.lane = any (v_level.lane)) then
+                select * into v_taken from postq.take_parked(v_level.lane, v_many - cardinality(v_n));
+                v_job := v_job || v_taken.o_job;
+                v_n := v_n || v_taken.o_n;
+            end if;
+        end loop;
+        exit when v_many >= v_num or cardinality(v_n) < v_many;
     end loop;
     if v_n = '{}' then
         return;
     end if;
     perform postq.stay_awake(consume.queue);
     perform postq.start_leased(v_job, v_n, consume.lease, consume.delivery = 'at_most_once');
+    if v_slot is not null then
+        perform postq.take_slots(consume.queue, v_slot, v_job, v_n);
+    end if;
     return query
         select x.job, o.attempt, coalesce(s.spec ->> 'handler', s.name), s.spec -> 'arguments', js.attributes,
                j.priority, t.attempts + 1, s.max_attempts, j.created_at, o.lease_until
@@ -71,4 +104,4 @@ begin
         order by x.ord;
 end;
 $$;
-revoke all on function postq.consume(int, text, text[], interval, text) from public;
+revoke all on function postq.consume(int, text, text[], interval, text, text) from public;

@@ -1,5 +1,5 @@
 -- Leases dead letters of `dlq@NAME`, the oldest first. The ended job stays as it is. Called by consume.
-create or replace function postq.consume_dead(p_num int, p_queue text, p_tasks text[], p_lease interval)
+create or replace function postq.consume_dead(p_num int, p_queue text, p_tasks text[], p_lease interval, p_filter jsonpath)
 returns table (
     id uuid, attempt bigint, task text, arguments jsonb, attributes jsonb, priority int,
     attempts int, max_attempts int, created_at timestamptz, lease_until timestamptz
@@ -19,6 +19,8 @@ begin
                 select d.ctid from postq.dead_letter d
                 where d.queue = substr(p_queue, 5) and (d.lease_until is null or d.lease_until <= postq.now())
                   and (p_tasks is null or d.task like any (p_tasks))
+                  and (p_filter is null or exists (
+                      select from postq.job_spec x where x.job = d.job and x.attributes @@ p_filter))
                 order by d.died_at, d.job, d.n limit p_num for update skip locked))
             returning d.*
         )
@@ -35,4 +37,4 @@ begin
     end if;
 end;
 $$;
-revoke all on function postq.consume_dead(int, text, text[], interval) from public;
+revoke all on function postq.consume_dead(int, text, text[], interval, jsonpath) from public;

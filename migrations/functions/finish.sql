@@ -59,6 +59,7 @@ begin
               where x.next = 'ready' order by x.ord),
         array(select null::uuid from unnest(v_closed.o_next) as x (next) where x.next = 'ready'));
     v_ended := postq.advance(v_closed.o_job, v_settled.o_ended_job, v_settled.o_ended_n);
+    v_ready := v_ready || postq.grant_vacant();
     if v_closed.o_due is not null then
         perform postq.hint('due');
     end if;

@@ -1,4 +1,4 @@
--- Locks tasks that a consumer has found in ready (p_seq) or scheduled (p_run_at), and of those that
+-- Locks tasks that a consumer has found in ready (p_seq), scheduled (p_run_at) or parked, and of those that
 -- are all their job consists of, the job where this is its first start. What somebody else has at
 -- hand is left out. o_ord: the places of the tasks that are held; o_gone: of those that are not in
 -- that state any more.
@@ -12,7 +12,8 @@ begin
     with held as materialized (
         select x.ord, t.job,
                case when x.seq is not null then t.state = 'ready' and t.seq = x.seq
-                    else t.state = 'scheduled' and t.run_at = x.run_at end as is_current
+                    when x.run_at is not null then t.state = 'scheduled' and t.run_at = x.run_at
+                    else t.state = 'parked' end as is_current
         from unnest(p_job, p_n, p_seq, p_run_at) with ordinality as x (job, n, seq, run_at, ord)
         join postq.task t on t.job = x.job and t.n = x.n
         order by t.job, t.n

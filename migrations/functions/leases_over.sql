@@ -17,10 +17,11 @@ as $$
     join postq.task t on t.job = o.job and t.n = o.n
     join postq.task_spec s on s.job = o.job and s.n = o.n
     cross join lateral (
-        select case when o.is_final or t.attempts + 1 = s.max_attempts then o.lease_until
-            else o.lease_until + make_interval(secs => postq.backoff_ms(s.backoff_ms, s.max_backoff_ms, t.attempts + 1,
+        select case when o.is_final or t.attempts + 1 = s.max_attempts or not postq.is_retried(s, 'timed_out', null)
+                then o.lease_until
+            else o.lease_until + make_interval(secs => postq.pause_ms(s, t.attempts + 1,
                 -- Any number from 0 to 1, but the same one at every look.
-                (hashint8(o.attempt) & 65535) / 65536.0, s.factor, s.increment_ms, s.jitter) / 1000.0) end as retry_at
+                (hashint8(o.attempt) & 65535) / 65536.0) / 1000.0) end as retry_at
     ) r
     where r.retry_at <= p_now
     order by r.retry_at;

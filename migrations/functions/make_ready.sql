@@ -1,4 +1,5 @@
--- Puts tasks into their lanes, in the order given. Called by finish, promote and release_gates,
+-- Puts tasks into their lanes, in the order given; those that want a slot of a key are parked, and come
+-- when they have it (grant_pool). Called by finish, promote and release_gates,
 -- which hold the jobs' rows. Returns the lowest new seq per lane as [[lane, seq], ...].
 create or replace function postq.make_ready(
     p_job uuid[], p_n int[], p_prefer uuid[]
@@ -12,34 +13,24 @@ set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
 declare
-    v_ready jsonb;
+    v_keyed int[];
+    v_free int[];
 begin
     if cardinality(p_job) = 0 then
         return '[]';
     end if;
-    -- Before the first nextval: the floor of a lane rests on it.
-    perform pg_current_xact_id();
-    with moved as (
-        select x.job, x.n, x.prefer, t.lane, nextval('postq.ready_seq') as seq
-        from (
-            select * from unnest(p_job, p_n, p_prefer) with ordinality as u (job, n, prefer, ord)
-            order by ord
-        ) x
-        join postq.task t on t.job = x.job and t.n = x.n
-    ), entered as (
-        insert into postq.ready (lane, seq, job, n, prefer, since)
-        select lane, seq, job, n, prefer, postq.now() from moved
-    ), marked as (
-        update postq.task t
-        set state = 'ready', seq = m.seq, run_at = null, revision = postq.next_revision(m.job)
-        from moved m
-        where t.job = m.job and t.n = m.n
-    )
-    select jsonb_agg(jsonb_build_array(l.lane, l.seq))
-    into v_ready
-    from (select m.lane, min(m.seq) as seq from moved m group by m.lane) l;
-    perform postq.hint_ready(v_ready, cardinality(p_job));
-    return v_ready;
+    select coalesce(array_agg(x.ord::int order by x.ord) filter (where t.has_key), '{}'),
+           coalesce(array_agg(x.ord::int order by x.ord) filter (where not t.has_key), '{}')
+    into v_keyed, v_free
+    from unnest(p_job, p_n) with ordinality as x (job, n, ord)
+    join postq.task t on t.job = x.job and t.n = x.n;
+    if v_keyed <> '{}' then
+        perform postq.park(array(select p_job[i] from unnest(v_keyed) i), array(select p_n[i] from unnest(v_keyed) i),
+                           array(select p_prefer[i] from unnest(v_keyed) i));
+        return postq.enter_lanes(array(select p_job[i] from unnest(v_free) i),
+            array(select p_n[i] from unnest(v_free) i), array(select p_prefer[i] from unnest(v_free) i));
+    end if;
+    return postq.enter_lanes(p_job, p_n, p_prefer);
 end;
 $$;
 revoke all on function postq.make_ready(uuid[], int[], uuid[]) from public;

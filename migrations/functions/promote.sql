@@ -17,6 +17,7 @@ declare
     v_n int[];
     v_last timestamptz;
     v_ready jsonb := '[]';
+    v_begun uuid[];
 begin
     select array_agg(h.id) into v_held from (
         select j.id from postq.job j
@@ -36,9 +37,16 @@ begin
     into v_job, v_n, v_last from due d
     join postq.task t on t.job = d.job and t.n = d.n and t.state = 'scheduled';
     if v_job is not null then
-        update postq.job j set state = 'queued' where j.id = any (v_job) and j.state = 'scheduled';
+        with begun as (
+            update postq.job j set state = 'queued' where j.id = any (v_job) and j.state = 'scheduled' returning j.id
+        )
+        select array_agg(b.id) into v_begun from begun b;
+        if v_begun is not null then
+            perform postq.tell('postq_queued', v_begun);
+        end if;
         v_ready := postq.make_ready(v_job, v_n, array_fill(null::uuid, array[cardinality(v_job)]));
         perform postq.advance(v_job, '{}', '{}');
+        v_ready := v_ready || postq.grant_vacant();
     end if;
     return jsonb_build_object(
         'ready', v_ready, 'moved', coalesce(cardinality(v_job), 0), 'last', v_last,

@@ -38,35 +38,48 @@ begin
                order by i.job, i.n, i.ord) i
         where o.job = i.job and o.n = i.n and o.attempt = i.attempt and o.session is not distinct from i.session
         returning i.*, o.agent, o.started_at, o.is_final as is_last
+    ), meant as (
+        select c.*, j.queue, j.cancel_requested_at is not null as is_cancelled, j.overdue,
+               case when j.overdue is not null and c.outcome = 'cancelled' then 'timed_out'
+                    -- Given back after it was started, by an agent that leaves.
+                    when c.outcome = 'released' and c.is_last and (c.exit_code is not null or c.signal is not null)
+                        then 'lost'
+                    else c.outcome end::postq.outcome as ended
+        from closed c join postq.job j on j.id = c.job
     ), decided as (
-        select c.*, j.queue, j.cancel_requested_at is not null as is_cancelled,
-               t.attempts + (c.outcome not in ('lost', 'released'))::int as attempts,
-               t.crashes + (c.outcome = 'lost')::int as crashes,
-               s.max_attempts, s.crash_limit, s.backoff_ms, s.max_backoff_ms, s.factor, s.increment_ms, s.jitter
-        from closed c
-        join postq.job j on j.id = c.job
-        join postq.task t on t.job = c.job and t.n = c.n
-        join postq.task_spec s on s.job = c.job and s.n = c.n
+        select m.*, s as spec,
+               t.attempts + (m.ended not in ('lost', 'released'))::int as attempts,
+               t.crashes + (m.ended = 'lost')::int as crashes
+        from meant m
+        join postq.task t on t.job = m.job and t.n = m.n
+        join postq.task_spec s on s.job = m.job and s.n = m.n
     ), judged as (
         select d.*, (case
-            when d.outcome = 'succeeded' then 'succeeded'
+            when d.ended = 'succeeded' then 'succeeded'
+            when d.overdue is not null then 'failed'
             when d.is_cancelled then 'cancelled'
-            when d.outcome = 'released' then 'ready'
-            when d.outcome = 'lost' then case when d.crashes < d.crash_limit then 'ready' else 'failed' end
-            when d.is_final is not true and not d.is_last and (d.max_attempts = -1 or d.attempts < d.max_attempts) then 'scheduled'
+            when d.ended = 'released' then 'ready'
+            when d.is_last then 'failed'
+            when d.ended = 'lost' then case when d.crashes < (d.spec).crash_limit then 'ready' else 'failed' end
+            when d.is_final is not true and ((d.spec).max_attempts = -1 or d.attempts < (d.spec).max_attempts)
+                and postq.is_retried(d.spec, d.ended, d.exit_code) then 'scheduled'
             else 'failed' end)::postq.task_state as next
         from decided d
     ), verdict as (
         select j.*, case
             when j.next = 'succeeded' then null
-            when j.outcome = 'lost' and j.next = 'failed' then
+            when j.next = 'failed' and j.overdue is not null then 'the job ' || case j.overdue
+                when 'expired' then 'has expired' else 'timed out' end
+            when j.next = 'failed' and j.ended = 'lost' and j.is_last then
+                format('lost with its agent, and not tried again because it is delivered at most once: %s', j.reason)
+            when j.next = 'failed' and j.ended = 'lost' then
                 format('lost %s times with its agent, which is the limit; last: %s', j.crashes, j.reason)
             else j.reason end as told
         from judged j
     ), recorded as (
         insert into postq.attempt (id, job, n, agent, session, started_at, finished_at, outcome,
             exit_code, signal, reason, results, errors, ran_ms, log_chunks, result)
-        select v.attempt, v.job, v.n, v.agent, v.session, v.started_at, postq.now(), v.outcome,
+        select v.attempt, v.job, v.n, v.agent, v.session, v.started_at, postq.now(), v.ended,
             v.exit_code, v.signal, v.reason, v.results, v.errors, v.ran_ms, v.log_chunks, v.result
         from verdict v
     ), kept as (
@@ -80,8 +93,7 @@ begin
             crashes = v.crashes,
             revision = postq.next_revision(v.job),
             run_at = case when v.next = 'scheduled' then coalesce(v.retry_at, postq.now() + make_interval(
-                secs => postq.backoff_ms(v.backoff_ms, v.max_backoff_ms, v.attempts, random(),
-                    v.factor, v.increment_ms, v.jitter) / 1000.0)) end,
+                secs => postq.pause_ms(v.spec, v.attempts, random()) / 1000.0)) end,
             finished_at = case when v.next in ('succeeded', 'failed', 'cancelled') then postq.now() end,
             reason = v.told
         from verdict v
@@ -95,7 +107,7 @@ begin
         select v.job, v.n, v.queue, coalesce(s.spec ->> 'handler', s.name), v.told,
                v.attempts + v.crashes, postq.now()
         from verdict v join postq.task_spec s on s.job = v.job and s.n = v.n
-        where v.next = 'failed'
+        where v.next = 'failed' and postq.keeps_dead_letters(v.queue)
         returning queue
     )
     select coalesce(array_agg(m.attempt order by m.ord), '{}'), coalesce(array_agg(m.job order by m.ord), '{}'),

@@ -16,6 +16,7 @@ begin
     where j.id = v_job and j.finished_at is null;
     insert into postq.job_progress (job, revision, open, failed, cancelled)
     values (v_job, postq.next_revision(v_job), 0, 0, 0);
+    perform postq.job_ended(array[v_job]);
     return true;
 end;
 $$;

@@ -1,6 +1,9 @@
 -- What people and monitoring read: the state by plain SQL. Columns are added at the end only.
 create or replace view postq.jobs as
-select j.id, s.name, j.queue, j.state, j.reason, j.priority, s.attributes, j.created_at, j.started_at,
+select j.id, s.name, j.queue, j.state, coalesce(j.reason, case when j.finished_at is null then (
+           select 'waits for job ' || min(a.parent::text)
+               || case count(*) when 1 then '' else format(' and %s more', count(*) - 1) end
+           from postq.job_after a where a.child = j.id having count(*) > 0) end) as reason, j.priority, s.attributes, j.created_at, j.started_at,
        j.finished_at, j.cancel_requested_at, s.task_count, p.open as open_tasks, p.revision, s.retry_of
 from postq.job j
 join postq.job_spec s on s.job = j.id
@@ -10,7 +13,8 @@ cross join lateral (
 ) p;
 
 create or replace view postq.tasks as
-select t.job as job_id, s.name, t.n as number, t.state, t.reason, t.attempts, t.crashes, t.run_at,
+select t.job as job_id, s.name, t.n as number, t.state,
+       case when t.state = 'ready' then coalesce(postq.queue_reason(t.job), t.reason) else t.reason end as reason, t.attempts, t.crashes, t.run_at,
        t.started_at, t.finished_at, t.attempt,
        coalesce(oa.name, aa.name) as agent,
        a.outcome, a.exit_code, a.signal,
@@ -49,29 +53,22 @@ from postq.dead_letter d
 join postq.task_spec s on s.job = d.job and s.n = d.n
 join postq.job_spec js on js.job = d.job;
 
--- How much there is in each queue, and since when the oldest of what could be taken waits.
+-- How much there is in each queue that is declared or in use, since when the oldest of what could be
+-- taken waits, and what bounds it.
 create or replace view postq.queue_stats as
-select q.queue, coalesce(sum(c.ready), 0)::bigint as ready, coalesce(sum(c.scheduled), 0)::bigint as scheduled,
-       coalesce(sum(c.running), 0)::bigint as running, coalesce(sum(c.dead), 0)::bigint as dead_letters,
-       min(c.oldest) as oldest_ready_at
-from (select distinct l.queue from postq.lane l) q
-left join lateral (
-    select r.ready, s.scheduled, o.running, 0::bigint as dead, r.oldest
-    from postq.lane l
-    cross join lateral (select count(*) as ready, min(r.since) as oldest
-                        from postq.ready r where r.lane = l.id) r
-    cross join lateral (select count(*) as scheduled from postq.scheduled s where s.lane = l.id) s
-    cross join lateral (select count(*) as running from postq.open_attempt o where o.lane = l.id) o
-    where l.queue = q.queue
-    union all
-    select 0, 0, count(*), 0, null
-    from postq.open_attempt o join postq.task t on t.job = o.job and t.n = o.n
-    join postq.lane l on l.id = t.lane
-    where o.lane is null and l.queue = q.queue
-    union all
-    select 0, 0, 0, count(*), null from postq.dead_letter d where d.queue = q.queue
-) c on true
-group by q.queue;
+select n.name as queue, s.ready, s.scheduled, s.running, s.dead_letters, s.oldest_ready_at, s.parked, s.jobs,
+       coalesce(q.is_paused, false) as is_paused, q.max_running, q.max_jobs
+from postq.queue_names(null, null) n (name)
+left join postq.queue q on q.name = n.name
+cross join lateral postq.stats_of(n.name) s;
 
-revoke all on postq.jobs, postq.tasks, postq.running, postq.expired, postq.dead_letters, postq.queue_stats
-    from public;
+-- The queues that somebody has declared.
+create or replace view postq.queues as
+select q.name, q.description, q.is_paused, q.max_running, q.max_jobs, q.retry,
+       make_interval(secs => q.timeout_ms / 1000.0) as timeout,
+       make_interval(secs => q.expires_after_ms / 1000.0) as expires_after,
+       q.has_dead_letters, q.aging, q.created_at
+from postq.queue q;
+
+revoke all on postq.jobs, postq.tasks, postq.running, postq.expired, postq.dead_letters, postq.queue_stats,
+    postq.queues from public;

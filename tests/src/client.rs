@@ -60,7 +60,8 @@ impl Client {
 
     /// Submits a job under an id; empty leaves it to the coordinator.
     pub async fn submit_spec(&self, job: JobSpec, id: &str) -> Result<Uuid, Status> {
-        let request = SubmitJobRequest { job: Some(job), id: id.to_owned() };
+        let request =
+            SubmitJobRequest { job: Some(job), id: id.to_owned(), ..SubmitJobRequest::default() };
         let answer = self.jobs().submit_job(request).await?.into_inner();
         Ok(answer.id.parse().expect("the id of a job"))
     }

@@ -60,6 +60,10 @@ pub(crate) fn judge(
         Cause::Stopped(Stop::Release | Stop::ReleaseNow) => {
             (outcome, reason) = (Outcome::Released, "the agent is stopping".to_owned());
         }
+        Cause::Stopped(Stop::Alone) => {
+            let why = "its agent heard no coordinator, and it must not overlap another execution";
+            (outcome, reason) = (Outcome::Released, why.to_owned());
+        }
         Cause::Stopped(Stop::Abandon) => return None,
     }
     let mut report = bare(of, outcome, &reason);

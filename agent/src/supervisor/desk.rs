@@ -15,6 +15,7 @@ use tracing::{debug, info, warn};
 
 use super::{
     StreamNumber,
+    alone::Alone,
     disk::DiskWatch,
     entry::{Entry, Phase, Wait},
     leaving::{Leave, Stage},
@@ -75,6 +76,7 @@ pub(crate) struct Desk {
     pub(super) entries: BTreeMap<i64, Entry>,
     outbox: Outbox,
     disk: DiskWatch,
+    alone: Alone,
     pub(super) stage: Stage,
     commands: Receiver<Command>,
     events: Receiver<Event>,
@@ -98,6 +100,7 @@ impl Desk {
             entries: setup.unrecorded.into_iter().filter_map(entry).collect(),
             outbox: Outbox::default(),
             disk: DiskWatch::default(),
+            alone: Alone::default(),
             stage: Stage::Working,
             commands: setup.commands,
             events,
@@ -127,6 +130,7 @@ impl Desk {
                 Some(command) = self.commands.recv() => self.obey(command).await,
                 _ = looks.tick() => self.secure_reports(),
                 () = self.disk.is_due() => self.probe_disk(),
+                () = self.alone.is_over() => self.kill_exclusive(),
             }
         }
         let left = self.entries.len();
@@ -140,8 +144,12 @@ impl Desk {
                 self.outbox.attach(stream);
                 self.greet();
             }
-            Command::Detach(number) => self.outbox.detach(number),
+            Command::Detach(number) => {
+                self.alone.silent();
+                self.outbox.detach(number);
+            }
             Command::Heard(number, message) if self.outbox.is_current(number) => {
+                self.alone.heard();
                 self.hear(*message).await;
             }
             Command::Heard(..) => debug!("a word on a stream that was replaced is dropped"),
@@ -193,6 +201,7 @@ impl Desk {
             debug!(attempt.id = attempt, "assigned twice; the second is ignored");
             return;
         }
+        self.alone.note(&assignment);
         let (handle, signal) = stop::channel();
         if let Some(why) = self.takes_nothing() {
             self.entries.insert(attempt, Entry { of: of.clone(), phase: Phase::Running(handle) });
@@ -212,6 +221,17 @@ impl Desk {
     fn stop(&mut self, attempt: i64, stop: Stop) {
         if let Some(handle) = self.entries.get(&attempt).and_then(Entry::stop_handle) {
             handle.stop(stop);
+        }
+    }
+
+    /// Nobody is heard, so somebody else may soon be given what runs here.
+    fn kill_exclusive(&mut self) {
+        for attempt in self.alone.take() {
+            warn!(
+                attempt.id = attempt,
+                "no coordinator is heard; killed, as it must not overlap another"
+            );
+            self.stop(attempt, Stop::Alone);
         }
     }
 
@@ -297,6 +317,7 @@ impl Desk {
     }
 
     fn ended(&mut self, Ending { attempt, report, is_on_disk }: Ending) {
+        self.alone.forget(attempt);
         if is_on_disk {
             self.disk.worked();
         }

@@ -3,6 +3,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `desk` | the one task that owns the list of attempts, and what each message does to it |
+//! | `alone` | what may not run while no coordinator is heard |
 //! | `entry` | one line of that list |
 //! | `life` | one attempt beside the desk: accept, run, conclude |
 //! | `disk` | whether anything may begin, as far as the disk is concerned |
@@ -13,6 +14,7 @@
 //! Invariant: an attempt is listed as held exactly from when it is safely on disk until it is
 //! recorded or disowned, and what is said on one stream is said in the order it came about.
 
+mod alone;
 mod desk;
 mod disk;
 mod entry;

@@ -22,6 +22,12 @@ pub struct Ls {
     /// Only jobs of this queue.
     #[arg(long, default_value = "", hide_default_value = true, value_name = "NAME")]
     queue: String,
+    /// Only jobs whose attributes this holds for, such as '$.team == "data" && $.size > 3'.
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "EXPRESSION")]
+    filter: String,
+    /// Only this job; may be repeated.
+    #[arg(long, value_name = "JOB")]
+    id: Vec<String>,
     /// At most this many.
     #[arg(long, default_value_t = 50, value_name = "COUNT")]
     limit: usize,
@@ -52,6 +58,8 @@ impl Ls {
                 queue: self.queue.clone(),
                 page_size: i32::try_from(wanted).unwrap_or(i32::MAX),
                 page_token: all.next_page_token,
+                filter: self.filter.clone(),
+                ids: self.id.clone(),
             };
             let page = coordinator.jobs().list_jobs(bounded(request)).await;
             let page = page

@@ -102,7 +102,7 @@ impl Run {
         if let Some(directory) = &self.workspace {
             spec.input = files::upload(client, directory).await?;
         }
-        let id = submit::submit(client, spec).await?;
+        let id = submit::submit(client, spec).await?.id;
         let shown = Shown { json: self.output.is_json(), logs: !self.no_logs };
         let board = watch::follow(client, &id, shown).await?;
         let exit = watch::exit_of(&board);

@@ -28,6 +28,8 @@ pub struct TaskView {
     pub crash_limit: u32,
     /// Someone asked to stop it, and it runs.
     pub is_cancel_requested: bool,
+    /// It is never given again where it may have been started.
+    pub is_at_most_once: bool,
 }
 
 /// What happens to a task.
@@ -47,7 +49,7 @@ pub enum Event {
     AttemptEnded {
         /// How.
         outcome: Outcome,
-        /// Trying again cannot help.
+        /// Trying again cannot help, or its policy does not cover it (see [`crate::retry::covers`]).
         is_final: bool,
     },
 }
@@ -155,6 +157,7 @@ fn attempt_ended(task: &TaskView, outcome: Outcome, is_final: bool) -> Moved {
         Outcome::Succeeded => Next::Succeeded,
         _ if task.is_cancel_requested => Next::Cancelled,
         Outcome::Released => Next::Ready,
+        _ if task.is_at_most_once => Next::Failed,
         Outcome::Lost if crashes < task.crash_limit => Next::Ready,
         Outcome::Lost => Next::Failed,
         // A stop that nobody asked for is a failure.

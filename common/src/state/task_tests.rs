@@ -15,6 +15,7 @@ fn view(state: TaskState) -> TaskView {
         crashes: 0,
         crash_limit: DEFAULT_CRASH_LIMIT,
         is_cancel_requested: false,
+        is_at_most_once: false,
     }
 }
 
@@ -130,5 +131,19 @@ fn attempts_and_crashes_stay_within_their_limits() {
         }
         let wanted = if outcome == Outcome::Lost { (0, 5) } else { (3, 0) };
         assert_eq!((task.attempts, task.crashes), wanted);
+    }
+}
+
+#[test]
+fn what_is_delivered_at_most_once_is_given_again_only_where_it_never_started() {
+    let task = TaskView { is_at_most_once: true, ..running(-1, 0, 0, false) };
+    for &outcome in Outcome::ALL {
+        let ended = Event::AttemptEnded { outcome, is_final: false };
+        let wanted = match outcome {
+            Outcome::Succeeded => Next::Succeeded,
+            Outcome::Released => Next::Ready,
+            _ => Next::Failed,
+        };
+        assert_eq!(next_task_state(&task, ended).unwrap().next, wanted, "{outcome}");
     }
 }

@@ -1,22 +1,26 @@
 //! `JobService`: the wire side of submitting, reading, watching and cancelling jobs.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use backon::{ConstantBuilder, Retryable};
 use futures::stream::BoxStream;
 use postq_common::{
     id::JobId,
     state::{JobState, TaskState},
 };
-use postq_proto::v1::{self, job_service_server::JobService};
+use postq_proto::{
+    convert::duration,
+    v1::{self, job_service_server::JobService},
+};
 use postq_runtime::{Shutdown, telemetry};
 use prost::Message;
 use tonic::{Request, Response, Status};
-use tracing::{Instrument, Span, field, info, info_span};
+use tracing::{Instrument, Span, field, info, info_span, instrument};
 use uuid::Uuid;
 
-use super::{logs, page::Page, watch};
+use super::{bulk, logs, page::Page, watch};
 use crate::{
-    admission::Admission,
+    admission::{Admission, Entry},
     metrics::Metrics,
     store::{JobFilter, JobRow, Store},
     watch::Looks,
@@ -25,6 +29,10 @@ use crate::{
 
 /// Answers stay below the 4 MiB that gRPC clients accept by default.
 const ANSWER_BYTES: usize = 3 * 1024 * 1024;
+/// Within the time for one call.
+const LONGEST_WAIT: Duration = Duration::from_secs(100);
+/// How often it is looked whether a cancel was applied.
+const APPLIED_EVERY: Duration = Duration::from_millis(20);
 /// Tasks read from the database at a time.
 const CHUNK: i64 = 100;
 
@@ -49,15 +57,19 @@ impl JobApi {
         request: v1::SubmitJobRequest,
         traceparent: Option<String>,
     ) -> Result<Response<v1::SubmitJobResponse>, Status> {
-        let id = new_id(&request.id)?;
+        let id = new_id("id", &request.id)?;
         Span::current().record("job.id", field::display(id));
         let document = request
             .job
             .ok_or_else(|| status::bad_field("job", "missing; a job is what there is to submit"))?;
-        if self.admission.admit(id, document, traceparent).await.map_err(status::of_admission)? {
+        let wait = wait_of(request.wait.as_ref())?;
+        let entry = Entry { wait, require_queue: request.require_queue };
+        let admitted = self.admission.admit(id, document, traceparent, entry).await;
+        let (id, created) = admitted.map_err(status::of_admission)?;
+        if created {
             self.metrics.submitted();
         }
-        Ok(Response::new(v1::SubmitJobResponse { id: id.to_string() }))
+        Ok(Response::new(v1::SubmitJobResponse { id: id.to_string(), created }))
     }
 
     async fn cancel(
@@ -72,8 +84,21 @@ impl JobApi {
         self.store.apply_inbox(0, 1000).await.map_err(status::of_store)?;
         self.looks.look_now(id);
         info!("cancel requested");
-        let job = convert::job(&self.row(id).await?);
+        let job = convert::job(&self.row_once_cancelled(id).await?);
         Ok(Response::new(v1::CancelJobResponse { job: Some(job) }))
+    }
+
+    /// The job once the request has been applied, which another may be doing at the moment; or as it
+    /// is, where a user's open transaction has it at hand.
+    async fn row_once_cancelled(&self, id: JobId) -> Result<JobRow, Status> {
+        let look = || async {
+            let row = self.row(id).await;
+            let is_applied =
+                |row: &JobRow| row.cancel_requested_at.is_some() || row.finished_at.is_some();
+            if row.as_ref().is_ok_and(|row| !is_applied(row)) { Err(row) } else { Ok(row) }
+        };
+        let pauses = ConstantBuilder::default().with_delay(APPLIED_EVERY).with_max_times(25);
+        look.retry(pauses).await.unwrap_or_else(|row| row)
     }
 
     async fn row(&self, id: JobId) -> Result<JobRow, Status> {
@@ -113,16 +138,30 @@ impl JobApi {
     }
 }
 
+/// How long a submit waits for room in its queue.
+fn wait_of(wait: Option<&pbjson_types::Duration>) -> Result<Duration, Status> {
+    let wait = wait.map(duration).transpose();
+    let wait = wait.map_err(|error| status::bad_field("wait", error.to_string()))?;
+    let wait = wait.unwrap_or_default();
+    match wait <= LONGEST_WAIT {
+        true => Ok(wait),
+        false => Err(status::bad_field(
+            "wait",
+            format!("is {wait:?}; it may be {LONGEST_WAIT:?}: submit again under the same id"),
+        )),
+    }
+}
+
 /// The id of a new job: the client's, or a new one.
-fn new_id(given: &str) -> Result<JobId, Status> {
+pub(super) fn new_id(field: &str, given: &str) -> Result<JobId, Status> {
     if given.is_empty() {
         return Ok(JobId(Uuid::now_v7()));
     }
-    let id = convert::job_id("id", given)?;
+    let id = convert::job_id(field, given)?;
     match id.0.get_version_num() {
         7 => Ok(id),
         other => Err(status::bad_field(
-            "id",
+            field,
             format!(
                 "{id} is a UUID of version {other}; a job's id must be of version 7, so that ids sort by time"
             ),
@@ -144,6 +183,16 @@ impl JobService for JobApi {
         let given = telemetry::extract(request.metadata());
         let traceparent = telemetry::continue_trace(&span, given.as_deref());
         self.submit(request.into_inner(), traceparent).instrument(span).await
+    }
+
+    async fn submit_jobs(
+        &self,
+        request: Request<v1::SubmitJobsRequest>,
+    ) -> Result<Response<v1::SubmitJobsResponse>, Status> {
+        let span = info_span!("submit_many", jobs = request.get_ref().jobs.len());
+        let given = telemetry::extract(request.metadata());
+        let traceparent = telemetry::continue_trace(&span, given.as_deref());
+        bulk::submit(self, request.into_inner(), traceparent).instrument(span).await
     }
 
     async fn get_job(
@@ -174,6 +223,8 @@ impl JobService for JobApi {
             queue: Some(request.queue.clone()).filter(|queue| !queue.is_empty()),
             before: page.after()?,
             limit: page.size + 1,
+            filter: Some(request.filter.clone()).filter(|filter| !filter.is_empty()),
+            ids: bulk::ids("ids", &request.ids)?,
         };
         let mut rows = self.store.jobs(&filter).await.map_err(status::of_store)?;
         let next_page_token = page.next(&mut rows, |row| row.id.to_string());
@@ -221,6 +272,26 @@ impl JobService for JobApi {
             telemetry::set_parent(&span, &given);
         }
         self.cancel(request.get_ref()).instrument(span).await
+    }
+
+    #[instrument(name = "cancel_many", skip_all)]
+    async fn cancel_jobs(
+        &self,
+        request: Request<v1::CancelJobsRequest>,
+    ) -> Result<Response<v1::CancelJobsResponse>, Status> {
+        bulk::cancel(self, request.into_inner()).await
+    }
+
+    async fn retry_job(
+        &self,
+        request: Request<v1::RetryJobRequest>,
+    ) -> Result<Response<v1::RetryJobResponse>, Status> {
+        let request = request.get_ref();
+        let id = convert::job_id("id", &request.id)?;
+        let new = new_id("new_id", &request.new_id)?;
+        let new = self.store.retry(id, &request.tasks, new).await.map_err(status::of_store)?;
+        info!(job.id = %new, retry_of = %id, "job retried");
+        Ok(Response::new(v1::RetryJobResponse { id: new.to_string() }))
     }
 
     async fn read_logs(

@@ -2,11 +2,14 @@
 
 pub mod agent_service;
 pub mod auth;
+pub mod bulk;
 pub mod deadline;
 pub mod dispatch_service;
 pub mod job_service;
 pub mod left;
 pub mod logs;
 pub mod page;
+pub mod queue_service;
+pub mod schedule_service;
 pub mod watch;
 pub mod workspace_service;

@@ -164,6 +164,10 @@ impl Dispatcher {
     /// One claim. Lanes that gave less than they were offered are cold afterwards, so that the slots
     /// go to the next ones: looking on while something is offered comes to an end.
     async fn look(&mut self) -> Result<Look, StoreError> {
+        let aging = self.lanes.aging();
+        if !aging.is_empty() && self.roster.count().0 > 0 {
+            self.lanes.aged(&self.store.heads(&aging).await?);
+        }
         let hot = self.lanes.hot();
         if hot.is_empty() {
             return Ok(Look::Nothing);

@@ -14,6 +14,10 @@ use crate::store::{Claimed, Lane, Readied};
 struct Track {
     view: LaneView,
     floor: i64,
+    /// Points per minute that its tasks gain while they wait.
+    aging: f64,
+    /// What the first of them has gained.
+    gained: i32,
     /// The last seq taken.
     cursor: i64,
     /// Rows are believed to be behind the cursor.
@@ -46,9 +50,13 @@ impl Lanes {
             let track = self.tracks.entry(lane.id).or_insert(Track {
                 view,
                 floor: lane.floor,
+                aging: lane.aging,
+                gained: 0,
                 cursor: lane.floor,
                 is_hot: true,
             });
+            track.aging = lane.aging;
+            track.gained = 0;
             track.floor = track.floor.max(lane.floor);
             track.cursor = track.floor;
             track.is_hot = lane.has_rows;
@@ -77,9 +85,30 @@ impl Lanes {
         self.tracks.iter().map(|(lane, track)| (*lane, track.cursor)).collect()
     }
 
-    /// The lanes that are believed to have rows.
+    /// The lanes that are believed to have rows, by the priority of their first.
     pub fn hot(&self) -> Vec<LaneView> {
-        self.tracks.values().filter(|t| t.is_hot).map(|t| t.view.clone()).collect()
+        let hot = self.tracks.values().filter(|track| track.is_hot);
+        hot.map(|track| LaneView {
+            priority: track.view.priority.saturating_add(track.gained),
+            ..track.view.clone()
+        })
+        .collect()
+    }
+
+    /// Where those were left whose tasks gain priority while they wait.
+    pub fn aging(&self) -> Vec<(LaneId, i64)> {
+        let aging = self.tracks.iter().filter(|(_, track)| track.is_hot && track.aging > 0.0);
+        aging.map(|(lane, track)| (*lane, track.cursor)).collect()
+    }
+
+    /// For how many minutes the first row of these lanes has waited.
+    pub fn aged(&mut self, heads: &[(LaneId, f64)]) {
+        for (lane, minutes) in heads {
+            if let Some(track) = self.tracks.get_mut(lane) {
+                // Whole points; as much as fits.
+                track.gained = (track.aging * minutes.max(0.0)) as i32;
+            }
+        }
     }
 
     /// Where to read these lanes from.
@@ -118,6 +147,7 @@ mod tests {
             executor: "shell".into(),
             handler: None,
             floor,
+            aging: 0.0,
             has_rows: true,
         }
     }
@@ -142,6 +172,17 @@ mod tests {
         assert_eq!(lanes.hot().len(), 1);
         lanes.took(&[(LaneId(1), 2)], &[]);
         assert!(lanes.hot().is_empty());
+    }
+
+    #[test]
+    fn a_lane_that_ages_gains_priority_by_the_wait_of_its_first_row() {
+        let mut lanes = Lanes::new();
+        let high = Lane { priority: 10, ..lane(1, 0) };
+        lanes.refresh(vec![high, Lane { aging: 6.0, ..lane(2, 0) }]);
+        assert_eq!(lanes.aging(), [(LaneId(2), 0)]);
+        lanes.aged(&[(LaneId(2), 2.0)]);
+        let priorities: Vec<_> = lanes.hot().iter().map(|view| view.priority).collect();
+        assert_eq!(priorities, [10, 12]);
     }
 
     #[test]

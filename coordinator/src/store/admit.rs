@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use postq_common::id::LaneId;
-use serde::Deserialize;
+use postq_common::id::{JobId, LaneId};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 use sqlx::types::Json;
 
@@ -13,7 +13,7 @@ use super::{Store, StoreError};
 const ADMIT_WITHIN: Duration = Duration::from_secs(110);
 
 /// A planned job as `postq.admit` takes it; the shapes are documented there.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct NewJob {
     /// The job without its tasks.
     pub job: Value,
@@ -22,6 +22,7 @@ pub struct NewJob {
     /// Its gates: a list, written already.
     pub gates: Box<RawValue>,
     /// The submission this comes from, if it came by SQL.
+    #[serde(skip)]
     pub submission: Option<i64>,
 }
 
@@ -32,13 +33,36 @@ pub struct Readied(pub LaneId, pub i64);
 /// What [`Store::admit`] did.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Admitted {
-    /// False where the job was there already.
+    /// False where the job was there already, by its id or by its unique key.
     pub created: bool,
+    /// The job's id: another one's where that holds the unique key.
+    pub id: JobId,
+    /// Lanes that have new rows.
+    pub ready: Vec<Readied>,
+}
+
+/// What [`Store::admit_many`] did.
+#[derive(Clone, Debug, Deserialize)]
+pub struct AdmittedMany {
+    /// Of each job in the order given: its id, and whether it is new.
+    pub jobs: Vec<(JobId, bool)>,
     /// Lanes that have new rows.
     pub ready: Vec<Readied>,
 }
 
 impl Store {
+    /// Stores many planned jobs that came by gRPC, all or none.
+    pub async fn admit_many(&self, jobs: &[NewJob]) -> Result<AdmittedMany, StoreError> {
+        self.once_within(ADMIT_WITHIN, "admit_many", |pool| async move {
+            sqlx::query_scalar("/* admit_many */ select postq.admit_many($1)")
+                .bind(Json(jobs))
+                .fetch_one(&pool)
+                .await
+                .map(|Json(admitted)| admitted)
+        })
+        .await
+    }
+
     /// Stores a planned job; the same job twice is stored once, so a caller that lost the answer asks
     /// again. Refused (PQ001) where the id belongs
     /// to a job with another document.

@@ -28,6 +28,8 @@ pub struct AssignmentRow {
     pub attempts: i32,
     /// `shell`, `docker` or `handler`.
     pub executor: String,
+    /// It must not overlap another execution.
+    pub is_exclusive: bool,
     /// Whether it sees files.
     pub has_workspace: bool,
     /// The `TaskSpec`.
@@ -67,7 +69,8 @@ impl Store {
         self.run("assignments", |pool| async move {
             sqlx::query_as(
                 "/* assignments */ select x.attempt, t.job, t.n, s.name, js.name as job_name, j.queue,
-                 t.attempts, l.executor::text, s.has_workspace, s.spec, js.spec as job_spec, js.traceparent
+                 t.attempts, l.executor::text,
+                 s.at_most_once or s.concurrency_key is not null as is_exclusive, s.has_workspace, s.spec, js.spec as job_spec, js.traceparent
                  from unnest($1::bigint[], $2::uuid[], $3::int[]) as x (attempt, job, n)
                  join postq.task t on t.job = x.job and t.n = x.n
                  join postq.task_spec s on s.job = x.job and s.n = x.n

@@ -17,12 +17,18 @@ pub struct Beat {
     pub submissions: bool,
     /// Users' requests wait to be applied.
     pub inbox: bool,
+    /// Tasks wait for a key or a rate.
+    pub parked: bool,
     /// Gates wait to release more of their dependants.
     pub openings: bool,
     /// Attempts are open whose agent is connected nowhere.
     pub orphans: bool,
     /// Milliseconds until the next lease of a consumer ends; negative where one is over.
     pub leases_ms: Option<i64>,
+    /// Milliseconds until the next deadline of a job; not above zero where one has passed.
+    pub deadlines_ms: Option<i64>,
+    /// Milliseconds until a schedule is to be looked at; not above zero where one is now.
+    pub schedules_ms: Option<i64>,
     /// Attempts of this coordinator's agents that were asked to stop.
     pub cancels: Vec<(AgentId, AttemptId)>,
     /// The agents that are connected here as far as the database knows.

@@ -29,8 +29,9 @@ impl Store {
                      select t.lane, 'running' from postq.open_attempt o
                      join postq.task t on t.job = o.job and t.n = o.n
                      union all
-                     select t.lane, 'scheduled' from postq.scheduled s
-                     join postq.task t on t.job = s.job and t.n = s.n) x
+                     select lane, 'scheduled' from postq.scheduled
+                     union all
+                     select lane, 'parked' from postq.parked) x
                  join postq.lane l on l.id = x.lane
                  group by l.queue, x.state",
             )

@@ -74,6 +74,11 @@ impl StoreError {
         }
     }
 
+    /// Whether a queue holds as many jobs as it may.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == "PQ010")
+    }
+
     /// Whether the same call may succeed later.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable { .. })

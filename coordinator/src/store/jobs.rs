@@ -48,7 +48,8 @@ macro_rules! select_jobs {
         concat!(
             "/* ",
             $name,
-            " */ select j.id, s.name, j.queue, j.state::text, j.reason, j.priority,
+            " */ select j.id, s.name, j.queue, j.state::text, j.priority,
+             coalesce(j.reason, case when j.finished_at is null then postq.waits_for(j.id) end) as reason,
              s.attributes, j.created_at, j.started_at, j.finished_at, j.cancel_requested_at,
              s.task_count, p.open as open_tasks, p.revision, s.traceparent
              from postq.job j
@@ -73,6 +74,10 @@ pub struct JobFilter {
     pub before: Option<Uuid>,
     /// At most so many.
     pub limit: i64,
+    /// Only those whose attributes this holds for; see `postq.filter_path`.
+    pub filter: Option<String>,
+    /// Only these; empty means all.
+    pub ids: Vec<Uuid>,
 }
 
 impl Store {
@@ -89,6 +94,9 @@ impl Store {
 
     /// Jobs, newest id first.
     pub async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobRow>, StoreError> {
+        if filter.filter.is_some() || !filter.ids.is_empty() {
+            return self.found_jobs(filter).await;
+        }
         self.run("jobs", |pool| async move {
             sqlx::query_as(select_jobs!(
                 "jobs",
@@ -101,6 +109,28 @@ impl Store {
             .bind(&filter.queue)
             .bind(filter.before)
             .bind(filter.limit)
+            .fetch_all(&pool)
+            .await
+        })
+        .await
+    }
+
+    /// Jobs that a filter or a list of ids chooses; a plan of its own for each.
+    async fn found_jobs(&self, filter: &JobFilter) -> Result<Vec<JobRow>, StoreError> {
+        self.run("found_jobs", |pool| async move {
+            sqlx::query_as(select_jobs!(
+                "found_jobs",
+                "where j.id = any (array(
+                     select f.id from postq.find_jobs($1, $2, nullif($3::text[], '{}'), nullif($4::uuid[], '{}'),
+                                                      $5, $6) f))
+                 order by j.id desc"
+            ))
+            .bind(&filter.filter)
+            .bind(&filter.queue)
+            .bind(&filter.states)
+            .bind(&filter.ids)
+            .bind(i32::try_from(filter.limit).unwrap_or(i32::MAX))
+            .bind(filter.before)
             .fetch_all(&pool)
             .await
         })

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use postq_common::id::LaneId;
+use postq_common::id::{JobId, LaneId};
 use sqlx::{
     AssertSqlSafe, Connection, PgConnection,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
@@ -11,8 +11,13 @@ use uuid::Uuid;
 
 use super::Readied;
 
+/// What sleepers are told on.
+const HINTS: &str = "postq_hint";
+/// What those are told on who asked to be told of the end of jobs.
+const COMPLETED: &str = "postq_completed";
+
 /// A hint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hint {
     /// A lane has new rows.
     Ready(Readied),
@@ -20,10 +25,18 @@ pub enum Hint {
     Due,
     /// A job waits to be planned.
     Submission,
+    /// A task waits for a key or a rate, or a slot of one is free.
+    Parked,
     /// A user's request waits to be applied.
     Inbox,
     /// Attempts were asked to stop.
     Cancel,
+    /// The time of a job is over soon.
+    Deadline,
+    /// A schedule has changed.
+    Schedule,
+    /// Jobs have ended.
+    Completed(Vec<JobId>),
     /// The connection was lost and is back: hints may have been missed.
     Reconnected,
 }
@@ -33,8 +46,11 @@ impl Hint {
         match payload {
             "due" => Some(Self::Due),
             "submission" => Some(Self::Submission),
+            "parked" => Some(Self::Parked),
             "inbox" => Some(Self::Inbox),
             "cancel" => Some(Self::Cancel),
+            "deadline" => Some(Self::Deadline),
+            "schedule" => Some(Self::Schedule),
             _ => {
                 let (lane, seq) = payload.strip_prefix("ready:")?.split_once(':')?;
                 Some(Self::Ready(Readied(LaneId(lane.parse().ok()?), seq.parse().ok()?)))
@@ -57,7 +73,7 @@ impl Listener {
     pub async fn open(options: PgConnectOptions) -> Result<Self, sqlx::Error> {
         let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(options.clone());
         let mut inner = PgListener::connect_with(&pool).await?;
-        inner.listen("postq_hint").await?;
+        inner.listen_all([HINTS, COMPLETED]).await?;
         let mut listener = Self { inner };
         listener.hear_another(&options).await?;
         Ok(listener)
@@ -68,7 +84,7 @@ impl Listener {
     async fn hear_another(&mut self, options: &PgConnectOptions) -> Result<(), sqlx::Error> {
         let mark = format!("mark:{}", Uuid::new_v4());
         let mut other = PgConnection::connect_with(options).await?;
-        let tell = format!("/* hear_another */ notify postq_hint, '{mark}'");
+        let tell = format!("/* hear_another */ notify {HINTS}, '{mark}'");
         let told = sqlx::raw_sql(AssertSqlSafe(tell)).execute(&mut other).await;
         // It hears what was meant for us, which the driver does not expect.
         if matches!(told, Err(sqlx::Error::Protocol(_))) {
@@ -89,7 +105,12 @@ impl Listener {
             match self.inner.try_recv().await? {
                 None => return Ok(Hint::Reconnected),
                 Some(notification) => {
-                    if let Some(hint) = Hint::parse(notification.payload()) {
+                    let payload = notification.payload();
+                    let hint = match notification.channel() {
+                        COMPLETED => serde_json::from_str(payload).ok().map(Hint::Completed),
+                        _ => Hint::parse(payload),
+                    };
+                    if let Some(hint) = hint {
                         return Ok(hint);
                     }
                 }

@@ -1,10 +1,12 @@
 //! What the sweepers call: `promote`, `apply_inbox`, `release_opening`, `expire_leases`,
+//! `grant_parked`,
 //! `sweep_lanes`.
 
 use chrono::{DateTime, Utc};
 use postq_common::id::JobId;
 use serde::Deserialize;
 use sqlx::types::Json;
+use uuid::Uuid;
 
 use super::{Readied, Store, StoreError};
 
@@ -60,7 +62,31 @@ pub struct Expired {
     pub next_ms: Option<i64>,
 }
 
+/// What [`Store::grant_parked`] did.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Granted {
+    /// Lanes that have new rows.
+    pub ready: Vec<Readied>,
+    /// The last key looked at; none where there are no more.
+    pub last: Option<String>,
+    /// Milliseconds until the first slot of a rate that is waited for is free.
+    pub next_ms: Option<i64>,
+}
+
 impl Store {
+    /// Gives what is parked the slots that are free, for up to `limit` keys behind `after`.
+    pub async fn grant_parked(&self, after: &str, limit: i32) -> Result<Granted, StoreError> {
+        self.run("grant_parked", |pool| async move {
+            sqlx::query_scalar("/* grant_parked */ select postq.grant_parked($1, $2)")
+                .bind(after)
+                .bind(limit)
+                .fetch_one(&pool)
+                .await
+                .map(|Json(granted)| granted)
+        })
+        .await
+    }
+
     /// Makes ready what has fallen due at or behind `after`; none: everything.
     pub async fn promote(
         &self,
@@ -142,4 +168,53 @@ impl Store {
         })
         .await
     }
+
+    /// As [`Store::cancel`], for many; how many were asked. Unknown ones are left alone.
+    pub async fn cancel_many(
+        &self,
+        jobs: &[Uuid],
+        reason: Option<&str>,
+    ) -> Result<i64, StoreError> {
+        self.run("cancel_many", |pool| async move {
+            sqlx::query_scalar("/* cancel_many */ select postq.cancel_many($1, $2)")
+                .bind(jobs)
+                .bind(reason)
+                .fetch_one(&pool)
+                .await
+        })
+        .await
+    }
+
+    /// As [`Store::cancel_many`], for those that a filter or a queue chooses.
+    pub async fn cancel_matching(&self, which: &CancelFilter) -> Result<i64, StoreError> {
+        self.run("cancel_matching", |pool| async move {
+            sqlx::query_scalar(
+                "/* cancel_matching */ select postq.cancel_matching($1, $2, $3, $4, $5)",
+            )
+            .bind(&which.filter)
+            .bind(&which.queue)
+            .bind(which.waiting_only)
+            .bind(&which.reason)
+            .bind(MOST_CANCELLED)
+            .fetch_one(&pool)
+            .await
+        })
+        .await
+    }
+}
+
+/// Jobs that one call asks to end.
+const MOST_CANCELLED: i32 = 100_000;
+
+/// Which jobs [`Store::cancel_matching`] asks to end.
+#[derive(Clone, Debug, Default)]
+pub struct CancelFilter {
+    /// Those whose attributes it holds for.
+    pub filter: Option<String>,
+    /// Those of this queue.
+    pub queue: Option<String>,
+    /// Those that have not started.
+    pub waiting_only: bool,
+    /// Shown as the reason of what it ends.
+    pub reason: Option<String>,
 }

@@ -58,7 +58,9 @@ pub struct TaskRow {
 macro_rules! select_tasks {
     ($name:literal, $results:literal, $errors:literal, $rest:literal) => {
         concat!(
-            "/* ", $name, " */ select t.n, s.name, t.state::text, t.reason,
+            "/* ", $name, " */ select t.n, s.name, t.state::text,
+             case when t.state = 'ready' then coalesce(postq.queue_reason(t.job), t.reason)
+                  else t.reason end as reason,
              array(select d.name from unnest(s.depends) with ordinality as u (n, ord)
                    join postq.task_spec d on d.job = t.job and d.n = u.n order by u.ord) as depends,
              t.attempts, t.crashes, t.revision, t.run_at, t.started_at, t.finished_at, t.attempt,

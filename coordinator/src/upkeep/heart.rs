@@ -34,7 +34,7 @@ const DEAD_AFTER: Duration = Duration::from_secs(8);
 const GAP: Duration = Duration::from_secs(5);
 /// A session that is not here is ended after so long.
 const STRANGER_FOR: Duration = Duration::from_secs(5);
-/// A task that falls due, or a lease that ends, within this time is waited for by the sweeper itself.
+/// What falls due within this time is waited for by the sweeper itself.
 const SOON_MS: i64 = 2_500;
 
 /// The heart's state.
@@ -109,15 +109,20 @@ impl Heart {
     }
 
     async fn pass_on(&mut self, beat: &Beat) {
-        if beat.due_ms.is_some_and(|due| due < SOON_MS) {
-            self.signals.due.notify_one();
-        }
-        if beat.leases_ms.is_some_and(|left| left < SOON_MS) {
-            self.signals.leases.notify_one();
+        for (left_ms, signal) in [
+            (beat.due_ms, &self.signals.due),
+            (beat.leases_ms, &self.signals.leases),
+            (beat.deadlines_ms, &self.signals.deadlines),
+            (beat.schedules_ms, &self.signals.schedules),
+        ] {
+            if left_ms.is_some_and(|left| left < SOON_MS) {
+                signal.notify_one();
+            }
         }
         for (is_waiting, signal) in [
             (beat.submissions, &self.signals.submissions),
             (beat.inbox, &self.signals.inbox),
+            (beat.parked, &self.signals.parked),
             (beat.openings, &self.signals.openings),
         ] {
             if is_waiting {

@@ -11,6 +11,7 @@ use crate::{
     dispatch::{Wake, Wakes},
     signals::Signals,
     store::{Hint, Listener},
+    watch::Looks,
 };
 
 /// The pause before the connection is tried again.
@@ -23,12 +24,18 @@ pub struct Hints {
     options: PgConnectOptions,
     wakes: Wakes,
     signals: Arc<Signals>,
+    looks: Arc<Looks>,
 }
 
 impl Hints {
     /// Listens over a connection of its own.
-    pub fn new(options: PgConnectOptions, wakes: Wakes, signals: Arc<Signals>) -> Self {
-        Self { options, wakes, signals }
+    pub fn new(
+        options: PgConnectOptions,
+        wakes: Wakes,
+        signals: Arc<Signals>,
+        looks: Arc<Looks>,
+    ) -> Self {
+        Self { options, wakes, signals, looks }
     }
 
     /// Passes hints on until told to stop.
@@ -68,8 +75,12 @@ impl Hints {
             Hint::Ready(readied) => self.wakes.wake(Wake::Readied(readied)),
             Hint::Due => self.signals.due.notify_one(),
             Hint::Submission => self.signals.submissions.notify_one(),
+            Hint::Parked => self.signals.parked.notify_one(),
             Hint::Inbox => self.signals.inbox.notify_one(),
             Hint::Cancel => self.signals.cancels.notify_one(),
+            Hint::Deadline => self.signals.deadlines.notify_one(),
+            Hint::Schedule => self.signals.schedules.notify_one(),
+            Hint::Completed(jobs) => jobs.into_iter().for_each(|job| self.looks.look_now(job)),
             Hint::Reconnected => {
                 self.wakes.wake(Wake::Rewind);
                 self.signals.all();

@@ -8,11 +8,17 @@
 //! | [`due`] | tasks whose time has come |
 //! | [`submissions`] | jobs that came by SQL |
 //! | [`inbox`] | what users asked for, and what their transactions left to do |
+//! | [`deadlines`] | jobs that were not started, or have not ended, in time |
+//! | [`retention`] | jobs that ended long ago |
+//! | [`schedules`] | schedules make their jobs |
 //! | [`leases`] | consumers that were not heard of in time |
 //! | [`openings`] | gates too wide for one transaction |
+//! | [`parked`] | tasks that wait for a concurrency key or a rate |
+//! | [`relations`] | unique keys that are free, and jobs that wait for jobs |
 //! | [`floors`] | how far lanes are empty for good |
 //! | [`garbage`] | files that nobody needs any more |
 
+pub mod deadlines;
 pub mod due;
 pub mod floors;
 pub mod garbage;
@@ -21,4 +27,8 @@ pub mod hints;
 pub mod inbox;
 pub mod leases;
 pub mod openings;
+pub mod parked;
+pub mod relations;
+pub mod retention;
+pub mod schedules;
 pub mod submissions;

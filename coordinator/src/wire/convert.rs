@@ -148,6 +148,7 @@ pub fn assignment(
             v1::Snapshot { content, provenance, times }
         }),
         traceparent: row.traceparent.clone().unwrap_or_default(),
+        is_exclusive: row.is_exclusive,
     })
 }
 

@@ -8,4 +8,5 @@
 
 pub mod convert;
 pub mod plan;
+pub mod schedule;
 pub mod status;

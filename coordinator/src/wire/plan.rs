@@ -6,7 +6,10 @@ use chrono::DateTime;
 use postq_common::{
     dag::{Gate, Plan, PlannedTask},
     id::JobId,
-    spec::{Delivery, Executor, Limits, MaxAttempts, Problem, RetryPolicy, RunIf, WorkspaceUse},
+    spec::{
+        After, Delivery, Executor, Existing, Limits, MaxAttempts, Problem, RetryPolicy, RunIf,
+        Scope, Unique, WorkspaceUse,
+    },
     tree::Digest,
 };
 use postq_proto::{
@@ -21,6 +24,9 @@ use serde_json::{
 };
 
 use crate::store::{NewJob, Submission};
+
+/// Problems of a list that are told: an answer has its limits.
+const MOST_PROBLEMS: usize = 100;
 
 /// A planned job, ready to be admitted, and the files it starts from.
 #[derive(Debug)]
@@ -66,6 +72,34 @@ pub fn plan(
     Ok(Planned { new, input: plan.input() })
 }
 
+/// Plans documents that came in one list; the problems of all are told together.
+pub fn plan_many(
+    jobs: &[(JobId, v1::JobSpec)],
+    traceparent: Option<&str>,
+) -> Result<Vec<Planned>, Vec<Problem>> {
+    let mut all = Vec::with_capacity(jobs.len());
+    let mut problems = Vec::new();
+    for (place, (id, document)) in jobs.iter().enumerate() {
+        match plan(*id, document, traceparent.map(str::to_owned)) {
+            Ok(planned) => all.push(planned),
+            Err(found) => problems.extend(at(place, found)),
+        }
+        if problems.len() >= MOST_PROBLEMS {
+            break;
+        }
+    }
+    if problems.is_empty() { Ok(all) } else { Err(problems) }
+}
+
+/// Problems of a job that stands at that place of a list.
+pub fn at(place: usize, problems: Vec<Problem>) -> Vec<Problem> {
+    let at = |problem: Problem| {
+        let dot = if problem.path.is_empty() { "" } else { "." };
+        Problem::new(format!("jobs[{place}]{dot}{}", problem.path), problem.message)
+    };
+    problems.into_iter().map(at).collect()
+}
+
 /// Plans a document that came by SQL. The job's row is there already.
 pub fn plan_submission(submission: &Submission) -> Result<Planned, Vec<Problem>> {
     let document = document::job_from_json(&submission.document).map_err(|e| vec![e.into()])?;
@@ -90,6 +124,21 @@ fn job_row(
         "delay_ms": written.start.delay.map(millis),
         "expires_after_ms": written.expires_after.map(millis),
         "timeout_ms": written.timeout.map(some_millis), "notify": written.notify,
+        "unique": written.unique.as_ref().map(unique_row),
+        "after": written.after.as_ref().map(after_row),
+    })
+}
+
+fn after_row(after: &After) -> Value {
+    // The check has read them before.
+    let ids: Vec<JobId> = after.jobs.iter().filter_map(|id| id.parse().ok()).collect();
+    json!({"jobs": ids, "run_if": after.run_if.as_str()})
+}
+
+fn unique_row(unique: &Unique) -> Value {
+    json!({
+        "key": unique.key, "is_global": unique.scope == Scope::All,
+        "period_ms": unique.period.map(some_millis), "replaces": unique.existing == Existing::Replace,
     })
 }
 

@@ -17,6 +17,21 @@ pub fn of_store(failed: StoreError) -> Status {
         StoreError::Refused { code, message } if code == "PQ001" => {
             Status::already_exists(message.clone())
         }
+        StoreError::Refused { code, message } if code == "PQ003" => {
+            Status::not_found(message.clone())
+        }
+        StoreError::Refused { code, message } if code == "PQ005" => {
+            Status::invalid_argument(message.clone())
+        }
+        StoreError::Refused { code, message } if code == "PQ005" => {
+            Status::invalid_argument(message.clone())
+        }
+        StoreError::Refused { code, message } if code == "PQ010" => {
+            Status::resource_exhausted(message.clone())
+        }
+        StoreError::Refused { code, message } if code == "PQ011" => {
+            Status::not_found(message.clone())
+        }
         StoreError::Refused { message, .. } => Status::failed_precondition(message.clone()),
         StoreError::Pooled | StoreError::Failed { .. } => {
             error!(error = errors::chain(&failed), "database error");

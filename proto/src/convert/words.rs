@@ -3,6 +3,7 @@
 //! Invariant: to the wire and back gives the same.
 
 use postq_common::{
+    schedule::{CatchUp, Overlap},
     spec::{Delivery, Executor, Existing, Failure, OnConflict, RunIf, Scope, WorkspaceUse},
     state::{JobState, Outcome, TaskState},
 };
@@ -54,6 +55,8 @@ macro_rules! whole_words {
     };
 }
 
+whole_words!(Overlap, v1::schedule::Overlap: Allow, Skip, Queue);
+whole_words!(CatchUp, v1::schedule::CatchUp: Last, None, All);
 words!(JobState, v1::job::State, "the state of a job", Unspecified:
     Scheduled = Scheduled, Queued = Queued, Running = Running,
     Succeeded = Succeeded, Failed = Failed, Cancelled = Cancelled);

@@ -8,7 +8,7 @@ use tokio::{
 };
 
 /// The status and the body of a page.
-async fn get(cluster: &Cluster, path: &str) -> (u16, String) {
+pub(crate) async fn get(cluster: &Cluster, path: &str) -> (u16, String) {
     let address = cluster.url(0).replace("http://", "");
     let mut stream = TcpStream::connect(&address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");

@@ -114,7 +114,7 @@ async fn exporting_cluster(collector: &str) -> Cluster {
 async fn run_traced(cluster: &Cluster) -> Job {
     let document = json!({"tasks": {"a": {"command": "echo $TRACEPARENT"}}});
     let mut request =
-        Request::new(SubmitJobRequest { job: Some(spec(&document)), id: String::new() });
+        Request::new(SubmitJobRequest { job: Some(spec(&document)), ..Default::default() });
     let traceparent = format!("00-{TRACE}-{SUBMITTER}-01");
     request.metadata_mut().insert("traceparent", traceparent.parse().unwrap());
     let client = cluster.client();

@@ -16,7 +16,7 @@ async fn the_submitters_trace_reaches_the_task() {
         "b": {"depends": ["a"], "command": "echo $TRACEPARENT"},
     }});
     let mut request =
-        Request::new(SubmitJobRequest { job: Some(spec(&document)), id: String::new() });
+        Request::new(SubmitJobRequest { job: Some(spec(&document)), ..Default::default() });
     let traceparent = format!("00-{TRACE}-b7ad6b7169203331-01");
     request.metadata_mut().insert("traceparent", traceparent.parse().unwrap());
     let id = client.jobs().submit_job(request).await.unwrap().into_inner().id;

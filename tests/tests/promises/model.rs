@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use postq_common::{
     dag::Plan,
+    spec::Delivery,
     state::{
         DEFAULT_CRASH_LIMIT, Event, GateCounts, JobEvent, JobState, Next, TaskCounts, TaskState,
         TaskView, next_job_state, next_task_state,
@@ -32,6 +33,7 @@ impl Model {
             crashes: 0,
             crash_limit: DEFAULT_CRASH_LIMIT,
             is_cancel_requested: false,
+            is_at_most_once: task.spec().delivery == Delivery::AtMostOnce,
         };
         let gate = |gate: &postq_common::dag::Gate| {
             GateCounts::waiting_for(u32::try_from(gate.parents().len()).unwrap())

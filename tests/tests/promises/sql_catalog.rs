@@ -4,13 +4,21 @@ use postq_tests::Database;
 use serde_json::json;
 
 /// Those that applications may be given: they run with the rights of the schema's owner.
-const FOR_USERS: [&str; 15] = [
+const FOR_USERS: [&str; 31] = [
     "ack",
+    "alter_queue",
     "cancel",
+    "cancel_many",
+    "cancel_matching",
     "consume",
+    "create_queue",
+    "delete_queue",
+    "find_jobs",
     "job_state",
     "listen",
     "nack",
+    "pause",
+    "pause_schedule",
     "publish",
     "publish_bulk",
     "purge",
@@ -19,7 +27,15 @@ const FOR_USERS: [&str; 15] = [
     "redrive_all",
     "release",
     "renew",
+    "resume",
+    "resume_schedule",
+    "retry",
+    "schedule",
     "submit",
+    "submit_many",
+    "submit_unique",
+    "trigger_schedule",
+    "unschedule",
 ];
 
 /// The functions for which that holds, by name.
@@ -88,7 +104,7 @@ async fn an_application_needs_no_right_but_to_submit_and_cancel() {
         .execute(&format!(
             "create role {role};
              grant usage on schema postq to {role};
-             grant execute on function postq.submit(jsonb, uuid, text), postq.cancel(uuid, text) to {role}"
+             grant execute on function postq.submit(jsonb, uuid, text, interval, boolean), postq.cancel(uuid, text) to {role}"
         ))
         .await;
     let mut session = database.session().await;

@@ -1,0 +1,95 @@
+//! Whether any coordinator is heard, and what may not run where none is: a task that must not overlap
+//! another execution of itself, which somebody else may be about to be given.
+//!
+//! It knows no coordinator and stops nothing. Invariant: an attempt is named once.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use postq_proto::v1;
+use tokio::time::Instant;
+
+/// So long without a word, and what must not overlap is killed. A coordinator takes such an attempt for
+/// lost no sooner than twice as long after it has last heard its agent.
+const ALONE_FOR: Duration = Duration::from_secs(5);
+
+/// Which attempts must not overlap, and since when nobody is heard.
+#[derive(Debug, Default)]
+pub(super) struct Alone {
+    since: Option<Instant>,
+    exclusive: BTreeSet<i64>,
+}
+
+impl Alone {
+    /// An attempt has come.
+    pub(super) fn note(&mut self, assignment: &v1::Assignment) {
+        if assignment.is_exclusive {
+            self.exclusive.insert(assignment.attempt);
+        }
+    }
+
+    /// It has ended.
+    pub(super) fn forget(&mut self, attempt: i64) {
+        self.exclusive.remove(&attempt);
+    }
+
+    /// A coordinator has said something.
+    pub(super) fn heard(&mut self) {
+        self.since = None;
+    }
+
+    /// The stream is gone.
+    pub(super) fn silent(&mut self) {
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    /// Resolves when it has been silent for too long for something.
+    pub(super) async fn is_over(&self) {
+        match self.since.filter(|_| !self.exclusive.is_empty()) {
+            Some(since) => tokio::time::sleep_until(since + ALONE_FOR).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// What is to be killed, once.
+    pub(super) fn take(&mut self) -> BTreeSet<i64> {
+        std::mem::take(&mut self.exclusive)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    fn assignment(attempt: i64, is_exclusive: bool) -> v1::Assignment {
+        v1::Assignment { attempt, is_exclusive, ..Default::default() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_must_not_overlap_is_over_after_five_seconds_alone() {
+        let mut alone = Alone::default();
+        alone.note(&assignment(1, false));
+        alone.silent();
+        assert!(alone.is_over().now_or_never().is_none());
+        alone.note(&assignment(2, true));
+        let silent = Instant::now();
+        alone.is_over().await;
+        assert!((ALONE_FOR..ALONE_FOR * 2).contains(&silent.elapsed()));
+        assert_eq!(alone.take(), BTreeSet::from([2]));
+        assert!(alone.take().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_word_in_time_lets_it_live() {
+        let mut alone = Alone::default();
+        alone.note(&assignment(1, true));
+        alone.silent();
+        tokio::time::advance(ALONE_FOR / 2).await;
+        alone.heard();
+        tokio::time::advance(ALONE_FOR).await;
+        assert!(alone.is_over().now_or_never().is_none());
+        alone.forget(1);
+        assert!(alone.take().is_empty());
+    }
+}

@@ -1,0 +1,27 @@
+-- What follows from the end of jobs, for whoever has just ended them and holds their rows: those that
+-- wait for them are to look, after the commit, and those who asked for it are told. Every verb that
+-- sets a job's finished_at calls this afterwards.
+create or replace function postq.job_ended(p_job uuid[]) returns void
+language plpgsql volatile
+set search_path = pg_catalog, postq, pg_temp
+set jit = off
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+as $$
+begin
+    if p_job = '{}' then
+        return;
+    end if;
+    if exists (select from postq.job_after) then
+        insert into postq.inbox (job, kind)
+        select distinct a.child, 'after' from postq.job_after a where a.parent = any (p_job);
+        if found then
+            perform postq.hint('inbox');
+        end if;
+    end if;
+    perform postq.tell('postq_completed', p_job);
+end;
+$$;
+revoke all on function postq.job_ended(uuid[]) from public;

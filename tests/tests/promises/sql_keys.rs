@@ -1,0 +1,270 @@
+//! Concurrency keys and rates: never more than a key allows, whoever starts tasks and however they
+//! end, and nobody is forgotten.
+
+use postq_tests::{Database, End, Worker, finish_on};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::consumer::{consume, state, take};
+
+fn keyed(key: &str, limit: i32) -> Value {
+    json!({"tasks": {"a": {"handler": "work", "concurrency": {"key": key, "limit": limit}}}})
+}
+
+fn shell(key: &str, limit: i32) -> Value {
+    json!({"tasks": {"a": {"command": "x", "crash_limit": 1000, "retry": {"max_attempts": 1000, "backoff": "0s"},
+                           "concurrency": {"key": key, "limit": limit}}}})
+}
+
+/// A task that waits for its key is parked and says for which.
+#[tokio::test]
+async fn at_most_so_many_of_a_key_run_at_a_time() {
+    let database = Database::create().await;
+    for _ in 0..4 {
+        database.submit(&keyed("customer 7", 2)).await.unwrap();
+    }
+    let first = consume(&database.pool, "9").await;
+    assert_eq!(first.len(), 2);
+    let look = "select state::text || ': ' || reason from postq.tasks where state not in ('running', 'succeeded') limit 1";
+    let wanted =
+        "parked: waits for its concurrency key \"customer 7\", of which 2 may run at a time";
+    assert_eq!(database.value::<String>(look).await, wanted);
+    assert!(consume(&database.pool, "9").await.is_empty());
+    database.execute(&first[0].ack()).await;
+    assert_eq!(consume(&database.pool, "9").await.len(), 1);
+    // Whoever gives it back, or fails, or is cancelled leaves the slot too.
+    database.execute(&first[1].release()).await;
+    let again = take(&database, "9").await;
+    database.execute(&format!("select postq.cancel('{}'); select postq.sweep()", again.id)).await;
+    database.execute(&again.nack("no")).await;
+    assert_eq!(state(&database, again.id).await, "cancelled");
+    assert_eq!(consume(&database.pool, "9").await.len(), 1);
+}
+
+/// A key with a long line is in nobody's way.
+#[tokio::test]
+async fn keys_are_served_side_by_side() {
+    let database = Database::create().await;
+    for _ in 0..300 {
+        database.submit(&keyed("loud", 1)).await.unwrap();
+    }
+    database.submit(&keyed("quiet", 1)).await.unwrap();
+    assert_eq!(consume(&database.pool, "9").await.len(), 2);
+    database.execute("select postq.sweep()").await;
+    // With a coordinator, too: of each key one is ready.
+    let worker = Worker::connect(&database).await;
+    for key in ["left", "right"] {
+        for _ in 0..50 {
+            database.submit(&shell(key, 1)).await.unwrap();
+        }
+    }
+    database.execute("select postq.grant_parked('', 100)").await;
+    assert_eq!(worker.claim(&database, 100).await.len(), 2);
+}
+
+/// Where tasks with one key differ, each looks at its own limit.
+#[tokio::test]
+async fn each_task_looks_at_its_own_limit() {
+    let database = Database::create().await;
+    for _ in 0..3 {
+        database.submit(&keyed("k", 3)).await.unwrap();
+    }
+    assert_eq!(consume(&database.pool, "9").await.len(), 3);
+    database.submit(&keyed("k", 2)).await.unwrap();
+    let open = "select postq.ack(job, attempt) from postq.open_attempt order by attempt limit 1";
+    database.execute(open).await;
+    assert!(consume(&database.pool, "9").await.is_empty(), "two still run");
+    database.execute(open).await;
+    assert_eq!(consume(&database.pool, "9").await.len(), 1);
+}
+
+/// A cancelled task leaves the line, and its slot where it had one.
+#[tokio::test]
+async fn what_is_cancelled_leaves_its_key() {
+    let database = Database::create().await;
+    let worker = Worker::connect(&database).await;
+    let mut jobs = Vec::new();
+    for _ in 0..3 {
+        jobs.push(database.submit(&shell("k", 1)).await.unwrap());
+    }
+    database.execute("select postq.grant_parked('', 100)").await;
+    for cancelled in &jobs[..2] {
+        database.execute(&format!("select postq.cancel('{cancelled}')")).await;
+        database.execute("select postq.apply_inbox(0, 100)").await;
+        assert_eq!(state(&database, *cancelled).await, "cancelled");
+    }
+    let claimed = worker.claim(&database, 9).await;
+    assert_eq!(claimed.len(), 1);
+    assert_eq!(claimed[0].job, jobs[2]);
+    database.execute("select postq.grant_parked('', 100)").await;
+    assert_eq!(database.value::<i64>("select count(*) from postq.parked").await, 0);
+}
+
+/// At most so many start within any period: the third after the first's period is over.
+#[tokio::test]
+async fn at_most_so_many_of_a_rate_start_within_a_period() {
+    let database = Database::create().await;
+    let document = json!({"tasks": {"a": {"handler": "call", "rate": {"key": "api", "limit": 2, "period": "10s"}}}});
+    for _ in 0..5 {
+        database.submit(&document).await.unwrap();
+    }
+    assert_eq!(consume(&database.pool, "9").await.len(), 2);
+    let look = "select distinct reason from postq.tasks where state = 'parked'";
+    let wanted = "waits for its rate \"api\", of which 2 may start within 10 s";
+    assert_eq!(database.value::<String>(look).await, wanted);
+    // However they end.
+    database.execute("select postq.ack(job, attempt) from postq.open_attempt").await;
+    database.advance_clock("9 s").await;
+    assert!(consume(&database.pool, "9").await.is_empty());
+    let next: i64 =
+        database.value("select (postq.grant_parked('', 9) ->> 'next_ms')::bigint").await;
+    assert!((1..=1000).contains(&next), "{next} ms until the next");
+    database.advance_clock("1 s").await;
+    assert_eq!(consume(&database.pool, "9").await.len(), 2);
+    database.advance_clock("10 s").await;
+    assert_eq!(consume(&database.pool, "9").await.len(), 1);
+}
+
+/// What is ready by its rate and waits for an agent counts from its start, not from before.
+#[tokio::test]
+async fn a_rate_counts_from_the_start() {
+    let database = Database::create().await;
+    let worker = Worker::connect(&database).await;
+    let document = json!({"tasks": {"a": {"command": "x", "rate": {"key": "api", "limit": 2, "period": "10s"},
+                                          "concurrency": {"key": "k", "limit": 3}}}});
+    for _ in 0..5 {
+        database.submit(&document).await.unwrap();
+    }
+    let grant = "select postq.grant_parked('', 100)";
+    for _ in 0..3 {
+        database.execute(grant).await;
+        database.advance_clock("20 s").await;
+    }
+    assert_eq!(
+        worker.claim(&database, 9).await.len(),
+        2,
+        "the slots of the rate were kept for two"
+    );
+    database.execute(grant).await;
+    assert!(worker.claim(&database, 9).await.is_empty());
+    database.advance_clock("10 s").await;
+    database.execute(grant).await;
+    assert_eq!(worker.claim(&database, 9).await.len(), 1, "three of the key");
+}
+
+/// A task that waits with its job or for its parents asks for its key when its turn has come.
+#[tokio::test]
+async fn keys_are_asked_for_when_a_task_is_due() {
+    let database = Database::create().await;
+    let mut later = keyed("k", 1);
+    later["delay"] = json!("20s");
+    for _ in 0..2 {
+        database.submit(&later).await.unwrap();
+    }
+    database.submit(&keyed("k", 1)).await.unwrap();
+    take(&database, "9").await;
+    database.advance_clock("21 s").await;
+    assert!(consume(&database.pool, "9").await.is_empty(), "the key is taken");
+    database.execute("select postq.ack(job, attempt) from postq.open_attempt").await;
+    assert_eq!(consume(&database.pool, "9").await.len(), 1);
+}
+
+/// What runs of each key must stay within its limit.
+async fn check(database: &Database) {
+    let over: i64 = database
+        .value(
+            "select count(*) from (
+                 select s.concurrency_key from postq.open_attempt o
+                 join postq.task_spec s on s.job = o.job and s.n = o.n
+                 group by s.concurrency_key having count(*) > max(s.concurrency_limit)) x",
+        )
+        .await;
+    assert_eq!(over, 0, "more than a key allows");
+    let unlike: i64 = database
+        .value(
+            "select count(*) from (
+                 select s.concurrency_key, count(*) as held from postq.task t
+                 join postq.task_spec s on s.job = t.job and s.n = t.n
+                 where t.token is not null group by s.concurrency_key) x
+             full join (select substr(pool, 5) as key, count(*) as taken from postq.slot
+                        where is_taken and pool like 'key:%' group by pool) y on y.key = x.concurrency_key
+             where x.held is distinct from y.taken",
+        )
+        .await;
+    assert_eq!(unlike, 0, "slots are taken by those that have them");
+}
+
+/// One of two agents, each with a coordinator of its own, and a consumer beside them: they claim,
+/// finish in every way, cancel and consume at random.
+async fn stir(database: std::sync::Arc<Database>, worker: Worker, seed: u64) {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut session = database.session().await;
+    let mut held = Vec::new();
+    for _ in 0..60 {
+        let slots = random.random_range(1..6);
+        held.extend(worker.claim_on(&mut session.connection, slots).await.unwrap());
+        while held.len() > random.random_range(0..4) {
+            let one = held.swap_remove(random.random_range(0..held.len()));
+            let outcome =
+                ["succeeded", "failed", "lost", "released", "timed_out"][random.random_range(0..5)];
+            finish_on(&mut session.connection, &[(&one, End::from(outcome))]).await.unwrap();
+        }
+        for one in consume(&mut session.connection, "2").await {
+            let word = [one.ack(), one.nack("no"), one.release()];
+            session.execute(&word[random.random_range(0..3)]).await;
+        }
+        if random.random_bool(0.2) {
+            let cancel = "select postq.cancel(id) from postq.job where finished_at is null order by random() limit 1";
+            session.execute(&format!("{cancel}; select postq.apply_inbox(0, 9)")).await;
+        }
+        session.execute("select postq.promote('-infinity', 100)").await;
+        session.execute("select postq.grant_parked('', 100)").await;
+        check(&database).await;
+    }
+    for one in held {
+        finish_on(&mut session.connection, &[(&one, End::from("succeeded"))]).await.unwrap();
+    }
+}
+
+/// PQ9: at random, by two coordinators and consumers at once, no key ever runs more than it may, and
+/// in the end every job has ended and no slot is taken.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_key_runs_more_than_it_may_whatever_happens() {
+    let database = std::sync::Arc::new(Database::create().await);
+    for n in 0..120 {
+        let (key, limit) = (format!("k{}", n % 4), n % 4 + 1);
+        let document = if n % 2 == 0 { shell(&key, limit) } else { keyed(&key, limit) };
+        database.submit(&document).await.unwrap();
+    }
+    let mut hands = Vec::new();
+    for seed in 0..2 {
+        let worker = Worker::connect(&database).await;
+        hands.push(tokio::spawn(stir(std::sync::Arc::clone(&database), worker, seed)));
+    }
+    for hand in hands {
+        hand.await.unwrap();
+    }
+    let worker = Worker::connect(&database).await;
+    let open = "select count(*) from postq.job where finished_at is null";
+    for _ in 0..200 {
+        if database.value::<i64>(open).await == 0 {
+            break;
+        }
+        database.advance_clock("5 s").await;
+        let mut session = database.session().await;
+        session.execute("select postq.sweep()").await;
+        for one in consume(&mut session.connection, "50").await {
+            session.execute(&one.ack()).await;
+        }
+        let claimed = worker.claim(&database, 50).await;
+        let ends: Vec<_> = claimed.iter().map(|one| (one, End::from("succeeded"))).collect();
+        worker.finish(&database, &ends).await;
+        check(&database).await;
+    }
+    assert_eq!(database.value::<i64>(open).await, 0, "jobs that were forgotten");
+    assert_eq!(database.value::<i64>("select count(*) from postq.slot where is_taken").await, 0);
+    assert_eq!(database.value::<i64>("select count(*) from postq.parked").await, 0);
+    let ended: Vec<Uuid> = database.value("select array_agg(id) from postq.job").await;
+    assert_eq!(ended.len(), 120);
+}
