@@ -6,12 +6,16 @@ language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
 as $$
 declare
-    c_submitter constant text[] := array['submit', 'publish', 'publish_bulk', 'cancel', 'job_state', 'queue_depth'];
+    c_submitter constant text[] := array['submit', 'submit_many', 'submit_unique', 'publish', 'publish_bulk',
+        'cancel', 'cancel_many', 'retry', 'job_state', 'queue_depth'];
     c_consumer constant text[] := array['consume', 'ack', 'nack', 'renew', 'release', 'listen', 'job_state',
         'queue_depth'];
-    c_reader constant text[] := array['job_state', 'queue_depth'];
-    c_admin constant text[] := array['redrive', 'redrive_all', 'purge'];
-    c_views constant text[] := array['jobs', 'tasks', 'running', 'expired', 'dead_letters', 'queue_stats'];
+    c_reader constant text[] := array['find_jobs', 'job_state', 'queue_depth'];
+    c_admin constant text[] := array['redrive', 'redrive_all', 'purge', 'cancel_matching', 'create_queue',
+        'alter_queue', 'delete_queue', 'pause', 'resume', 'schedule', 'unschedule', 'pause_schedule',
+        'resume_schedule', 'trigger_schedule'];
+    c_views constant text[] := array['jobs', 'tasks', 'running', 'expired', 'dead_letters', 'queue_stats', 'queues',
+        'schedules'];
     v_role record;
     v_one record;
 begin

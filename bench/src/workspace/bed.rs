@@ -47,6 +47,7 @@ impl Bed {
             max_connections: 8,
             store: store.clone(),
             tokens: Tokens::default(),
+            retain: None,
         };
         let shutdown = Shutdown::new();
         let coordinator = Coordinator::open(options, ([127, 0, 0, 1], 0).into()).await?;
