@@ -17,7 +17,10 @@ fn request(document: &Value) -> SubmitJobRequest {
     SubmitJobRequest { job: Some(spec(document)), ..Default::default() }
 }
 
-async fn submit_many(client: &Client, jobs: Vec<SubmitJobRequest>) -> Result<Vec<(Uuid, bool)>, tonic::Status> {
+async fn submit_many(
+    client: &Client,
+    jobs: Vec<SubmitJobRequest>,
+) -> Result<Vec<(Uuid, bool)>, tonic::Status> {
     let answer = client.jobs().submit_jobs(SubmitJobsRequest { jobs }).await?.into_inner();
     Ok(answer.jobs.into_iter().map(|one| (one.id.parse().unwrap(), one.created)).collect())
 }
@@ -61,18 +64,26 @@ async fn jobs_run_after_the_jobs_they_wait_for() {
     let cluster = Cluster::start(&[4]).await;
     let client = cluster.client();
     let shared = cluster.path("order");
-    let task = |name: &str| json!({"a": {"command": format!("echo {name} >> {}", shared.display())}});
+    let task =
+        |name: &str| json!({"a": {"command": format!("echo {name} >> {}", shared.display())}});
     let first = client.submit(&json!({"tasks": task("1")})).await;
     let second = client.submit(&json!({"tasks": task("2"), "after": {"jobs": [first]}})).await;
     let third = json!({"tasks": task("3"), "after": {"jobs": [second, first]}});
     let third = cluster.database.submit(&third).await.unwrap();
-    let fails = client.submit(&json!({"tasks": {"a": {"command": "false"}}, "after": {"jobs": [third]}})).await;
+    let fails = client
+        .submit(&json!({"tasks": {"a": {"command": "false"}}, "after": {"jobs": [third]}}))
+        .await;
     let skipped = json!({"tasks": {"a": {"command": "true"}, "b": {"command": "true", "run_if": "FINISHED", "depends": ["a"]}},
                          "after": {"jobs": [fails]}});
     let skipped = client.submit(&skipped).await;
-    let cleans = client.submit(&json!({"tasks": task("4"), "after": {"jobs": [fails], "run_if": "FAILED"}})).await;
+    let cleans = client
+        .submit(&json!({"tasks": task("4"), "after": {"jobs": [fails], "run_if": "FAILED"}}))
+        .await;
     let skipped = client.wait(skipped, PATIENCE).await;
-    assert_eq!((skipped.state(), states(&skipped).as_str()), (job::State::Failed, "a skipped, b skipped"));
+    assert_eq!(
+        (skipped.state(), states(&skipped).as_str()),
+        (job::State::Failed, "a skipped, b skipped")
+    );
     assert!(skipped.reason.contains(&fails.to_string()), "{}", skipped.reason);
     assert_eq!(client.wait(cleans, PATIENCE).await.state(), job::State::Succeeded);
     assert_eq!(std::fs::read_to_string(shared).unwrap(), "1\n2\n3\n4\n");
@@ -94,24 +105,36 @@ async fn many_jobs_are_submitted_listed_and_cancelled_in_one_call() {
     assert_eq!(refused.code(), Code::InvalidArgument);
     assert!(refused.message().starts_with("jobs[1].tasks.a.command: "), "{refused}");
 
-    let list = async |request: ListJobsRequest| client.jobs().list_jobs(request).await.map(|answer| answer.into_inner());
+    let list = async |request: ListJobsRequest| {
+        client.jobs().list_jobs(request).await.map(|answer| answer.into_inner())
+    };
     let filter = "$.foo == 1".to_owned();
-    let page = list(ListJobsRequest { filter: filter.clone(), page_size: 1000, ..Default::default() }).await.unwrap();
+    let page =
+        list(ListJobsRequest { filter: filter.clone(), page_size: 1000, ..Default::default() })
+            .await
+            .unwrap();
     assert!(page.jobs.len() == 1000 && page.next_page_token.is_empty());
     let wanted = vec![ids[0].0.to_string(), ids[1].0.to_string(), Uuid::now_v7().to_string()];
     let named = list(ListJobsRequest { ids: wanted.clone(), ..Default::default() }).await.unwrap();
     assert_eq!(named.jobs.iter().map(|job| &job.id).collect::<Vec<_>>(), [&wanted[1], &wanted[0]]);
-    let bad = list(ListJobsRequest { filter: "$.foo".into(), ..Default::default() }).await.unwrap_err();
+    let bad =
+        list(ListJobsRequest { filter: "$.foo".into(), ..Default::default() }).await.unwrap_err();
     assert_eq!(bad.code(), Code::InvalidArgument, "{bad}");
 
     let cancel = CancelJobsRequest { filter, reason: "enough".into(), ..Default::default() };
     assert_eq!(client.jobs().cancel_jobs(cancel).await.unwrap().into_inner().requested, 1000);
     let left = "select count(*) from postq.job where state = 'queued'";
-    eventually("those are cancelled", PATIENCE, async || (cluster.database.value::<i64>(left).await == 1000).then_some(())).await;
+    eventually("those are cancelled", PATIENCE, async || {
+        (cluster.database.value::<i64>(left).await == 1000).then_some(())
+    })
+    .await;
     let all = ids.iter().map(|(id, _)| id.to_string()).collect();
     let cancel = CancelJobsRequest { ids: all, ..Default::default() };
     assert_eq!(client.jobs().cancel_jobs(cancel).await.unwrap().into_inner().requested, 1000);
-    eventually("all are cancelled", PATIENCE, async || (cluster.database.value::<i64>(left).await == 0).then_some(())).await;
+    eventually("all are cancelled", PATIENCE, async || {
+        (cluster.database.value::<i64>(left).await == 0).then_some(())
+    })
+    .await;
     let nothing = client.jobs().cancel_jobs(CancelJobsRequest::default()).await.unwrap_err();
     assert_eq!(nothing.code(), Code::InvalidArgument);
 }
@@ -121,7 +144,8 @@ async fn many_jobs_are_submitted_listed_and_cancelled_in_one_call() {
 async fn a_running_job_that_is_cancelled_is_interrupted_and_its_agent_goes_on() {
     let cluster = Cluster::start(&[1]).await;
     let client = cluster.client();
-    let id = client.submit(&json!({"tasks": {"a": {"command": "sleep 1000000", "grace": "1s"}}})).await;
+    let id =
+        client.submit(&json!({"tasks": {"a": {"command": "sleep 1000000", "grace": "1s"}}})).await;
     client.wait_until(id, "it runs", PATIENCE, |job| job.state() == job::State::Running).await;
     let cancel = CancelJobsRequest { ids: vec![id.to_string()], ..Default::default() };
     client.jobs().cancel_jobs(cancel).await.unwrap();
@@ -139,14 +163,24 @@ async fn whoever_waits_for_a_job_learns_of_its_end() {
     let text = id.to_string();
     let (code, out) = postq(&cluster, &["wait", &text, "--timeout", "300ms"]).await;
     assert_eq!(code, 9, "{out}");
-    let mut watch = cluster.client().jobs().watch_job(postq_proto::v1::WatchJobRequest { id: text.clone(), after_revision: 0 })
-        .await.unwrap().into_inner();
+    let mut watch = cluster
+        .client()
+        .jobs()
+        .watch_job(postq_proto::v1::WatchJobRequest { id: text.clone(), after_revision: 0 })
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(watch.message().await.unwrap().unwrap().job.unwrap().state(), job::State::Queued);
     let taken: i64 = database.value("select attempt from postq.consume(1)").await;
     while watch.message().await.unwrap().unwrap().job.unwrap().state() != job::State::Running {}
     database.execute(&format!("select postq.ack('{id}', {taken})")).await;
     let acked = Instant::now();
-    while watch.message().await.unwrap().is_some_and(|told| told.job.unwrap().state() != job::State::Succeeded) {}
+    while watch
+        .message()
+        .await
+        .unwrap()
+        .is_some_and(|told| told.job.unwrap().state() != job::State::Succeeded)
+    {}
     // A tenth of a second where nothing else runs; looks come twice a second without the notification.
     assert!(acked.elapsed() < Duration::from_secs(5), "{:?}", acked.elapsed());
     let (code, out) = postq(&cluster, &["wait", &text]).await;
