@@ -45,8 +45,8 @@ use crate::{
     store::{MigrationError, Store, StoreError, migrate},
     upkeep::{
         deadlines::Deadlines, due::Due, floors, heart::Heart, hints::Hints, inbox::Inbox,
-        leases::Leases, openings::Openings, parked::Parked, relations, retention, schedules::Schedules,
-        submissions::Submissions,
+        leases::Leases, openings::Openings, parked::Parked, relations, retention,
+        schedules::Schedules, submissions::Submissions,
     },
     watch::Looks,
     workspace::{Blobs, Joins, OpenError},
