@@ -8,8 +8,8 @@ use postq_proto::v1::{
     QueueSettings, ResumeQueueRequest, SubmitJobRequest, queue_service_client::QueueServiceClient,
     task,
 };
-use postq_tests::{Client, Cluster, PATIENCE, eventually, spec, states};
 use postq_runtime::channel::Channel;
+use postq_tests::{Client, Cluster, PATIENCE, eventually, spec, states};
 use serde_json::json;
 use tonic::Code;
 
@@ -20,7 +20,8 @@ fn queues(client: &Client) -> QueueServiceClient<Channel> {
 }
 
 async fn put(client: &Client, name: &str, settings: QueueSettings) {
-    let request = PutQueueRequest { name: name.into(), settings: Some(settings), ..Default::default() };
+    let request =
+        PutQueueRequest { name: name.into(), settings: Some(settings), ..Default::default() };
     queues(client).put_queue(request).await.unwrap();
 }
 
@@ -163,7 +164,10 @@ async fn a_submit_may_require_a_declared_queue() {
     let request =
         SubmitJobRequest { job: Some(spec(&document)), require_queue: true, ..Default::default() };
     let refused = client.jobs().submit_job(request.clone()).await.unwrap_err();
-    assert_eq!((refused.code(), refused.message()), (Code::NotFound, "there is no queue \"mails\""));
+    assert_eq!(
+        (refused.code(), refused.message()),
+        (Code::NotFound, "there is no queue \"mails\"")
+    );
     put(&client, "mails", QueueSettings::default()).await;
     assert!(client.jobs().submit_job(request).await.unwrap().into_inner().created);
 }
@@ -191,7 +195,10 @@ async fn tasks_with_one_key_run_one_after_the_other() {
     for job in [job].into_iter().chain(others) {
         assert_eq!(client.wait(job, PATIENCE).await.open_tasks, 0);
     }
-    assert_eq!(most_at_once(&cluster, "t.concurrency_key = 'k' and s.concurrency_key = 'k'").await, 1);
+    assert_eq!(
+        most_at_once(&cluster, "t.concurrency_key = 'k' and s.concurrency_key = 'k'").await,
+        1
+    );
 }
 
 /// At most two of a rate start within a second, and all of them do in the end.
@@ -244,7 +251,8 @@ async fn a_queue_may_be_listened_to_before_it_is_there() {
     let mut session = cluster.database.session().await;
     assert!(consume(&mut session.connection, "1, 'later'").await.is_empty());
     let channel: String = session.value("select postq.listen('later')").await;
-    let mut listener = sqlx::postgres::PgListener::connect_with(&cluster.database.pool).await.unwrap();
+    let mut listener =
+        sqlx::postgres::PgListener::connect_with(&cluster.database.pool).await.unwrap();
     listener.listen(&channel).await.unwrap();
     let job = publish(&cluster.database, "'mail', queue => 'later'").await;
     tokio::time::timeout(Duration::from_secs(10), listener.recv()).await.unwrap().unwrap();
@@ -257,7 +265,8 @@ async fn dead_letters_wake_who_waits_for_them() {
     let cluster = Cluster::start(&[1]).await;
     let mut session = cluster.database.session().await;
     let channel: String = session.value("select postq.listen('dlq@mails')").await;
-    let mut listener = sqlx::postgres::PgListener::connect_with(&cluster.database.pool).await.unwrap();
+    let mut listener =
+        sqlx::postgres::PgListener::connect_with(&cluster.database.pool).await.unwrap();
     listener.listen(&channel).await.unwrap();
     let client = cluster.client();
     client.run(&json!({"queue": "mails", "tasks": {"a": {"command": "exit 1"}}})).await;
@@ -280,7 +289,12 @@ async fn what_is_in_a_queue_is_counted_alike_everywhere() {
         client.submit(&keyed).await;
     }
     for one in consume(&database.pool, "2, 'mails', '{mail}'").await {
-        database.execute(&format!("update postq.task_spec set max_attempts = 1 where job = '{}'", one.id)).await;
+        database
+            .execute(&format!(
+                "update postq.task_spec set max_attempts = 1 where job = '{}'",
+                one.id
+            ))
+            .await;
         database.execute(&one.nack("no")).await;
     }
     consume(&database.pool, "1, 'mails', '{mail}'").await;
@@ -291,7 +305,8 @@ async fn what_is_in_a_queue_is_counted_alike_everywhere() {
     let mut service = queues(&client);
     let stats = service.get_queue_stats(GetQueueStatsRequest { name: "mails".into() });
     let stats = stats.await.unwrap().into_inner().stats.unwrap();
-    let by_grpc = [stats.jobs, stats.ready, stats.scheduled, stats.parked, stats.running, stats.dead_letters];
+    let by_grpc =
+        [stats.jobs, stats.ready, stats.scheduled, stats.parked, stats.running, stats.dead_letters];
     assert_eq!(json!(by_grpc), by_sql);
     assert!(stats.oldest_ready_age.is_some());
     let (_, metrics) = crate::e2e_http::get(&cluster, "/metrics").await;
@@ -307,7 +322,8 @@ fn postq(cluster: &Cluster, arguments: &[&str]) -> (i32, String) {
         .env("POSTQ_COORDINATOR", cluster.url(0))
         .output()
         .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
     (output.status.code().unwrap(), text)
 }
 
@@ -316,10 +332,14 @@ fn postq(cluster: &Cluster, arguments: &[&str]) -> (i32, String) {
 async fn queues_are_looked_after_by_the_command() {
     let cluster = Cluster::start(&[]).await;
     let said = |arguments: &[&str]| postq(&cluster, arguments);
-    let create = ["queue", "create", "mails", "--max-jobs", "1", "--retry", r#"{"max_attempts": 3}"#];
+    let create =
+        ["queue", "create", "mails", "--max-jobs", "1", "--retry", r#"{"max_attempts": 3}"#];
     assert_eq!(said(&create), (0, "queue mails created\n".into()));
     assert_eq!(said(&create), (0, "queue mails was there already; nothing was changed\n".into()));
-    assert_eq!(said(&["queue", "set", "mails", "--aging", "2"]), (0, "queue mails changed\n".into()));
+    assert_eq!(
+        said(&["queue", "set", "mails", "--aging", "2"]),
+        (0, "queue mails changed\n".into())
+    );
     let (_, shown) = said(&["queue", "get", "mails"]);
     for wanted in ["0/1", "open", "max_attempts", "aging: 2 points a minute"] {
         assert!(shown.contains(wanted), "{wanted}: {shown}");
