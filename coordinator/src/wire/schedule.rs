@@ -49,7 +49,7 @@ pub fn shown(row: ScheduleRow) -> v1::Schedule {
         cron: row.cron.unwrap_or_default(),
         every: row.every_ms.and_then(|ms| {
             let every = Duration::from_millis(u64::try_from(ms).ok()?);
-            pbjson_types::Duration::try_from(every).ok()
+            Some(pbjson_types::Duration::from(every))
         }),
         time_zone: row.time_zone,
         overlap: v1::schedule::Overlap::from(overlap) as i32,
