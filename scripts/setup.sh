@@ -3,7 +3,7 @@
 # names what is missing.
 #
 #   setup.sh build   a C compiler
-#   setup.sh demo    that and a Postgres server; Docker only where it is installed already
+#   setup.sh demo    that, git and a Postgres server; Docker only where it is installed already
 #   setup.sh test    that, PgBouncer, a Docker engine that answers, a static busybox, and for root also `ip`
 #   setup.sh python  Python 3.10 or later that can make virtual environments
 set -eu
@@ -39,6 +39,11 @@ install_packages() {
 need_build() {
     command -v cargo > /dev/null || fail "no cargo; install Rust from https://rustup.rs"
     command -v cc > /dev/null || install_packages gcc libc6-dev
+}
+
+need_git() {
+    # The demo reads the history of this repository, tests that of their own.
+    command -v git > /dev/null || install_packages git
 }
 
 has_postgres() {
@@ -117,10 +122,12 @@ build)
     ;;
 demo)
     need_build
+    need_git
     need_postgres
     ;;
 test)
     need_build
+    need_git
     need_postgres
     need_pgbouncer
     need_busybox

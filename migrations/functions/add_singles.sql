@@ -37,10 +37,13 @@ begin
         from (select distinct g.queue, coalesce(g.task_priority, g.priority) as priority,
                      coalesce(g.executor, 'shell') as executor, g.handler from given g) k
     ), placed as materialized (
-        select g.ord, g.id, k.lane, g.later, g.notify, case when g.later is null then nextval('postq.ready_seq') end as seq
-        from (select * from given order by ord) g
-        join kind k on k.queue = g.queue and k.priority = coalesce(g.task_priority, g.priority)
-                   and k.executor = coalesce(g.executor, 'shell') and k.handler is not distinct from g.handler
+        -- Numbered in the order given.
+        select x.*, case when x.later is null then nextval('postq.ready_seq') end as seq
+        from (select g.ord, g.id, k.lane, g.later, g.notify
+              from given g
+              join kind k on k.queue = g.queue and k.priority = coalesce(g.task_priority, g.priority)
+                         and k.executor = coalesce(g.executor, 'shell') and k.handler is not distinct from g.handler
+              order by g.ord offset 0) x
     ), made as (
         insert into postq.job (id, queue, priority, state, created_at)
         select g.id, g.queue, g.priority, case when g.later is null then 'queued' else 'scheduled' end::postq.state_of_job,

@@ -71,8 +71,8 @@ begin
     end if;
     delete from postq.job_after a where a.child = p_job;
     delete from postq.job_wait w where w.job = p_job;
-    if case v_wait.run_if when 'succeeded' then v_wait.unsuccessful = 0
-            when 'failed' then v_wait.failed > 0 else true end then
+    if (case v_wait.run_if when 'succeeded' then v_wait.unsuccessful = 0
+            when 'failed' then v_wait.failed > 0 else true end) then
         o_ready := postq.begin_job(p_job, v_wait.run_at);
     else
         perform postq.skip_job(p_job, case v_wait.run_if

@@ -26,8 +26,8 @@ begin
                 return true;
             end if;
             -- Gives back the locks.
-            raise exception using errcode = 'PQ000';
-        exception when sqlstate 'PQ000' then
+            raise exception using errcode = 'HELD0';
+        exception when sqlstate 'HELD0' then
         end;
         perform pg_sleep(c_pause);
     end loop;

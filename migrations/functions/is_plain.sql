@@ -27,8 +27,9 @@ as $$
                  or octet_length(t.value ->> 'handler') > 255 or t.value ->> 'handler' ~ '[\u0001-\u001F]'))
         and not (t.value ? 'timeout' and (jsonb_typeof(t.value -> 'timeout') <> 'string'
                  or t.value ->> 'timeout' !~ '^[1-9][0-9]{0,7}s$'))
-        from jsonb_each(p_job -> 'tasks') t), false)
-    where jsonb_typeof(p_job) = 'object' and jsonb_typeof(p_job -> 'tasks') = 'object'
-      and 1 = (select count(*) from jsonb_object_keys(p_job -> 'tasks'));
+        from jsonb_each(case when jsonb_typeof(p_job -> 'tasks') = 'object' then p_job -> 'tasks' end) t), false)
+    where jsonb_typeof(p_job) = 'object' and 1 = (
+        select count(*)
+        from jsonb_object_keys(case when jsonb_typeof(p_job -> 'tasks') = 'object' then p_job -> 'tasks' end));
 $$;
 revoke all on function postq.is_plain(jsonb) from public;

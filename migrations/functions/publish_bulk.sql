@@ -36,18 +36,18 @@ begin
         from unnest(jobs) with ordinality as j (task, arguments, scheduled_at, timeout, priority, max_retries, queue,
                                                 attributes, ord)
     )
-    select array_agg(i.id order by i.ord), jsonb_agg(jsonb_build_object(
+    select array_agg(i.id), jsonb_agg(jsonb_build_object(
                'id', i.id, 'queue', i.queue, 'priority', i.priority, 'name', i.task, 'spec', '{}'::jsonb,
                'attributes', coalesce(nullif(i.attributes, 'null'), '{}'),
                'run_at', case when i.scheduled_at > v_now then i.scheduled_at end,
                'digest', encode(sha256(convert_to(jsonb_build_array(i.spec, i.queue, i.priority, i.attributes,
-                   i.scheduled_at, 3000, null::float8, 3600000)::text, 'UTF8')), 'hex')) order by i.ord),
+                   i.scheduled_at, 3000, null::float8, 3600000)::text, 'UTF8')), 'hex'))),
            jsonb_agg(jsonb_build_object(
                'name', i.task, 'executor', 'handler', 'handler', i.task, 'max_attempts', i.attempts, 'backoff_ms', 3000,
                'max_backoff_ms', 3600000, 'factor', 1, 'increment_ms', 3000, 'jitter', 0, 'has_workspace', false,
-               'spec', i.spec) order by i.ord)
+               'spec', i.spec))
     into v_id, v_jobs, v_tasks
-    from item i;
+    from (select * from item order by ord) i;
     perform postq.add_singles(v_jobs, v_tasks);
     return query select * from unnest(v_id);
 end;

@@ -7,6 +7,7 @@ set search_path = pg_catalog, postq, pg_temp
 set enable_seqscan = off
 as $$
 declare
+    c_slots constant int := 1000;
     v_old postq.queue;
     v_new postq.queue;
 begin
@@ -29,6 +30,10 @@ begin
     end if;
     if v_new.max_running is not null and v_old.max_running is null then
         perform postq.count_running(p_queue);
+    end if;
+    if v_new.max_running > coalesce(v_old.max_running, 0) then
+        -- Made now, so that the first consumer, whose transaction may stay open, does not have to.
+        perform postq.free_slots('queue:' || p_queue, v_new.max_running, least(v_new.max_running, c_slots));
     end if;
     if v_old.is_paused and not v_new.is_paused
        or coalesce(v_new.max_running > v_old.max_running, v_old.max_running is not null) then

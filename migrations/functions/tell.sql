@@ -1,5 +1,5 @@
 -- Notifies a channel of what happened to those of the jobs that ask for it (notify): a JSON list of
--- ids, at most 200 in one notification, which takes less than 8000 bytes. Nothing while nobody
+-- ids, at most 190 in one notification, which takes less than 8000 bytes. Nothing while nobody
 -- reads what was notified before.
 -- Channels: postq_queued, postq_picked (first start), postq_completed.
 create or replace function postq.tell(p_channel text, p_job uuid[]) returns void
@@ -12,7 +12,7 @@ set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
 declare
-    c_page constant int := 200;
+    c_page constant int := 190;
     v_job uuid[];
 begin
     select array_agg(s.job) into v_job from postq.job_spec s where s.job = any (p_job) and s.notify;

@@ -192,7 +192,6 @@ fn job_id(row: &ScheduleRow, at: DateTime<Utc>) -> JobId {
 
 #[cfg(test)]
 mod tests {
-    use sqlx::types::Json;
     use uuid::Uuid;
 
     use super::*;
@@ -208,7 +207,7 @@ mod tests {
             overlap: "allow".into(),
             catch_up: "last".into(),
             catch_up_limit: 1,
-            job: Json(serde_json::json!({"tasks": {"a": {"command": "true"}}})),
+            job: serde_json::json!({"tasks": {"a": {"command": "true"}}}).into(),
             is_paused: false,
             since: now,
             next_at: None,
@@ -240,7 +239,7 @@ mod tests {
     fn a_job_without_a_name_has_that_of_its_schedule() {
         let row = row();
         assert_eq!(spec(&row).unwrap().name, "nightly");
-        let bad = ScheduleRow { job: Json(serde_json::json!({"tasks": {}})), ..row };
+        let bad = ScheduleRow { job: serde_json::json!({"tasks": {}}).into(), ..row };
         assert!(spec(&bad).is_err());
     }
 }

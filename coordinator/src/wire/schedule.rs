@@ -47,7 +47,10 @@ pub fn shown(row: ScheduleRow) -> v1::Schedule {
     v1::Schedule {
         name: row.name,
         cron: row.cron.unwrap_or_default(),
-        every: row.every_ms.and_then(|ms| Some(Duration::from_millis(u64::try_from(ms).ok()?).into())),
+        every: row.every_ms.and_then(|ms| {
+            let every = Duration::from_millis(u64::try_from(ms).ok()?);
+            Some(pbjson_types::Duration::from(every))
+        }),
         time_zone: row.time_zone,
         overlap: v1::schedule::Overlap::from(overlap) as i32,
         catch_up: v1::schedule::CatchUp::from(catch_up) as i32,

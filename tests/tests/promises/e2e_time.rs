@@ -293,9 +293,8 @@ async fn what_is_delivered_at_most_once_does_not_outlive_the_contact_to_its_coor
     let mut cluster = Cluster::start(&[2]).await;
     let client = cluster.client();
     let marks = ["once", "often"].map(|name| cluster.path(name));
-    let command = |mark: &std::path::Path| {
-        format!("echo up >> {0}.up; exec sleep 1000 # {0}", mark.display())
-    };
+    let command =
+        |mark: &std::path::Path| format!("echo up >> {}.up; sleep 1000; true", mark.display());
     let retry = json!({"max_attempts": 3, "backoff": "0s"});
     let id = client
         .submit(&json!({"tasks": {
