@@ -23,6 +23,7 @@ pub struct Options {
     command: Command,
 }
 
+#[allow(clippy::large_enum_variant)] // there is one in a process
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run one job here, on a Postgres, a coordinator and agents of its own.

@@ -254,7 +254,7 @@ fn table(queues: &[QueueMessage]) -> String {
     let mut table = output::table(headings);
     for queue in queues {
         let (settings, stats) =
-            (queue.settings.clone().unwrap_or_default(), queue.stats.clone().unwrap_or_default());
+            (queue.settings.clone().unwrap_or_default(), queue.stats.unwrap_or_default());
         let state = if settings.paused { "paused" } else { "open" };
         table.add_row([
             queue.name.clone(),

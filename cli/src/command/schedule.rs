@@ -260,7 +260,7 @@ fn table(schedules: &[v1::Schedule]) -> String {
 fn when(schedule: &v1::Schedule) -> String {
     match &schedule.every {
         Some(every) => {
-            let length = std::time::Duration::try_from(every.clone()).unwrap_or_default();
+            let length = std::time::Duration::try_from(*every).unwrap_or_default();
             format!("every {}", humantime::format_duration(length))
         }
         None => format!("{} ({})", schedule.cron, schedule.time_zone),
