@@ -9,6 +9,7 @@
 //! | [`state`] | the legal moves of jobs, tasks and attempts |
 //! | [`retry`] | which retry waits how long |
 //! | [`place`] | which free slot is offered to which lane |
+//! | [`waiting`] | why no agent takes a task |
 //! | [`tree`], [`times`] | the trees of a workspace |
 //! | [`chunk`] | where a large file is cut, and the list of its pieces |
 //! | [`frame`] | a blob as it travels and is stored: as it is, or compressed |
@@ -29,3 +30,4 @@ pub mod spec;
 pub mod state;
 pub mod times;
 pub mod tree;
+pub mod waiting;

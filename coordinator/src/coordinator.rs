@@ -305,7 +305,10 @@ impl Coordinator {
                 .add_service(
                     WorkspaceServiceServer::new(files).max_decoding_message_size(MESSAGE_LIMIT),
                 )
-                .add_service(AgentServiceServer::new(AgentApi { store: store.clone() }))
+                .add_service(AgentServiceServer::new(AgentApi {
+                    store: store.clone(),
+                    roster: Arc::clone(&parts.roster),
+                }))
                 .add_service(health_service)
                 .add_service(reflection().build_v1()?)
                 // Older clients ask this one.

@@ -2,7 +2,7 @@
 -- (any more), else {"beats": [[coordinator, beat]], "due_ms": milliseconds until the next task falls
 -- due or null, "submissions": bool, "inbox": bool, "openings": bool, "orphans": bool, "leases_ms":
 -- milliseconds until the next lease of a consumer ends or null, "cancels": [[agent, attempt]],
--- "agents": [[agent, session]]} with the requests to cancel that concern its own agents, and the
+-- "drains": [[agent, timeout_ms]], "agents": [[agent, session]]} with the requests to cancel that concern its own agents, and the
 -- agents that are connected to it as far as the database knows.
 create or replace function postq.beat(p_coordinator uuid) returns jsonb
 language plpgsql volatile
@@ -28,6 +28,7 @@ begin
         'orphans', exists (select from postq.orphans()),
         'leases_ms', postq.next_lease_ms(),
         'cancels', postq.cancels(p_coordinator),
+        'drains', postq.drains(p_coordinator),
         'agents', (select coalesce(jsonb_agg(jsonb_build_array(a.id, a.session)), '[]')
                    from postq.agent a where a.coordinator = p_coordinator));
 end;

@@ -1,10 +1,15 @@
 //! What every executor is given, and what it gives back.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use futures::future::BoxFuture;
+use postq_common::spec::Container;
 
 use crate::{process, scratch::Scratch};
+
+/// Where a container finds what a task is told in files, and where it may leave its output.
+pub(crate) const PAPERS: &str = "/postq/papers";
+pub(crate) const OUTPUT: &str = "/postq/output";
 
 /// One command with everything it needs.
 #[derive(Clone, Debug)]
@@ -39,8 +44,19 @@ pub(crate) fn marker(scratch: &Scratch) -> Vec<String> {
 pub(crate) enum Program {
     /// A command line for `sh -c`.
     Shell { command: String },
-    /// An image, with a command line for its `sh -c`; without one, what the image itself says.
-    Docker { image: String, command: Option<String> },
+    /// A container.
+    Docker(Box<DockerProgram>),
+}
+
+/// A container to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DockerProgram {
+    pub(crate) image: String,
+    /// A command line for its `sh -c`, or the last argument of another entry point; without one,
+    /// what the image itself says.
+    pub(crate) command: Option<String>,
+    /// All else that was written about it.
+    pub(crate) container: Container,
 }
 
 /// How a task ended, by itself or not.
@@ -77,6 +93,15 @@ pub(crate) struct Running {
     /// Resolves when the task and everything it started have ended. Its last output may follow: what
     /// hands it over holds an `Output`.
     pub(crate) ended: BoxFuture<'static, Ended>,
+}
+
+/// A task that an earlier life of the agent has started.
+pub(crate) struct Resumed {
+    pub(crate) running: Running,
+    /// Since it was started.
+    pub(crate) ran_for: Duration,
+    /// What the image of its container is.
+    pub(crate) image: Option<String>,
 }
 
 /// Stops a running task; harmless after its end.

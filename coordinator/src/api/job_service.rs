@@ -5,7 +5,9 @@ use std::sync::Arc;
 use futures::stream::BoxStream;
 use postq_common::{
     id::JobId,
+    place::Abilities,
     state::{JobState, TaskState},
+    waiting::why_waiting,
 };
 use postq_proto::v1::{self, job_service_server::JobService};
 use postq_runtime::{Shutdown, telemetry};
@@ -18,7 +20,7 @@ use super::{logs, page::Page, watch};
 use crate::{
     admission::Admission,
     metrics::Metrics,
-    store::{JobFilter, JobRow, Store},
+    store::{JobFilter, JobRow, Store, TaskRow},
     watch::Looks,
     wire::{convert, status},
 };
@@ -76,6 +78,20 @@ impl JobApi {
         Ok(Response::new(v1::CancelJobResponse { job: Some(job) }))
     }
 
+    /// Why no agent takes a ready task, as things stand now; read where a task asks, at most once per
+    /// answer.
+    async fn waiting(
+        &self,
+        row: &TaskRow,
+        abilities: &mut Option<Vec<Abilities>>,
+    ) -> Result<Option<String>, Status> {
+        let Some(kind) = row.kind() else { return Ok(None) };
+        if abilities.is_none() {
+            *abilities = Some(self.store.abilities().await.map_err(status::of_store)?);
+        }
+        Ok(why_waiting(&kind, abilities.iter().flatten()))
+    }
+
     async fn row(&self, id: JobId) -> Result<JobRow, Status> {
         let row = self.store.job(id).await.map_err(status::of_store)?;
         row.ok_or_else(|| Status::not_found(format!("there is no job {id}")))
@@ -91,13 +107,18 @@ impl JobApi {
     ) -> Result<(Vec<v1::Task>, Option<i32>), Status> {
         let mut tasks = Vec::new();
         let mut bytes = 0;
+        let mut abilities = None;
         loop {
             let wanted = (page_size - tasks.len() as i64 + 1).min(CHUNK);
             let rows =
                 self.store.tasks(job, states, after, wanted).await.map_err(status::of_store)?;
             let is_last = (rows.len() as i64) < wanted;
             for row in rows {
-                let task = convert::task(row);
+                let waiting = self.waiting(&row, &mut abilities).await?;
+                let mut task = convert::task(row);
+                if let Some(waiting) = waiting {
+                    task.reason = waiting;
+                }
                 bytes += task.encoded_len();
                 let is_full = tasks.len() as i64 >= page_size || bytes > ANSWER_BYTES;
                 if is_full && !tasks.is_empty() {

@@ -80,7 +80,7 @@ impl Leavings {
             false => HashMap::new(),
         };
         let sources = sources.into_values().next().unwrap_or_default();
-        let assignment = convert::assignment(&row, None)
+        let assignment = convert::assignment(&row, None, Vec::new())
             .map_err(|_| Status::data_loss("the stored task cannot be read"))?;
         Ok(Input {
             of: (job.0, n),
@@ -117,7 +117,11 @@ impl Leavings {
     }
 
     /// Names are needed for a conflict only, and then of writers, which may be any ancestors.
-    async fn names(&self, job: JobId, sources: &Sources) -> Result<HashMap<i32, String>, Status> {
+    async fn names(
+        &self,
+        job: JobId,
+        sources: &Sources,
+    ) -> Result<HashMap<i32, String>, Status> {
         if sources.len() < 2 {
             return Ok(HashMap::new());
         }

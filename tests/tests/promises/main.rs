@@ -16,6 +16,7 @@ mod e2e_http;
 mod e2e_lanes;
 mod e2e_logs;
 mod e2e_otlp;
+mod e2e_outputs;
 mod e2e_recovery;
 mod e2e_shell;
 mod e2e_silence;
