@@ -38,7 +38,7 @@ enum Command {
     Cancel(cancel::Cancel),
     /// Check a job document and show its graph; needs no coordinator.
     Dag(dag::Dag),
-    /// List agents.
+    /// List agents, or make one leave.
     Agents(agents::Agents),
     /// Bring a database to this release's schema.
     Migrate(migrate::Migrate),

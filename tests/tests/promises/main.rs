@@ -3,12 +3,15 @@
 
 mod bad_documents;
 mod consumer;
+mod e2e_agents;
 mod e2e_auth;
 mod e2e_chaos;
+mod e2e_compose;
 mod e2e_consume;
 mod e2e_coordinators;
 mod e2e_disk;
 mod e2e_docker;
+mod e2e_drain;
 mod e2e_endings;
 mod e2e_graph;
 mod e2e_hostile;
