@@ -15,7 +15,6 @@ use postq_proto::{
     v1::{self, assignment, attempt, job, task},
 };
 use serde_json::{Map, Value};
-use sqlx::types::Json;
 use tonic::Status;
 use uuid::Uuid;
 
@@ -92,7 +91,7 @@ pub fn task(row: TaskRow) -> v1::Task {
         snapshot: row.snapshot.map(|digest| hex(&digest)).unwrap_or_default(),
         number: row.n,
         revision: row.revision,
-        output: row.output.map(|Json(output)| convert::value_from_json(&output)),
+        output: row.output.map(|output| convert::value_from_json(&output.0)),
     }
 }
 
@@ -187,7 +186,7 @@ fn amounts(resources: &Resources) -> BTreeMap<String, i64> {
 fn input_of(row: InputRow) -> v1::Input {
     v1::Input {
         state: word(&row.state, |state: TaskState| task::State::from(state) as i32),
-        output: row.output.map(|Json(output)| convert::value_from_json(&output)),
+        output: row.output.map(|output| convert::value_from_json(&output.0)),
         results: String::from_utf8_lossy(&row.results.unwrap_or_default()).into_owned(),
     }
 }
