@@ -29,6 +29,7 @@ pub use job::{
 pub use limits::Limits;
 pub use needs::{
     CPUS, LabelNeed, LabelRule, LabelTest, MEMORY, Needs, Resources, amount, bytes, shown_amount,
+    shown_bytes,
 };
 pub use problem::{Problem, Problems};
 pub use retry_policy::{BadMaxAttempts, Failure, MaxAttempts, RetryPolicy};

@@ -373,6 +373,11 @@ fn prepare(
         program,
         env,
         scratch,
+        resources: assignment
+            .resources
+            .iter()
+            .filter_map(|(name, &n)| Some((name.clone(), u64::try_from(n).ok()?)))
+            .collect(),
     })
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use futures::future::BoxFuture;
-use postq_common::spec::Container;
+use postq_common::spec::{Container, Resources, shown_bytes};
 
 use crate::{process, scratch::Scratch};
 
@@ -21,6 +21,16 @@ pub(crate) struct Task {
     /// The job's, the task's and `POSTQ_*`, as the task will see them.
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) scratch: Scratch,
+    /// What it may take: `cpus` in thousandths, `memory` in bytes.
+    pub(crate) resources: Resources,
+}
+
+/// What is told of a task that was killed because it reached its bound of memory.
+pub(crate) fn out_of_memory(limit: Option<u64>) -> String {
+    match limit {
+        Some(bytes) => format!("killed: out of memory (limit {})", shown_bytes(bytes)),
+        None => "killed: out of memory".to_owned(),
+    }
 }
 
 /// The variable that tells a task of the shell where its workspace is. No other attempt of any
@@ -76,11 +86,18 @@ pub(crate) enum Ended {
     Unknown(String),
 }
 
-impl From<process::Ended> for Ended {
-    fn from(ended: process::Ended) -> Self {
+/// The exit code of what was killed by SIGKILL, as shells and engines tell it.
+const KILLED: i32 = 137;
+
+impl Ended {
+    /// As a guard told it of a task with that bound of memory.
+    pub(super) fn told(ended: process::Ended, limit: Option<u64>) -> Self {
         match ended {
             process::Ended::Exited(code) => Self::Exited { code, note: String::new() },
             process::Ended::Signalled(signal) => Self::Signalled(signal),
+            process::Ended::OutOfMemory => {
+                Self::Exited { code: KILLED, note: out_of_memory(limit) }
+            }
             process::Ended::NotStarted(why) => Self::NotStarted { why, is_final: false },
             process::Ended::Unknown(why) => Self::Unknown(why),
         }

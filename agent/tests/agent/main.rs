@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // all of this is test code; clippy sees only the functions marked so
 
+mod bounds;
 mod disk;
 mod docker;
 mod docker_away;

@@ -140,15 +140,17 @@ pub fn bytes(text: &str) -> Option<u64> {
 pub fn shown_amount(name: &str, amount: u64) -> String {
     match name {
         CPUS => format!("{} CPUs", amount as f64 / 1000.0),
-        MEMORY => {
-            let units = UNITS.iter().filter(|(unit, _)| unit.ends_with("iB")).rev();
-            let mut fit = units.filter(|(_, size)| amount >= *size && amount.is_multiple_of(*size));
-            match fit.next() {
-                Some((unit, size)) => format!("{} {unit} of memory", amount / size),
-                None => format!("{amount} bytes of memory"),
-            }
-        }
+        MEMORY => format!("{} of memory", shown_bytes(amount)),
         _ => format!("{amount} of {}", shown(name)),
+    }
+}
+
+/// A size for a person, exact: `512 MiB`, `1000 bytes`.
+pub fn shown_bytes(bytes: u64) -> String {
+    let mut units = UNITS.iter().filter(|(unit, _)| unit.ends_with("iB")).rev();
+    match units.find(|(_, size)| bytes >= *size && bytes.is_multiple_of(*size)) {
+        Some((unit, size)) => format!("{} {unit}", bytes / size),
+        None => format!("{bytes} bytes"),
     }
 }
 

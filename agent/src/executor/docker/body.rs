@@ -9,7 +9,7 @@ use bollard::models::{
     ContainerCreateBody, DeviceRequest, HostConfig, HostConfigLogConfig, Mount, MountType,
 };
 use nix::unistd::{getegid, geteuid};
-use postq_common::spec::Container;
+use postq_common::spec::{CPUS, Container, MEMORY};
 
 use super::engine::{AGENT_LABEL, ATTEMPT_LABEL, BOOT_LABEL, Docker};
 use crate::executor::task::{DockerProgram, OUTPUT, PAPERS, Task};
@@ -68,6 +68,11 @@ impl Docker {
             mounts: Some(self.mounts(task, container)?),
             network_mode: network.map(ToOwned::to_owned),
             device_requests: gpus(&container.gpus),
+            memory: amount(task, MEMORY),
+            // With swap, which is not counted as memory, there would be no limit.
+            memory_swap: amount(task, MEMORY),
+            // A thousandth of a CPU is a million billionths.
+            nano_cpus: amount(task, CPUS).map(|cpus| cpus * 1_000_000),
             // Process 1 of a container ignores SIGTERM unless it is made for the place.
             init: Some(container.init.unwrap_or(true)),
             // All output comes here; the engine need not keep a second copy.
@@ -99,6 +104,10 @@ impl Docker {
         let source = on_host.ok_or_else(|| super::engine::not_mounted(path))?;
         Ok(bind(&source, target, is_read_only))
     }
+}
+
+fn amount(task: &Task, name: &str) -> Option<i64> {
+    i64::try_from(*task.resources.get(name)?).ok()
 }
 
 fn bind(source: &Path, target: &str, is_read_only: bool) -> Mount {

@@ -20,7 +20,7 @@ use tracing::{debug, warn};
 
 use super::engine::{Docker, discard, status, tell};
 use crate::{
-    executor::task::{self, DockerProgram, Ended, Resumed, Running, Started, Task},
+    executor::task::{self, DockerProgram, Ended, Resumed, Running, Started, Task, out_of_memory},
     logs::{Output, Stream},
 };
 
@@ -196,21 +196,26 @@ async fn wait(api: &bollard::Docker, name: &str) -> Ended {
     // The code is asked for below, together with the rest; here every answer means the end.
     let _ = api.wait_container(name, Some(options)).next().await;
     match api.inspect_container(name, None).await {
-        Ok(container) => container.state.map_or_else(
-            || Ended::Unknown("the Docker engine does not tell how it ended".to_owned()),
-            |state| judge(&state),
-        ),
+        Ok(container) => {
+            let limit = container.host_config.and_then(|config| config.memory);
+            let limit =
+                limit.and_then(|bytes| u64::try_from(bytes).ok()).filter(|&bytes| bytes > 0);
+            container.state.map_or_else(
+                || Ended::Unknown("the Docker engine does not tell how it ended".to_owned()),
+                |state| judge(&state, limit),
+            )
+        }
         Err(error) => Ended::Unknown(format!("the Docker engine lost it: {}", tell(&error))),
     }
 }
 
-fn judge(state: &ContainerState) -> Ended {
+fn judge(state: &ContainerState, limit: Option<u64>) -> Ended {
     let is_running = state.running.unwrap_or(false);
     let problem = state.error.as_deref().unwrap_or_default();
     match state.exit_code.and_then(|code| i32::try_from(code).ok()) {
         Some(code) if !is_running => {
             let note = match (state.oom_killed.unwrap_or(false), problem) {
-                (true, _) => "out of memory".to_owned(),
+                (true, _) => out_of_memory(limit),
                 (false, problem) => problem.to_owned(),
             };
             Ended::Exited { code, note }
@@ -232,8 +237,11 @@ mod tests {
             ..ContainerState::default()
         };
         let exited = |code, note: &str| Ended::Exited { code, note: note.to_owned() };
-        assert_eq!(judge(&state(false, 3, false)), exited(3, ""));
-        assert_eq!(judge(&state(false, 137, true)), exited(137, "out of memory"));
-        assert!(matches!(judge(&state(true, 0, false)), Ended::Unknown(_)));
+        assert_eq!(judge(&state(false, 3, false), Some(512 << 20)), exited(3, ""));
+        assert_eq!(
+            judge(&state(false, 137, true), Some(512 << 20)),
+            exited(137, "killed: out of memory (limit 512 MiB)")
+        );
+        assert!(matches!(judge(&state(true, 0, false), Some(512 << 20)), Ended::Unknown(_)));
     }
 }
