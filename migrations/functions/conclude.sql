@@ -33,7 +33,7 @@ begin
     end if;
     select * into v_closed from postq.record(
         array[p_attempt], '{}', array[p_job], array[v_n], array[p_outcome], '{}', '{}', array[p_reason],
-        '{}', array[p_errors], '{}', '{}', '{}', '{}', '{}', '{}', array[p_result], array[p_retry_at], '{}');
+        '{}', array[p_errors], '{}', '{}', '{}', '{}', '{}', '{}', array[p_result], array[p_retry_at]);
     if v_closed.o_next[1] = 'ready' then
         perform postq.make_ready(array[p_job], array[v_n], array[null::uuid]);
     end if;

@@ -18,7 +18,7 @@ create or replace function postq.finish(
     p_attempt bigint[], p_session bigint[], p_job uuid[], p_n int[], p_outcome text[],
     p_exit_code int[], p_signal int[], p_reason text[], p_results bytea[], p_errors bytea[],
     p_content bytea[], p_provenance bytea[], p_times bytea[], p_ran_ms bigint[],
-    p_log_chunks bigint[], p_is_final boolean[], p_result jsonb[], p_image text[]
+    p_log_chunks bigint[], p_is_final boolean[], p_result jsonb[] default '{}', p_image text[] default '{}'
 ) returns jsonb
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp

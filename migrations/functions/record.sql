@@ -9,7 +9,7 @@ create or replace function postq.record(
     p_exit_code int[], p_signal int[], p_reason text[], p_results bytea[], p_errors bytea[],
     p_content bytea[], p_provenance bytea[], p_times bytea[], p_ran_ms bigint[],
     p_log_chunks bigint[], p_is_final boolean[], p_result jsonb[], p_retry_at timestamptz[],
-    p_image text[],
+    p_image text[] default '{}',
     out o_attempt bigint[], out o_job uuid[], out o_n int[], out o_agent uuid[],
     out o_next postq.task_state[], out o_due timestamptz
 )
