@@ -51,5 +51,5 @@ check:
 # terminal.
 bench-workspace:
 	@scripts/setup.sh bench
-	cargo build --release -p postq-bench
+	cargo build --release -p postq -p postq-bench
 	target/release/postq-bench workspace $(BENCH_ARGUMENTS) > target/bench-workspace.jsonl

@@ -21,6 +21,7 @@ use crate::{
     ledger::Ledger,
     logs::{Pusher, Shelf},
     process,
+    secrets::SecretSource,
     session::Session,
     supervisor::{Command, Desk, Identity, Leave, Setup, recover},
 };
@@ -80,14 +81,17 @@ impl Agent {
             &config.executors,
             config.guard.clone(),
             config.run_as.clone(),
-            &agent_id,
+            (&agent_id, home.dir()),
+            config.docker.clone(),
         )
         .await?;
-        executors.reap_orphans().await;
         let ledger = Ledger::open(home.attempts_dir()).map_err(StartError::Recovery)?;
         let shelf = Arc::new(Shelf::open(&home.logs_dir()).map_err(StartError::Recovery)?);
-        let unrecorded = tokio::task::block_in_place(|| recover(&ledger, &shelf))
+        let left = executors.left().await;
+        let recovered = tokio::task::block_in_place(|| recover(&ledger, &shelf, &left))
             .map_err(StartError::Recovery)?;
+        executors.keep(recovered.resumed.iter().map(|assignment| assignment.attempt));
+        executors.reap_orphans().await;
         let shutdown = Shutdown::new();
         let identity = Identity { hello: hello(&config, agent_id, &executors) };
         let (files, newest) = watch::channel(coordinators.take_turn().1);
@@ -100,6 +104,7 @@ impl Agent {
             .map_err(StartError::Recovery)?,
             shelf: shelf.clone(),
             log_limits: config.log_limits,
+            secrets: SecretSource::new(config.secrets_dir.clone()),
             slots: Arc::new(Semaphore::new(config.slots.into())),
             shutdown: shutdown.clone(),
         };
@@ -111,7 +116,7 @@ impl Agent {
             ledger: ledger.clone(),
             drain_timeout,
             commands,
-            unrecorded,
+            recovered,
         });
         let commands = sender;
         Ok(Self { desk, commands, coordinators, files, shelf, ledger, shutdown, _home: home })
@@ -170,6 +175,11 @@ fn hello(config: &Config, agent_id: String, executors: &Executors) -> v1::Hello 
         slots: config.slots.into(),
         executors,
         labels: config.labels.clone(),
+        resources: config
+            .resources
+            .iter()
+            .map(|(name, &n)| (name.clone(), i64::try_from(n).unwrap_or(i64::MAX)))
+            .collect(),
         ..v1::Hello::default()
     }
 }

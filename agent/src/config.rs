@@ -9,11 +9,13 @@ use std::{
 
 use bytesize::ByteSize;
 use clap::Parser;
+use postq_common::spec::{self, Resources};
 
 use crate::{
-    executor::ExecutorName,
+    executor::{AllowedMount, DockerOptions, ExecutorName},
     logs::LogLimits,
     process::{Account, GuardBinary},
+    resources,
     workspace::Limits,
 };
 
@@ -50,6 +52,23 @@ pub struct Options {
     /// A word about this host that tasks can ask for; may be given several times.
     #[arg(long = "label", env = "POSTQ_LABELS", value_name = "KEY=VALUE", value_delimiter = ',', value_parser = parse_label)]
     pub labels: Vec<(String, String)>,
+
+    /// How many CPUs its tasks may ask for together, as 3.5 [default: those there are].
+    #[arg(long, env = "POSTQ_CPUS", value_name = "N", value_parser = parse_cpus)]
+    pub cpus: Option<u64>,
+
+    /// How much memory its tasks may ask for together, as 8GiB [default: what there is].
+    #[arg(long, env = "POSTQ_MEMORY", value_name = "SIZE", value_parser = parse_memory)]
+    pub memory: Option<u64>,
+
+    /// The GPUs its tasks may ask for: how many, or how many of each name, as a100=2,t4=1, which
+    /// tasks ask for as gpus.a100.
+    #[arg(long, env = "POSTQ_GPUS", value_name = "N|NAME=N", value_delimiter = ',', value_parser = parse_gpus)]
+    pub gpus: Vec<(String, u64)>,
+
+    /// Anything else that its tasks may ask for, counted; may be given several times.
+    #[arg(long = "resource", env = "POSTQ_RESOURCES", value_name = "NAME=N", value_delimiter = ',', value_parser = parse_resource)]
+    pub resources: Vec<(String, u64)>,
 
     /// Token for the coordinator. An argument is seen by everybody on this host: better use
     /// --token-file or the variable.
@@ -107,6 +126,35 @@ pub struct Options {
     )]
     pub log_spool_limit: ByteSize,
 
+    /// A file or directory of this host that Docker tasks may mount, with all below it; with :ro,
+    /// only to read. May be given several times.
+    #[arg(
+        long = "allow-mount",
+        env = "POSTQ_ALLOW_MOUNTS",
+        value_name = "PATH[:ro]",
+        value_delimiter = ','
+    )]
+    pub allow_mounts: Vec<AllowedMount>,
+
+    /// A network of the Docker engine that tasks may join, beside bridge and none. May be given
+    /// several times.
+    #[arg(
+        long = "allow-network",
+        env = "POSTQ_ALLOW_NETWORKS",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    pub allow_networks: Vec<String>,
+
+    /// Credentials of registries, as `docker login` writes them [default: the config.json of the
+    /// agent's user].
+    #[arg(long, env = "POSTQ_REGISTRY_AUTH_FILE", value_name = "FILE")]
+    pub registry_auth_file: Option<PathBuf>,
+
+    /// Directory with a file for each secret that tasks may ask for by name.
+    #[arg(long, env = "POSTQ_SECRETS_DIR", value_name = "DIR")]
+    pub secrets_dir: Option<PathBuf>,
+
     /// User that shell tasks run as, by name or number; the agent has to be root then.
     #[arg(long, env = "POSTQ_RUN_AS", value_name = "USER")]
     pub run_as: Option<Account>,
@@ -129,6 +177,8 @@ pub struct Config {
     pub executors: Vec<ExecutorName>,
     /// What tasks can ask for.
     pub labels: BTreeMap<String, String>,
+    /// What its tasks can take together.
+    pub resources: Resources,
     /// For the coordinator.
     pub token: Option<String>,
     /// How long running tasks may go on when the agent is to leave.
@@ -141,6 +191,10 @@ pub struct Config {
     pub guard: GuardBinary,
     /// Who shell tasks run as; none means as the agent.
     pub run_as: Option<Account>,
+    /// Where secrets lie as files.
+    pub secrets_dir: Option<PathBuf>,
+    /// What Docker tasks may ask for.
+    pub docker: DockerOptions,
 }
 
 /// Bounds of the files of tasks.
@@ -209,6 +263,7 @@ impl TryFrom<Options> for Config {
             host,
             executors: options.executors,
             labels: options.labels.into_iter().collect(),
+            resources: resources::of(options.cpus, options.memory, options.gpus, options.resources),
             token,
             drain_timeout: options.drain_timeout,
             log_limits: LogLimits {
@@ -226,7 +281,41 @@ impl TryFrom<Options> for Config {
             },
             guard: GuardBinary::default(),
             run_as: options.run_as,
+            secrets_dir: options.secrets_dir,
+            docker: DockerOptions {
+                mounts: options.allow_mounts,
+                networks: options.allow_networks,
+                auth_file: options.registry_auth_file,
+            },
         })
+    }
+}
+
+fn parse_cpus(text: &str) -> Result<u64, String> {
+    let number = text.parse::<f64>().ok().and_then(serde_json::Number::from_f64);
+    let number = number.map_or(serde_json::Value::Null, serde_json::Value::Number);
+    spec::amount(spec::CPUS, &number).map_err(str::to_owned)
+}
+
+fn parse_memory(text: &str) -> Result<u64, String> {
+    spec::amount(spec::MEMORY, &text.into()).map_err(str::to_owned)
+}
+
+fn parse_gpus(text: &str) -> Result<(String, u64), String> {
+    match text.parse() {
+        Ok(count) => Ok(("gpus".to_owned(), count)),
+        Err(_) => parse_resource(text).map(|(name, count)| (format!("gpus.{name}"), count)),
+    }
+}
+
+fn parse_resource(text: &str) -> Result<(String, u64), String> {
+    let (name, count) = text.split_once('=').unwrap_or_default();
+    match count.parse() {
+        Ok(count) if !name.is_empty() && ![spec::CPUS, spec::MEMORY].contains(&name) => {
+            Ok((name.to_owned(), count))
+        }
+        Ok(_) if !name.is_empty() => Err(format!("{name} has an option of its own, --{name}")),
+        _ => Err("a resource is written NAME=N".to_owned()),
     }
 }
 
@@ -285,6 +374,24 @@ mod tests {
     }
 
     #[test]
+    fn resources_are_declared_or_detected() {
+        let resources = |args: &[&str]| Config::try_from(parse(args).unwrap()).unwrap().resources;
+        let found = resources(&[]);
+        assert!(found["cpus"] >= 1000 && found["memory"] > 1 << 20, "{found:?}");
+        assert!(!found.contains_key("gpus"));
+        let declared = resources(&[
+            "--cpus=1.5",
+            "--memory=2GiB",
+            "--gpus=a100=2,t4=1",
+            "--resource=licence=3",
+        ]);
+        let wanted =
+            [("cpus", 1500), ("gpus.a100", 2), ("gpus.t4", 1), ("licence", 3), ("memory", 2 << 30)];
+        assert_eq!(declared, wanted.map(|(name, n)| (name.to_owned(), n)).into());
+        assert_eq!(resources(&["--gpus=4"])["gpus"], 4);
+    }
+
+    #[test]
     fn a_token_file_gives_the_first_token_for_the_role() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let token = |text: &str, role| {
@@ -312,6 +419,11 @@ mod tests {
         for (args, wanted) in [
             (["--slots=0"], "--slots"),
             (["--label=x"], "KEY=VALUE"),
+            (["--resource=x"], "NAME=N"),
+            (["--resource=memory=5"], "--memory"),
+            (["--cpus=many"], "as 1.5"),
+            (["--memory=1 GiB"], "as 512MiB"),
+            (["--gpus=a100"], "NAME=N"),
             (["--executors=kubernetes"], "this agent has shell and docker"),
             (["--drain-timeout=soon"], "--drain-timeout"),
         ] {

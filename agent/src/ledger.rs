@@ -45,7 +45,7 @@ pub(crate) enum Kept {
     /// It had ended, and this is how.
     Ended(v1::Report),
     /// The agent died while it ran.
-    Running(v1::Assignment),
+    Running(Box<v1::Assignment>),
 }
 
 /// The directory of the open attempts.
@@ -110,15 +110,22 @@ impl Ledger {
     }
 
     /// What an earlier life left. Directories of attempts that were never accepted are removed, and
-    /// so are the files of those that ended with it, once `before` has seen where they lie.
-    pub(crate) fn load(&self, before: impl FnOnce(&[PathBuf])) -> io::Result<Vec<Kept>> {
+    /// so are the files of those that ended with it, once `before` has seen where they lie; not of
+    /// those that go on.
+    pub(crate) fn load(
+        &self,
+        before: impl FnOnce(&[PathBuf]),
+        goes_on: impl Fn(&v1::Assignment) -> bool,
+    ) -> io::Result<Vec<Kept>> {
         let (mut kept, mut scratch_dirs, mut rubbish) = (Vec::new(), Vec::new(), Vec::new());
         for entry in fs::read_dir(&self.dir)?.flatten() {
             let dir = entry.path();
             match read_kept(&dir) {
                 Ok(found) => {
+                    if !matches!(&found, Kept::Running(assignment) if goes_on(assignment)) {
+                        scratch_dirs.push(dir.join("scratch"));
+                    }
                     kept.push(found);
-                    scratch_dirs.push(dir.join("scratch"));
                 }
                 Err(error) => {
                     if error.kind() != io::ErrorKind::NotFound {
@@ -171,7 +178,7 @@ fn read_kept(dir: &Path) -> io::Result<Kept> {
         return Ok(Kept::Ended(report));
     }
     match read::<v1::Assignment>(&dir.join("assignment"))? {
-        Some(assignment) if is_here(assignment.attempt) => Ok(Kept::Running(assignment)),
+        Some(assignment) if is_here(assignment.attempt) => Ok(Kept::Running(Box::new(assignment))),
         Some(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "it is of another attempt")),
         None => Err(io::ErrorKind::NotFound.into()),
     }
@@ -226,13 +233,13 @@ mod tests {
         let huge = File::create(ledger.attempt_dir(4).join("report")).unwrap();
         huge.set_len(1 << 40).unwrap();
         fs::write(ledger.dir.join("stray"), "").unwrap();
-        assert!(ledger.load(nothing).unwrap().is_empty());
+        assert!(ledger.load(nothing, |_| false).unwrap().is_empty());
         assert_eq!(fs::read_dir(&ledger.dir).unwrap().count(), 0);
 
         fs::create_dir_all(ledger.attempt_dir(5).join("x")).unwrap();
         let assignment = v1::Assignment { attempt: 5, ..Default::default() };
         ledger.accept(&assignment).unwrap();
-        assert_eq!(ledger.load(nothing).unwrap(), [Kept::Running(assignment)]);
+        assert_eq!(ledger.load(nothing, |_| false).unwrap(), [Kept::Running(Box::new(assignment))]);
         fs::create_dir_all(ledger.attempt_dir(5).join("report/x")).unwrap();
         ledger.forget(5).unwrap();
         assert_eq!(fs::read_dir(&ledger.dir).unwrap().count(), 0);
@@ -258,16 +265,18 @@ mod tests {
         fs::create_dir(ledger.attempt_dir(4)).unwrap();
         fs::write(ledger.attempt_dir(4).join("assignment"), "").unwrap();
 
-        let kept = ledger.load(nothing).unwrap();
+        let kept = ledger.load(nothing, |_| false).unwrap();
         assert_eq!(kept.len(), 2);
         let running = v1::Assignment { attempt: 1, ..Default::default() };
-        assert!(kept.contains(&Kept::Running(running)) && kept.contains(&Kept::Ended(report)));
+        assert!(
+            kept.contains(&Kept::Running(Box::new(running))) && kept.contains(&Kept::Ended(report))
+        );
         assert!(!ledger.scratch_dir(1).exists() && !ledger.attempt_dir(3).exists());
 
         ledger.forget(1).unwrap();
         ledger.forget(2).unwrap();
         ledger.forget(2).unwrap();
-        assert!(ledger.load(nothing).unwrap().is_empty());
+        assert!(ledger.load(nothing, |_| false).unwrap().is_empty());
         assert_eq!(fs::read_dir(ledger.dir).unwrap().count(), 0);
     }
 }

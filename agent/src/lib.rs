@@ -10,6 +10,7 @@
 //! | `supervisor` | which attempts there are, and what becomes of them |
 //! | `attempt`, `stop` | one attempt, straight down the page, and the word that ends it early |
 //! | [`executor`] | shell and Docker |
+//! | `secrets` | where the values of secrets come from |
 //! | [`process`] | commands that leave nothing behind; `postq-agent exec` |
 //! | [`logs`] | output as numbered chunks, spooled and pushed |
 //! | [`workspace`] | the files of a task: checkout and snapshot |
@@ -25,7 +26,9 @@ pub mod home;
 mod ledger;
 pub mod logs;
 pub mod process;
+mod resources;
 mod scratch;
+mod secrets;
 mod session;
 mod stop;
 mod supervisor;

@@ -1,4 +1,5 @@
-//! The files of an attempt that end with it: its workspace, its home and its temporary directory.
+//! The files of an attempt that end with it: its workspace, its home, its temporary directory, what
+//! it is told and what it gives.
 //!
 //! It knows nothing of what is in them. Invariant: whatever permissions a task left, its files go.
 
@@ -11,6 +12,8 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+
+use nix::unistd::geteuid;
 
 /// The files of one attempt take no longer to remove; what is left then is tried again later.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -31,7 +34,14 @@ impl Scratch {
     pub(crate) fn create(dir: PathBuf) -> io::Result<Self> {
         remove_tree(&dir)?;
         let scratch = Self::at(dir);
-        for part in [scratch.workspace(), scratch.home(), scratch.tmp()] {
+        let all = [
+            scratch.workspace(),
+            scratch.home(),
+            scratch.tmp(),
+            scratch.papers(),
+            scratch.output(),
+        ];
+        for part in all {
             fs::create_dir_all(part)?;
         }
         Ok(scratch)
@@ -52,6 +62,16 @@ impl Scratch {
         self.dir.join("tmp")
     }
 
+    /// What the task is told in files.
+    pub(crate) fn papers(&self) -> PathBuf {
+        self.dir.join("papers")
+    }
+
+    /// Where the task may leave its output.
+    pub(crate) fn output(&self) -> PathBuf {
+        self.dir.join("output")
+    }
+
     /// Who guards the task, for a later life of the agent.
     pub(crate) fn guard(&self) -> PathBuf {
         self.dir.join("guard")
@@ -65,29 +85,47 @@ impl Scratch {
             chown(way, None, Some(gid))?;
             fs::set_permissions(way, Permissions::from_mode(0o710))?;
         }
-        let parts = [self.workspace(), self.home(), self.tmp()];
+        let parts = [self.workspace(), self.home(), self.tmp(), self.output()];
         for part in &parts {
             fs::set_permissions(part, Permissions::from_mode(0o700))?;
         }
-        let mut all = Vec::from(parts);
-        all.extend(Some(self.script()).filter(|script| script.exists()));
-        let mut listed = 0;
-        while listed < all.len() {
-            if fs::symlink_metadata(&all[listed])?.is_dir() {
-                for entry in fs::read_dir(&all[listed])? {
-                    all.push(entry?.path());
-                }
-            }
-            listed += 1;
+        let script = Some(self.script()).filter(|script| script.exists());
+        give(parts.into_iter().chain(script).collect(), uid, Some(gid))
+    }
+
+    /// Lets another user of a container write where the task may. What a name means, only the
+    /// image knows, so then everybody may; nobody but the container can reach it here.
+    pub(crate) fn open_to(&self, user: &str) -> io::Result<()> {
+        let parts = vec![self.workspace(), self.output()];
+        let (name, group) = user.split_once(':').unwrap_or((user, ""));
+        match name.parse() {
+            _ if user.is_empty() => Ok(()),
+            Ok(uid) if geteuid().is_root() => give(parts, uid, group.parse().ok()),
+            _ => parts
+                .iter()
+                .try_for_each(|part| fs::set_permissions(part, Permissions::from_mode(0o777))),
         }
-        // What is below first: another task of that user must not change a path on our way.
-        all.iter().rev().try_for_each(|path| lchown(path, Some(uid), Some(gid)))
     }
 
     /// For a command line that is too long to be an argument.
     pub(crate) fn script(&self) -> PathBuf {
         self.dir.join("script")
     }
+}
+
+/// Makes another user the owner of all that there is.
+fn give(mut all: Vec<PathBuf>, uid: u32, gid: Option<u32>) -> io::Result<()> {
+    let mut listed = 0;
+    while listed < all.len() {
+        if fs::symlink_metadata(&all[listed])?.is_dir() {
+            for entry in fs::read_dir(&all[listed])? {
+                all.push(entry?.path());
+            }
+        }
+        listed += 1;
+    }
+    // What is below first: another task of that user must not change a path on our way.
+    all.iter().rev().try_for_each(|path| lchown(path, Some(uid), gid))
 }
 
 /// Removes what lies at `path` with all it holds, also where its owner took the right to; that

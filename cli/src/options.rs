@@ -49,7 +49,7 @@ enum Command {
     Schedule(schedule::Schedule),
     /// Check a job document and show its graph; needs no coordinator.
     Dag(dag::Dag),
-    /// List agents.
+    /// List agents, or make one leave.
     Agents(agents::Agents),
     /// Look after queues.
     #[command(subcommand)]

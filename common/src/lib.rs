@@ -10,6 +10,7 @@
 //! | [`retry`] | which failure is tried again, and which retry waits how long |
 //! | [`schedule`] | when a schedule fires, and what becomes of a time that has come |
 //! | [`place`] | which free slot is offered to which lane |
+//! | [`waiting`] | why no agent takes a task |
 //! | [`tree`], [`times`] | the trees of a workspace |
 //! | [`chunk`] | where a large file is cut, and the list of its pieces |
 //! | [`frame`] | a blob as it travels and is stored: as it is, or compressed |
@@ -31,3 +32,4 @@ pub mod spec;
 pub mod state;
 pub mod times;
 pub mod tree;
+pub mod waiting;

@@ -1,14 +1,29 @@
 //! Which free slot is offered to which lane.
 //!
 //! It does not know how many tasks a lane has: an offer that finds none is made to the next lane in
-//! the next round. Invariant: a slot is offered once, and only to a lane whose tasks it can run.
+//! the next round. Invariant: a slot is offered once, and only to a lane whose tasks it can run; all
+//! that is offered to an agent fits beside what it runs already.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    sync::Arc,
+};
 
 use crate::{
     id::{LaneId, SessionId},
-    spec::Executor,
+    spec::{Executor, Needs, Resources},
 };
+
+/// What the tasks of a lane ask of an agent.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Kind {
+    /// How they run.
+    pub executor: Executor,
+    /// The function they need, with `Executor::Handler`.
+    pub handler: Option<String>,
+    /// Resources and labels.
+    pub needs: Needs,
+}
 
 /// A lane that is believed to have ready tasks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,46 +32,57 @@ pub struct LaneView {
     pub lane: LaneId,
     /// Greater is served first; lanes of equal priority share.
     pub priority: i32,
-    /// How its tasks run.
-    pub executor: Executor,
-    /// The function they need, with `Executor::Handler`.
-    pub handler: Option<String>,
+    /// What its tasks are.
+    pub kind: Arc<Kind>,
 }
 
-/// What an agent can take.
-#[derive(Clone, Copy, Debug)]
-pub struct Capacity<'a> {
-    /// Its connection.
-    pub session: SessionId,
-    /// How many attempts more it may run.
-    pub free: u32,
-    /// How it can run them.
-    pub executors: &'a HashSet<Executor>,
+/// What an agent has, whatever it runs now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Abilities {
+    /// How it can run tasks.
+    pub executors: HashSet<Executor>,
     /// The functions it has.
-    pub handlers: &'a HashSet<String>,
+    pub handlers: HashSet<String>,
+    /// What is said of it.
+    pub labels: BTreeMap<String, String>,
+    /// What all it runs can take together.
+    pub resources: Resources,
 }
 
-impl Capacity<'_> {
-    fn can_run(&self, need: Need<'_>) -> bool {
-        match (need.executor, need.handler) {
+impl Abilities {
+    /// Whether it has the executor or the function.
+    pub(crate) fn runs(&self, executor: Executor, handler: Option<&str>) -> bool {
+        match (executor, handler) {
             (Executor::Handler, Some(handler)) => self.handlers.contains(handler),
             (Executor::Handler, None) => false,
             (executor, _) => self.executors.contains(&executor),
         }
     }
-}
 
-/// What the tasks of a lane ask of an agent.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct Need<'a> {
-    executor: Executor,
-    handler: Option<&'a str>,
-}
-
-impl<'a> From<&'a LaneView> for Need<'a> {
-    fn from(lane: &'a LaneView) -> Self {
-        Self { executor: lane.executor, handler: lane.handler.as_deref() }
+    /// Whether it could run such a task if it ran nothing else.
+    pub fn can_run(&self, kind: &Kind) -> bool {
+        self.runs(kind.executor, kind.handler.as_deref())
+            && kind.needs.labels.iter().all(|need| need.holds(&self.labels))
+            && fits(&kind.needs.resources, &self.resources)
     }
+}
+
+/// What an agent can take.
+#[derive(Clone, Debug)]
+pub struct Capacity<'a> {
+    /// Its connection.
+    pub session: SessionId,
+    /// How many attempts more it may run.
+    pub free: u32,
+    /// What it has.
+    pub abilities: &'a Abilities,
+    /// What its attempts take of that.
+    pub taken: Resources,
+}
+
+/// Whether there is as much of everything.
+fn fits(wanted: &Resources, there: &Resources) -> bool {
+    wanted.iter().all(|(name, amount)| there.get(name).is_some_and(|there| there >= amount))
 }
 
 /// Offers free slots to lanes, at most `max_slots`, one entry per slot. Lanes of the greatest
@@ -79,7 +105,7 @@ pub fn place(
         while offers.len() < max_slots
             && let Some(lane) = takers.pop_front()
         {
-            if let Some(session) = slots.take(lane.into()) {
+            if let Some(session) = slots.take(&lane.kind) {
                 offers.push((lane.lane, session));
                 takers.push_back(lane);
             }
@@ -88,32 +114,64 @@ pub fn place(
     offers
 }
 
-/// The free slots, and for each need the agents in the order they take their turns.
+/// What one agent has left.
+struct Left {
+    slots: u32,
+    resources: Resources,
+}
+
+impl Left {
+    fn of(capacity: &Capacity<'_>) -> Self {
+        let mut resources = capacity.abilities.resources.clone();
+        for (name, taken) in &capacity.taken {
+            if let Some(left) = resources.get_mut(name) {
+                *left = left.saturating_sub(*taken);
+            }
+        }
+        Self { slots: capacity.free, resources }
+    }
+
+    fn take(&mut self, wanted: &Resources) -> bool {
+        if self.slots == 0 || !fits(wanted, &self.resources) {
+            return false;
+        }
+        self.slots -= 1;
+        for (name, amount) in wanted {
+            if let Some(left) = self.resources.get_mut(name) {
+                *left -= amount;
+            }
+        }
+        true
+    }
+}
+
+/// The free slots, and for each kind the agents in the order they take their turns.
 struct Slots<'a> {
     agents: &'a [Capacity<'a>],
-    free: Vec<u32>,
-    turns: HashMap<Need<'a>, VecDeque<usize>>,
+    left: Vec<Left>,
+    turns: HashMap<&'a Kind, VecDeque<usize>>,
     turn: usize,
 }
 
 impl<'a> Slots<'a> {
     fn new(agents: &'a [Capacity<'a>], turn: usize) -> Self {
-        let free = agents.iter().map(|agent| agent.free).collect();
-        Self { agents, free, turns: HashMap::new(), turn }
+        let left = agents.iter().map(Left::of).collect();
+        Self { agents, left, turns: HashMap::new(), turn }
     }
 
-    /// The next slot that can run `need`, if there is one.
-    fn take(&mut self, need: Need<'a>) -> Option<SessionId> {
-        let turns = self.turns.entry(need).or_insert_with(|| {
-            let able = self.agents.iter().enumerate().filter(|(_, agent)| agent.can_run(need));
+    /// The next slot that can run tasks of this kind, if there is one. An agent without room for one
+    /// has none for another, so it is not asked again.
+    fn take(&mut self, kind: &'a Kind) -> Option<SessionId> {
+        let turns = self.turns.entry(kind).or_insert_with(|| {
+            let agents = self.agents.iter().enumerate();
+            let able = agents.filter(|(_, agent)| agent.abilities.can_run(kind));
             let mut able: VecDeque<usize> = able.map(|(at, _)| at).collect();
             let start = self.turn % able.len().max(1);
             able.rotate_left(start);
             able
         });
         while let Some(at) = turns.pop_front() {
-            if let Some(left) = self.free[at].checked_sub(1) {
-                self.free[at] = left;
+            if self.left[at].take(&kind.needs.resources) {
                 turns.push_back(at);
                 return Some(self.agents[at].session);
             }

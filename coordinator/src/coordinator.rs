@@ -138,7 +138,7 @@ struct Parts {
 impl Coordinator {
     /// Migrates the database, opens the blob store that belongs to it, and takes the port.
     pub async fn open(options: Options, listen: SocketAddr) -> Result<Self, StartError> {
-        migrate(&options.database).await?;
+        migrate(&options.listen_database).await?;
         let store = Store::open(options.database.clone(), options.max_connections);
         let core = Store::open(options.database.clone(), CORE_CONNECTIONS);
         let expected = store.store_id().await?;
@@ -327,11 +327,14 @@ impl Coordinator {
                 .add_service(
                     WorkspaceServiceServer::new(files).max_decoding_message_size(MESSAGE_LIMIT),
                 )
-                .add_service(AgentServiceServer::new(AgentApi { store: store.clone() }))
                 .add_service(QueueServiceServer::new(QueueApi { store: store.clone() }))
                 .add_service(ScheduleServiceServer::new(ScheduleApi {
                     store: store.clone(),
                     signals: Arc::clone(&parts.signals),
+                }))
+                .add_service(AgentServiceServer::new(AgentApi {
+                    store: store.clone(),
+                    roster: Arc::clone(&parts.roster),
                 }))
                 .add_service(health_service)
                 .add_service(reflection().build_v1()?)

@@ -18,7 +18,8 @@ begin
     -- Before the first nextval: the floor of a lane rests on it.
     perform pg_current_xact_id();
     with given as materialized (
-        select r.*, case when r.run_at is not null then nullif(greatest(r.run_at, v_now), v_now)
+        select r.*, coalesce(r.spec -> 'resources', '{}') as resources, coalesce(r.spec -> 'requires', '[]') as requires,
+               case when r.run_at is not null then nullif(greatest(r.run_at, v_now), v_now)
                          when r.delay_ms > 0 then v_now + make_interval(secs => r.delay_ms / 1000.0) end as later
         from rows from (
             jsonb_to_recordset(p_jobs) as (id uuid, queue text, priority int, name text, spec jsonb, attributes jsonb,
@@ -33,9 +34,10 @@ begin
             crash_limit, at_most_once, backoff_ms, max_backoff_ms, factor, increment_ms, jitter, delays_ms, outcomes,
             exit_codes, has_workspace, spec, ord)
     ), kind as materialized (
-        select k.*, postq.lane_of(k.queue, k.priority, k.executor::postq.executor, k.handler) as lane
+        select k.*, postq.lane_of(k.queue, k.priority, k.executor::postq.executor, k.handler,
+                   postq.needs_of(k.resources, k.requires)) as lane
         from (select distinct g.queue, coalesce(g.task_priority, g.priority) as priority,
-                     coalesce(g.executor, 'shell') as executor, g.handler from given g) k
+                     coalesce(g.executor, 'shell') as executor, g.handler, g.resources, g.requires from given g) k
     ), placed as materialized (
         -- Numbered in the order given.
         select x.*, case when x.later is null then nextval('postq.ready_seq') end as seq
@@ -43,6 +45,7 @@ begin
               from given g
               join kind k on k.queue = g.queue and k.priority = coalesce(g.task_priority, g.priority)
                          and k.executor = coalesce(g.executor, 'shell') and k.handler is not distinct from g.handler
+                         and k.resources = g.resources and k.requires = g.requires
               order by g.ord offset 0) x
     ), made as (
         insert into postq.job (id, queue, priority, state, created_at)

@@ -4,8 +4,8 @@
 -- p_tasks: [{n, name, spec, gate, executor, handler, priority, run_if, max_attempts, crash_limit,
 -- at_most_once, backoff_ms, max_backoff_ms, factor, increment_ms, jitter, delays_ms, outcomes,
 -- exit_codes, concurrency {key, limit}, rate {key, limit, period_ms}, depends, parents,
--- has_workspace}] in the order of n; what is left out has the default written below (parents: as
--- depends), because a large job is mostly defaults and reading them took longer than storing them.
+-- has_workspace}] in the order of n; what it asks of its agent is read from its spec. What is left out
+-- has the default written below (parents: as depends), because a large job is mostly defaults and reading them took longer than storing them.
 -- Those that want a slot of a key are parked instead of ready. What a task does not state its queue may.
 -- p_gates: [{g, first, last, parents}].
 create or replace function postq.add_tasks(
@@ -34,16 +34,18 @@ begin
                coalesce(t.jitter, 0.5) as jitter, t.delays_ms, t.outcomes, t.exit_codes, t.concurrency, t.rate,
                coalesce(t.depends, '{}') as depends, coalesce(t.parents, t.depends, '{}') as parents,
                coalesce(t.has_workspace, true) as has_workspace, t.spec,
-               coalesce(t.concurrency ->> 'key', t.rate ->> 'key') is not null as has_key
+               coalesce(t.concurrency ->> 'key', t.rate ->> 'key') is not null as has_key,
+               coalesce(t.spec -> 'resources', '{}') as resources, coalesce(t.spec -> 'requires', '[]') as requires
         from jsonb_to_recordset(p_tasks) as t (n int, name text, gate int, executor text,
             handler text, priority int, run_if text, max_attempts int, crash_limit int, at_most_once boolean,
             backoff_ms bigint, max_backoff_ms bigint, factor double precision, increment_ms bigint,
             jitter double precision, delays_ms bigint[], outcomes postq.outcome[], exit_codes int[],
             concurrency jsonb, rate jsonb, depends int[], parents int[], has_workspace boolean, spec jsonb)
     ), kind as materialized (
-        select k.executor, k.handler, k.priority,
-               postq.lane_of(p_queue, k.priority, k.executor::postq.executor, k.handler) as lane
-        from (select distinct t.executor, t.handler, t.priority from planned t) k
+        select k.executor, k.handler, k.priority, k.resources, k.requires,
+               postq.lane_of(p_queue, k.priority, k.executor::postq.executor, k.handler,
+                   postq.needs_of(k.resources, k.requires)) as lane
+        from (select distinct t.executor, t.handler, t.priority, t.resources, t.requires from planned t) k
     ), described as (
         insert into postq.task_spec (job, n, name, run_if, max_attempts, crash_limit, at_most_once, backoff_ms,
             max_backoff_ms, factor, increment_ms, jitter, delays_ms, retry_outcomes, retry_exit_codes,
@@ -68,7 +70,7 @@ begin
                case when t.gate is null and v_later < 'infinity' then v_later end, 1, t.has_key
         from planned t
         join kind k on k.executor = t.executor and k.handler is not distinct from t.handler
-                   and k.priority = t.priority
+                   and k.priority = t.priority and k.resources = t.resources and k.requires = t.requires
         order by t.n
         returning n, lane, seq, run_at, gate, has_key
     ), waiting as (

@@ -27,6 +27,8 @@ declare
     c_wire constant numeric := 5.9;
     c_env_rank constant int := 14;
     c_paced constant text[] := array['retry', 'priority', 'crash_limit', 'crashLimit', 'concurrency', 'rate'];
+    c_extra constant text[] := array['container', 'secrets'];
+    c_needs constant text[] := array['resources', 'requires'];
     v_lines text[];
 begin
     with owner as materialized (
@@ -110,13 +112,24 @@ begin
         from jsonb_each(p_job -> 'tasks') t cross join lateral postq.pace_faults(t.value) f
         where t.value ?| c_paced
         union all
+        select t.key, f.rank, f.key, f.field, f.place, f.message
+        from jsonb_each(p_job -> 'tasks') t cross join lateral postq.extra_faults(t.value) f
+        where t.value ?| c_extra
+        union all
+        select t.key, f.rank, null, f.field, f.place, f.message
+        from jsonb_each(p_job -> 'tasks') t cross join lateral postq.needs_faults(t.value) f
+        where t.value ?| c_needs
+        union all
         select x.task, x.rank, null, x.field, l.place,
                'is an integer that JSON cannot carry (beyond 2^53); write it as a string'
         from (select null::text as task, 0 as rank, 'attributes' as field, p_job -> 'attributes' as value
               union all
               select null, 0.1, 'data', p_job -> 'data'
               union all
-              select t.name, 0, 'arguments', t.arguments from task t where t.arguments is not null) x
+              select t.name, 0, 'arguments', t.arguments from task t where t.arguments is not null
+              union all
+              select e.key, 0.2, 'resources', e.value -> 'resources'
+              from jsonb_each(p_job -> 'tasks') e where e.value ? 'resources') x
         cross join lateral postq.large_integers(x.value) l (place)
         union all
         select j.name, r.rank, null, r.field, '', r.message
@@ -146,7 +159,8 @@ begin
     )
     select array_agg(postq.problem_line(
                array_remove(array[case when p.task is not null then 'tasks' end, p.task,
-                                  case when p.key is not null then 'env' end, p.key, p.field], null),
+                                  case when p.key is null then null when p.rank > c_env_rank then 'secrets' else 'env' end,
+                                  p.key, p.field], null),
                p.place, p.message)
                order by p.rank > c_wire, p.task collate "C" nulls first, p.rank,
                         p.key collate "C" nulls last, p.place)

@@ -16,15 +16,19 @@ begin
     with recursive object as (
         select '{}'::text[] as path, 'JobSpec'::text as message, p_job as value
         union all
-        select o.path || f.key || v.key, s.target, v.value
+        select o.path || v.path, s.target, v.value
         from object o
         cross join lateral jsonb_each(o.value) f
         join postq.spec_field s on s.message = o.message and s.spelling = f.key and s.kind = 'message'
         cross join lateral (
-            select '{}'::text[] as key, f.value where s.shape = 'one'
+            select array[f.key] as path, f.value where s.shape = 'one'
             union all
-            select array[m.key], m.value
+            select array[f.key, m.key], m.value
             from jsonb_each(case when s.shape = 'map' and jsonb_typeof(f.value) = 'object' then f.value end) m
+            union all
+            select array[format('%s[%s]', f.key, i.nth - 1)], i.value
+            from jsonb_array_elements(case when s.shape = 'list' and jsonb_typeof(f.value) = 'array' then f.value end)
+                with ordinality i (value, nth)
         ) v
         where jsonb_typeof(v.value) = 'object'
     ), field as (

@@ -33,7 +33,7 @@ begin
     with slot as materialized (
         select s.lane, s.session, a.id as agent, s.ord
         from unnest(p_slot_lane, p_slot_session) with ordinality as s (lane, session, ord)
-        join postq.agent a on a.session = s.session and a.coordinator is not null
+        join postq.agent a on a.session = s.session and a.coordinator is not null and a.drain_requested_at is null
     ), want as materialized (
         select l.lane, l.after, least((select count(*) from slot s where s.lane = l.lane), r.room) as wanted
         from unnest(p_lane, p_after) as l (lane, after)

@@ -59,7 +59,8 @@ begin
             select l.priority, array_agg(l.id) as lane, array_agg(l.floor) as floor,
                    array_agg(l.due_floor) as due_floor, array_agg(l.lease_floor) as lease_floor
             from postq.lane l
-            where l.queue = consume.queue and l.executor = 'handler'
+            -- Who asks for resources or labels asks for an agent.
+            where l.queue = consume.queue and l.executor = 'handler' and l.needs = '{}'
               and (consume.tasks is null or l.handler like any (consume.tasks))
             group by l.priority
             order by l.priority + v_aging * postq.lanes_wait(array_agg(l.id), array_agg(l.floor), array_agg(l.due_floor), v_now, v_aging) desc

@@ -22,7 +22,7 @@ begin
     end if;
     perform postq.expire_now(l.lane, l.floor, p_now, p_num)
     from (select array_agg(l.id) as lane, array_agg(l.lease_floor) as floor from postq.lane l
-          where l.queue = p_queue and l.executor = 'handler') l
+          where l.queue = p_queue and l.executor = 'handler' and l.needs = '{}') l
     where l.lane is not null;
     select count(*) into v_wanted from (
         select from postq.lane l
@@ -34,7 +34,7 @@ begin
             union all
             (select from postq.parked k where k.lane = l.id limit p_num)
         ) x
-        where l.queue = p_queue and l.executor = 'handler'
+        where l.queue = p_queue and l.executor = 'handler' and l.needs = '{}'
         limit p_num) w;
     return postq.free_slots('queue:' || p_queue, v_queue.max_running, v_wanted);
 end;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `parse` | [`parse_job`], [`job_from_json`], [`task_from_json`] |
 //! | `error` | [`DocumentError`]: where, and what to do |
+//! | `output` | [`output_from_json`]: what a task gave |
 //! | `unique` | JSON without a name twice |
 //! | `earlier` | [`from_earlier_form`]: documents of the systems before this one |
 //! | `write` | [`to_json`] and its special cases |
@@ -12,6 +13,7 @@
 
 mod earlier;
 mod error;
+mod output;
 mod parse;
 mod unique;
 mod write;
@@ -20,5 +22,6 @@ pub(crate) use write::exact;
 
 pub use earlier::from_earlier_form;
 pub use error::DocumentError;
+pub use output::{OUTPUT_BYTES, output_from_json};
 pub use parse::{job_from_json, parse_job, task_from_json};
 pub use write::{job_to_json, task_to_json, to_json};

@@ -95,16 +95,14 @@ fn start_private() -> Result<String> {
     url.recv().context("the thread of Postgres ended")?
 }
 
-/// The `postq` of this build, two directories above the test's own program.
+/// The `postq` of this build: beside the program that runs, or above where tests are.
 fn postq_program() -> Result<PathBuf> {
     let current = env::current_exe()?;
-    let directory =
-        current.parent().and_then(|deps| deps.parent()).context("no build directory")?;
-    let program = directory.join("postq");
-    anyhow::ensure!(
-        program.is_file(),
-        "{} is missing; build it with: cargo build --workspace --bins",
-        program.display()
-    );
-    Ok(program)
+    let beside = current.parent().context("no build directory")?;
+    let places = [Some(beside), beside.parent()].map(|place| place.map(|it| it.join("postq")));
+    let found = places.into_iter().flatten().find(|program| program.is_file());
+    found.with_context(|| {
+        let place = beside.display();
+        format!("no postq in {place} or above; build it with: cargo build --workspace --bins")
+    })
 }

@@ -1,16 +1,19 @@
 //! What a task sees as its environment: what it was promised and nothing of the agent's own.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use postq_proto::v1;
 
-use crate::scratch::Scratch;
+use super::papers;
+use crate::{
+    executor::{OUTPUT, PAPERS},
+    scratch::Scratch,
+};
 
 /// Where the agent itself was given no PATH.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The environment of a shell task; a container gets only what [`promised`] gives, because the
-/// rest is its image's matter.
+/// The environment of a shell task.
 pub(crate) fn for_shell(
     assignment: &v1::Assignment,
     agent: &str,
@@ -26,11 +29,24 @@ pub(crate) fn for_shell(
         ("LANG".to_owned(), "C.UTF-8".to_owned()),
     ]);
     env.extend(promised(assignment, agent, traceparent));
+    env.extend(papers::variables(&scratch.papers(), &scratch.output()));
+    env
+}
+
+/// The environment of a container: only what it was promised, because the rest is its image's
+/// matter.
+pub(crate) fn for_container(
+    assignment: &v1::Assignment,
+    agent: &str,
+    traceparent: Option<&str>,
+) -> BTreeMap<String, String> {
+    let mut env = promised(assignment, agent, traceparent);
+    env.extend(papers::variables(Path::new(PAPERS), Path::new(OUTPUT)));
     env
 }
 
 /// The job's and the task's variables, then those of PostQ, which win. `agent` is its name.
-pub(crate) fn promised(
+fn promised(
     assignment: &v1::Assignment,
     agent: &str,
     traceparent: Option<&str>,
@@ -74,5 +90,9 @@ mod tests {
         assert_eq!(env["POSTQ_AGENT"], "worker-7");
         assert_eq!(env["TRACEPARENT"], "00-trace");
         assert!(env["HOME"].ends_with("/home"));
+        assert!(env["POSTQ_OUTPUT"].ends_with("/output/output.json"));
+        let env = for_container(&assignment, "worker-7", None);
+        assert_eq!(env["POSTQ_DATA"], "/postq/papers/data.json");
+        assert!(!env.contains_key("HOME"));
     }
 }

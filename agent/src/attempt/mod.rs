@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `run` | the page |
 //! | `environment` | what the task sees as its environment |
+//! | `papers` | the files beside its workspace: what it is told, what it gives |
 //! | `verdict` | how the end of a task reads in a report |
 //! | `files` | the way to the workspace |
 //! | `disk` | whether the agent's own disk takes writes |
@@ -13,6 +14,7 @@
 pub(crate) mod disk;
 mod environment;
 mod files;
+mod papers;
 mod run;
 mod verdict;
 

@@ -19,12 +19,16 @@ use tracing::{Instrument, Span, info, info_span, warn};
 use super::{
     disk, environment,
     files::{Files, Unfetched},
+    papers,
     verdict::{self, held},
 };
 use crate::{
-    executor::{Cause, Ended, Executors, Finished, Limits, Program, Task, supervise},
-    logs::{LogLimits, LogWriter, Output, Shelf, Stream, Written},
+    executor::{
+        Cause, DockerProgram, Ended, Executors, Finished, Limits, Program, Resumed, Task, supervise,
+    },
+    logs::{LogLimits, LogWriter, Output, Secrets, Shelf, Stream, Written},
     scratch::Scratch,
+    secrets::SecretSource,
     stop::StopSignal,
 };
 
@@ -41,6 +45,7 @@ pub(crate) struct Runner {
     pub(crate) files: Files,
     pub(crate) shelf: Arc<Shelf>,
     pub(crate) log_limits: LogLimits,
+    pub(crate) secrets: SecretSource,
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) shutdown: Shutdown,
 }
@@ -61,6 +66,14 @@ pub(crate) enum Ran {
     Ended(Option<Box<v1::Report>>),
     /// Its command was never begun, because the agent's own disk failed; this is how.
     NoDisk(String),
+}
+
+/// Where an attempt begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begin {
+    Anew,
+    /// An earlier life of the agent has started it.
+    Again,
 }
 
 /// Why the steps of an attempt ended before a command did.
@@ -86,6 +99,20 @@ struct Run {
     finished: Finished,
     written: Written,
     snapshot: Option<v1::Snapshot>,
+    /// The JSON it gave.
+    result: Vec<u8>,
+    /// What the image of its container was.
+    image: Option<String>,
+    /// What nobody is to hear of.
+    secrets: Secrets,
+}
+
+impl From<Finished> for Run {
+    fn from(finished: Finished) -> Self {
+        let written = Written::default();
+        let (result, secrets) = (Vec::new(), Secrets::default());
+        Self { finished, written, snapshot: None, result, image: None, secrets }
+    }
 }
 
 impl Runner {
@@ -96,6 +123,26 @@ impl Runner {
         place: Place<'_>,
         stop: StopSignal,
     ) -> Ran {
+        self.traced(assignment, place, stop, Begin::Anew).await
+    }
+
+    /// Goes on to the end of an attempt that an earlier life of the agent has begun.
+    pub(crate) async fn resume(
+        &self,
+        assignment: &v1::Assignment,
+        place: Place<'_>,
+        stop: StopSignal,
+    ) -> Ran {
+        self.traced(assignment, place, stop, Begin::Again).await
+    }
+
+    async fn traced(
+        &self,
+        assignment: &v1::Assignment,
+        place: Place<'_>,
+        stop: StopSignal,
+        begin: Begin,
+    ) -> Ran {
         let span = info_span!(
             "attempt",
             attempt.id = assignment.attempt,
@@ -104,7 +151,7 @@ impl Runner {
         );
         let given = Some(assignment.traceparent.as_str()).filter(|given| !given.is_empty());
         let traceparent = telemetry::continue_trace(&span, given);
-        self.run_inside(assignment, place, stop, traceparent).instrument(span).await
+        self.run_inside(assignment, place, stop, (begin, traceparent)).instrument(span).await
     }
 
     async fn run_inside(
@@ -112,15 +159,13 @@ impl Runner {
         assignment: &v1::Assignment,
         place: Place<'_>,
         mut stop: StopSignal,
-        traceparent: Option<String>,
+        (begin, traceparent): (Begin, Option<String>),
     ) -> Ran {
-        let ran = self.steps(assignment, &place, &mut stop, traceparent).await;
+        let ran = self.steps(assignment, &place, &mut stop, (begin, traceparent)).await;
         remove_scratch(place.scratch_dir).await;
         let run = match ran {
             Ok(run) => run,
-            Err(Early::Finished(finished)) => {
-                Run { finished, written: Written::default(), snapshot: None }
-            }
+            Err(Early::Finished(finished)) => Run::from(finished),
             Err(Early::NoDisk(why)) => return Ran::NoDisk(why),
         };
         let timeout = verdict::from_proto(assignment.timeout.as_ref());
@@ -131,6 +176,9 @@ impl Runner {
         report.stdout = run.written.stdout;
         report.stderr = run.written.stderr;
         report.output = run.snapshot;
+        report.result = run.result;
+        report.image = run.image.unwrap_or_default();
+        report.reason = run.secrets.mask(&report.reason);
         info!(outcome = report.outcome().as_str_name(), reason = report.reason, "task ended");
         Ran::Ended(Some(Box::new(report)))
     }
@@ -140,25 +188,76 @@ impl Runner {
         assignment: &v1::Assignment,
         place: &Place<'_>,
         stop: &mut StopSignal,
-        traceparent: Option<String>,
+        (begin, traceparent): (Begin, Option<String>),
     ) -> Result<Run, Early> {
         let _slot = unless_stopped(stop, self.slots.acquire()).await?;
-        let task = prepare(assignment, place, traceparent.as_deref())?;
+        let mut task = prepare(assignment, place, begin, traceparent.as_deref())?;
+        let secrets = match self.put_secrets(assignment, begin, &mut task) {
+            Err(early) if begin == Begin::Again => {
+                self.executors.discard(assignment.attempt).await;
+                return Err(early);
+            }
+            put => put?,
+        };
         let workspace = task.scratch.workspace();
-        if let Some(input) = &assignment.input {
+        if let (Some(input), Begin::Anew) = (&assignment.input, begin) {
             let checkout = self.files.checkout(input, &workspace);
             unless_stopped(stop, checkout).await?.map_err(unfetched)?;
         }
-        unless_stopped(stop, self.executors.prepare(&task)).await??;
-        let (log, output) =
-            LogWriter::start(&self.shutdown, self.shelf.clone(), held(assignment), self.log_limits);
-        let mut finished = self.execute(assignment, &task, stop, (&log, output.clone())).await?;
-        note_full_disk(&mut finished, &place.scratch_dir);
-        let snapshot = self.keep_files(assignment, &workspace, stop, &mut finished, output).await;
-        let written = log.finish().await;
+        let (log, output) = self.start_log(assignment, &secrets);
+        let executed = match begin {
+            Begin::Anew => self.execute(assignment, &task, stop, (&log, &output)).await,
+            Begin::Again => self.go_on(assignment, &task, stop, (&log, &output)).await,
+        };
+        let mut run = match executed {
+            Ok(run) => run,
+            Err(Early::Finished(finished)) => Run::from(finished),
+            Err(no_disk) => return Err(no_disk),
+        };
+        note_full_disk(&mut run.finished, &place.scratch_dir);
+        run.result = take_output(&mut run.finished, &task.scratch, &secrets);
+        run.snapshot =
+            self.keep_files(assignment, &workspace, stop, &mut run.finished, output).await;
+        run.written = log.finish().await;
         let pushed = self.shelf.is_pushed(assignment.attempt);
         let _ = tokio::time::timeout(LOGS_BEFORE_REPORT, pushed).await;
-        Ok(Run { finished, written, snapshot })
+        run.secrets = secrets;
+        Ok(run)
+    }
+
+    fn start_log(&self, assignment: &v1::Assignment, secrets: &Secrets) -> (LogWriter, Output) {
+        let (shelf, of) = (self.shelf.clone(), held(assignment));
+        LogWriter::start(&self.shutdown, shelf, of, self.log_limits, secrets)
+    }
+
+    /// Puts the secrets into the environment of the task; what is to be masked from then on.
+    fn put_secrets(
+        &self,
+        assignment: &v1::Assignment,
+        begin: Begin,
+        task: &mut Task,
+    ) -> Result<Secrets, Early> {
+        let Some(spec) = assignment.spec.as_ref().filter(|spec| !spec.secrets.is_empty()) else {
+            return Ok(Secrets::default());
+        };
+        let resolved = tokio::task::block_in_place(|| self.secrets.resolve(&spec.secrets));
+        let values = match resolved {
+            Ok(values) => values,
+            // It has them already, and this agent lost them: it is not let go on unmasked.
+            Err(why) if begin == Begin::Again => {
+                let ended = Ended::Unknown(format!("the agent was restarted without its {why}"));
+                return Err(ended.into());
+            }
+            Err(why) => return Err(not_started(why).into()),
+        };
+        let secrets = Secrets::new(values.values().map(String::as_str));
+        for (name, value) in values {
+            // The agent's own variables win over all.
+            if !name.starts_with("POSTQ_") {
+                task.env.insert(name, value);
+            }
+        }
+        Ok(secrets)
     }
 
     async fn execute(
@@ -166,18 +265,36 @@ impl Runner {
         assignment: &v1::Assignment,
         task: &Task,
         stop: &mut StopSignal,
-        (log, output): (&LogWriter, Output),
-    ) -> Result<Finished, Early> {
-        let limits = Limits {
-            timeout: verdict::from_proto(assignment.timeout.as_ref()),
-            grace: verdict::from_proto(assignment.grace.as_ref()).unwrap_or(DEFAULT_GRACE),
-        };
-        let running = match self.executors.start(task, output).await {
+        (log, output): (&LogWriter, &Output),
+    ) -> Result<Run, Early> {
+        let limits = limits(assignment);
+        let image = unless_stopped(stop, self.executors.prepare(task, output)).await??;
+        let running = match self.executors.start(task, image.as_deref(), output.clone()).await {
             Ok(running) => running,
             Err(ended) => return Err(not_begun(ended, &task.scratch.workspace())),
         };
         info!(executor = assignment.executor().as_str_name(), "task started");
-        Ok(supervise(running, limits, stop, &log.unbounded()).await)
+        let finished = supervise(running, limits, stop, &log.unbounded()).await;
+        Ok(Run { image, ..Run::from(finished) })
+    }
+
+    async fn go_on(
+        &self,
+        assignment: &v1::Assignment,
+        task: &Task,
+        stop: &mut StopSignal,
+        (log, output): (&LogWriter, &Output),
+    ) -> Result<Run, Early> {
+        let mut limits = limits(assignment);
+        let Resumed { running, ran_for, image } =
+            self.executors.resume(task, output.clone()).await?;
+        let line =
+            "postq: the agent was restarted; what the task wrote meanwhile is missing here\n";
+        output.write(Stream::System, Bytes::from_static(line.as_bytes())).await;
+        limits.timeout = limits.timeout.map(|timeout| timeout.saturating_sub(ran_for));
+        let mut finished = supervise(running, limits, stop, &log.unbounded()).await;
+        finished.ran_for += ran_for;
+        Ok(Run { image, ..Run::from(finished) })
     }
 
     /// What a successful task left; a failure to keep it is the task's failure.
@@ -211,13 +328,30 @@ impl Runner {
     }
 }
 
+fn limits(assignment: &v1::Assignment) -> Limits {
+    Limits {
+        timeout: verdict::from_proto(assignment.timeout.as_ref()),
+        grace: verdict::from_proto(assignment.grace.as_ref()).unwrap_or(DEFAULT_GRACE),
+    }
+}
+
 fn prepare(
     assignment: &v1::Assignment,
     place: &Place<'_>,
+    begin: Begin,
     traceparent: Option<&str>,
 ) -> Result<Task, Early> {
-    let scratch = tokio::task::block_in_place(|| Scratch::create(place.scratch_dir.clone()))
-        .map_err(|error| Early::NoDisk(format!("no directory could be made for it: {error}")))?;
+    let made = || {
+        if begin == Begin::Again {
+            return Ok(Scratch::at(place.scratch_dir.clone()));
+        }
+        let scratch = Scratch::create(place.scratch_dir.clone())?;
+        papers::write(assignment, &scratch)?;
+        Ok(scratch)
+    };
+    let scratch = tokio::task::block_in_place(made).map_err(|error: std::io::Error| {
+        Early::NoDisk(format!("no directory could be made for it: {error}"))
+    })?;
     let command = assignment.command.clone();
     let (program, env) = match assignment.executor() {
         Executor::Shell => {
@@ -225,9 +359,8 @@ fn prepare(
             (Program::Shell { command }, env)
         }
         Executor::Docker => {
-            let command = Some(command).filter(|command| !command.is_empty());
-            let env = environment::promised(assignment, place.agent, traceparent);
-            (Program::Docker { image: assignment.image.clone(), command }, env)
+            let env = environment::for_container(assignment, place.agent, traceparent);
+            (Program::Docker(Box::new(container(assignment)?)), env)
         }
         Executor::Handler | Executor::Unspecified => {
             return Err(not_started("this agent runs commands, not handlers".to_owned()).into());
@@ -240,6 +373,24 @@ fn prepare(
         program,
         env,
         scratch,
+        resources: assignment
+            .resources
+            .iter()
+            .filter_map(|(name, &n)| Some((name.clone(), u64::try_from(n).ok()?)))
+            .collect(),
+    })
+}
+
+fn container(assignment: &v1::Assignment) -> Result<DockerProgram, Early> {
+    let spec = assignment.spec.clone().unwrap_or_default();
+    let spec = postq_proto::convert::task_spec(&spec).map_err(|problems| {
+        let why = problems.first().map_or_else(String::new, ToString::to_string);
+        Ended::NotStarted { why, is_final: true }
+    })?;
+    Ok(DockerProgram {
+        image: assignment.image.clone(),
+        command: Some(assignment.command.clone()).filter(|command| !command.is_empty()),
+        container: spec.container.unwrap_or_default(),
     })
 }
 
@@ -256,6 +407,21 @@ async fn unless_stopped<T>(
             ran_for: Duration::ZERO,
         }),
         done = work => Ok(done),
+    }
+}
+
+/// The JSON that a successful task gave; what is none is the task's failure.
+fn take_output(finished: &mut Finished, scratch: &Scratch, secrets: &Secrets) -> Vec<u8> {
+    if !has_succeeded(finished) {
+        return Vec::new();
+    }
+    match tokio::task::block_in_place(|| papers::read_output(scratch)) {
+        Ok(None) => Vec::new(),
+        Ok(Some(output)) => secrets.mask_json(output).to_string().into_bytes(),
+        Err(fault) => {
+            finished.ended = Ended::Unknown(format!("its output {fault}"));
+            Vec::new()
+        }
     }
 }
 

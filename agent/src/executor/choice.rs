@@ -1,13 +1,13 @@
 //! Which executors this agent has.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, path::Path, str::FromStr};
 
 use tracing::{info, warn};
 
 use super::{
-    docker::Docker,
+    docker::{Docker, DockerOptions},
     shell::Shell,
-    task::{Ended, Program, Started, Task},
+    task::{Ended, Program, Resumed, Started, Task},
 };
 use crate::{
     logs::Output,
@@ -72,13 +72,14 @@ impl Executors {
         wanted: &[ExecutorName],
         guard: GuardBinary,
         run_as: Option<Account>,
-        agent_id: &str,
+        (agent_id, work_dir): (&str, &Path),
+        options: DockerOptions,
     ) -> Result<Self, ExecutorError> {
         let wants = |name| wanted.is_empty() || wanted.contains(&name);
         let shell = wants(ExecutorName::Shell).then(|| Shell::new(guard, run_as));
         let docker = match wants(ExecutorName::Docker) {
             false => None,
-            true => match Docker::connect(agent_id).await {
+            true => match Docker::connect(agent_id, work_dir, options).await {
                 Ok(docker) => Some(docker),
                 Err(why) if wanted.is_empty() => {
                     info!(why, "no Docker engine answers; tasks with an image will not run here");
@@ -97,7 +98,30 @@ impl Executors {
         shell.into_iter().chain(docker).collect()
     }
 
-    /// Removes what an earlier life of the agent left running.
+    /// The attempts of an earlier life of the agent that can be gone on with.
+    pub async fn left(&self) -> BTreeSet<i64> {
+        let Some(docker) = &self.docker else { return BTreeSet::new() };
+        docker.left().await.unwrap_or_else(|why| {
+            warn!(why, "containers of an earlier run of this agent cannot be looked for");
+            BTreeSet::new()
+        })
+    }
+
+    /// These attempts of an earlier life go on.
+    pub fn keep(&self, attempts: impl IntoIterator<Item = i64>) {
+        if let Some(docker) = &self.docker {
+            docker.keep(attempts);
+        }
+    }
+
+    /// Ends what an earlier life of the agent has started for an attempt.
+    pub(crate) async fn discard(&self, attempt: i64) {
+        if let Some(docker) = &self.docker {
+            docker.discard(attempt).await;
+        }
+    }
+
+    /// Removes what an earlier life of the agent left running and does not go on.
     pub async fn reap_orphans(&self) {
         crate::process::reap_orphans();
         if let Some(docker) = &self.docker
@@ -107,24 +131,40 @@ impl Executors {
         }
     }
 
-    /// What must be there before the task can start and may take long (an image). May be dropped
-    /// at any point.
-    pub(crate) async fn prepare(&self, task: &Task) -> Result<(), Ended> {
+    /// What must be there before the task can start and may take long (an image, which is told by
+    /// its digest). May be dropped at any point.
+    pub(crate) async fn prepare(
+        &self,
+        task: &Task,
+        output: &Output,
+    ) -> Result<Option<String>, Ended> {
         match (&task.program, &self.docker) {
-            (Program::Docker { image, .. }, Some(docker)) => docker.have_image(image).await,
-            _ => Ok(()),
+            (Program::Docker(program), Some(docker)) => {
+                docker.have_image(program, output).await.map(Some)
+            }
+            _ => Ok(None),
         }
     }
 
-    /// Starts the task. Must not be dropped before it has returned.
-    pub(crate) async fn start(&self, task: &Task, output: Output) -> Started {
+    /// Goes on with a task that an earlier life of the agent has started.
+    pub(crate) async fn resume(&self, task: &Task, output: Output) -> Result<Resumed, Ended> {
+        match (&task.program, &self.docker) {
+            (Program::Docker(_), Some(docker)) => docker.resume(task.attempt, output).await,
+            _ => Err(Ended::Unknown("it did not outlive its agent".to_owned())),
+        }
+    }
+
+    /// Starts the task, in the image that was prepared. Must not be dropped before it has returned.
+    pub(crate) async fn start(&self, task: &Task, image: Option<&str>, output: Output) -> Started {
         match &task.program {
             Program::Shell { command } => match &self.shell {
                 Some(shell) => shell.start(task, command, output).await,
                 None => Err(lacks(ExecutorName::Shell)),
             },
-            Program::Docker { image, command } => match &self.docker {
-                Some(docker) => docker.start(task, image, command.as_deref(), output).await,
+            Program::Docker(program) => match &self.docker {
+                Some(docker) => {
+                    docker.start(task, program, image.unwrap_or(&program.image), output).await
+                }
                 None => Err(lacks(ExecutorName::Docker)),
             },
         }

@@ -17,5 +17,6 @@ mod supervise;
 mod task;
 
 pub use choice::{ExecutorError, ExecutorName, Executors};
+pub use docker::{AllowedMount, DockerOptions};
 pub(crate) use supervise::{Cause, Finished, Limits, supervise};
-pub(crate) use task::{Ended, Program, Task, marker};
+pub(crate) use task::{DockerProgram, Ended, OUTPUT, PAPERS, Program, Resumed, Task, marker};

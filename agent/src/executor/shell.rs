@@ -4,6 +4,7 @@ use std::{fs, io, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use futures::{FutureExt, future::join};
+use postq_common::spec::{CPUS, MEMORY};
 use postq_runtime::Shutdown;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio_util::sync::CancellationToken;
@@ -12,7 +13,7 @@ use tracing::warn;
 use super::task::{self, Control, Ended, Running, Started, Task};
 use crate::{
     logs::{Output, Stream},
-    process::{Account, GuardBinary, GuardId, Process, Spec},
+    process::{Account, Bounds, GuardBinary, GuardId, Process, Spec},
 };
 
 const SHELL: &str = "/bin/sh";
@@ -49,6 +50,10 @@ impl Shell {
             env: task::marked(task),
             cwd: task.scratch.workspace(),
             account: self.run_as.as_deref().cloned(),
+            bounds: Bounds {
+                memory_bytes: task.resources.get(MEMORY).copied(),
+                thousandths_of_cpus: task.resources.get(CPUS).copied(),
+            },
         };
         if let Some(account) = &self.run_as {
             let given = || task.scratch.give_to(account.uid(), account.gid());
@@ -76,7 +81,7 @@ impl Shell {
         });
         let ended = async move {
             let _over = over.drop_guard();
-            let ended = Ended::from(ending.ended().await);
+            let ended = Ended::told(ending.ended().await, spec.bounds.memory_bytes);
             output.hurry();
             ended
         };

@@ -1,10 +1,15 @@
 //! What every executor is given, and what it gives back.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use futures::future::BoxFuture;
+use postq_common::spec::{Container, Resources, shown_bytes};
 
 use crate::{process, scratch::Scratch};
+
+/// Where a container finds what a task is told in files, and where it may leave its output.
+pub(crate) const PAPERS: &str = "/postq/papers";
+pub(crate) const OUTPUT: &str = "/postq/output";
 
 /// One command with everything it needs.
 #[derive(Clone, Debug)]
@@ -16,6 +21,16 @@ pub(crate) struct Task {
     /// The job's, the task's and `POSTQ_*`, as the task will see them.
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) scratch: Scratch,
+    /// What it may take: `cpus` in thousandths, `memory` in bytes.
+    pub(crate) resources: Resources,
+}
+
+/// What is told of a task that was killed because it reached its bound of memory.
+pub(crate) fn out_of_memory(limit: Option<u64>) -> String {
+    match limit {
+        Some(bytes) => format!("killed: out of memory (limit {})", shown_bytes(bytes)),
+        None => "killed: out of memory".to_owned(),
+    }
 }
 
 /// The variable that tells a task of the shell where its workspace is. No other attempt of any
@@ -39,8 +54,19 @@ pub(crate) fn marker(scratch: &Scratch) -> Vec<String> {
 pub(crate) enum Program {
     /// A command line for `sh -c`.
     Shell { command: String },
-    /// An image, with a command line for its `sh -c`; without one, what the image itself says.
-    Docker { image: String, command: Option<String> },
+    /// A container.
+    Docker(Box<DockerProgram>),
+}
+
+/// A container to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DockerProgram {
+    pub(crate) image: String,
+    /// A command line for its `sh -c`, or the last argument of another entry point; without one,
+    /// what the image itself says.
+    pub(crate) command: Option<String>,
+    /// All else that was written about it.
+    pub(crate) container: Container,
 }
 
 /// How a task ended, by itself or not.
@@ -60,11 +86,18 @@ pub(crate) enum Ended {
     Unknown(String),
 }
 
-impl From<process::Ended> for Ended {
-    fn from(ended: process::Ended) -> Self {
+/// The exit code of what was killed by SIGKILL, as shells and engines tell it.
+const KILLED: i32 = 137;
+
+impl Ended {
+    /// As a guard told it of a task with that bound of memory.
+    pub(super) fn told(ended: process::Ended, limit: Option<u64>) -> Self {
         match ended {
             process::Ended::Exited(code) => Self::Exited { code, note: String::new() },
             process::Ended::Signalled(signal) => Self::Signalled(signal),
+            process::Ended::OutOfMemory => {
+                Self::Exited { code: KILLED, note: out_of_memory(limit) }
+            }
             process::Ended::NotStarted(why) => Self::NotStarted { why, is_final: false },
             process::Ended::Unknown(why) => Self::Unknown(why),
         }
@@ -77,6 +110,15 @@ pub(crate) struct Running {
     /// Resolves when the task and everything it started have ended. Its last output may follow: what
     /// hands it over holds an `Output`.
     pub(crate) ended: BoxFuture<'static, Ended>,
+}
+
+/// A task that an earlier life of the agent has started.
+pub(crate) struct Resumed {
+    pub(crate) running: Running,
+    /// Since it was started.
+    pub(crate) ran_for: Duration,
+    /// What the image of its container is.
+    pub(crate) image: Option<String>,
 }
 
 /// Stops a running task; harmless after its end.

@@ -3,6 +3,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `writer` | streams of one attempt cut into numbered chunks, within the cap |
+//! | `mask` | secrets kept out of it |
 //! | `overflow` | what lies past the head, until it is known which part of it is the tail |
 //! | `spool` | the chunks of one attempt on disk, and how far they are pushed |
 //! | `budget` | how much of it all attempts together may have there |
@@ -14,6 +15,7 @@
 //! chunk stays on disk until it is acknowledged; where output is missing, a chunk says how much.
 
 mod budget;
+mod mask;
 mod overflow;
 mod push;
 mod shelf;
@@ -21,6 +23,7 @@ mod spool;
 mod tail;
 mod writer;
 
+pub use mask::Secrets;
 pub use push::Pusher;
 pub use shelf::Shelf;
 pub use spool::Stream;

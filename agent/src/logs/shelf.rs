@@ -69,6 +69,13 @@ impl Shelf {
         Ok(self.put(spool))
     }
 
+    /// The spool of an attempt that an earlier life began, to be added to.
+    pub(super) fn reopen(&self, attempt: i64) -> Option<Arc<Spool>> {
+        let spool = self.lock().get(&attempt).cloned()?;
+        spool.reopen();
+        Some(spool)
+    }
+
     /// Makes the spool of an attempt whose output the disk does not take.
     pub(super) fn create_in_memory(&self, of: v1::Held) -> Arc<Spool> {
         let path = self.path_of(of.attempt);

@@ -199,6 +199,18 @@ impl Spool {
         self.count(&mut state);
     }
 
+    /// More will be added after all.
+    pub(super) fn reopen(&self) {
+        let mut state = self.state();
+        state.is_closed = false;
+        self.count(&mut state);
+    }
+
+    /// How much its chunks hold, in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.state().chunks.iter().map(|position| u64::from(position.length)).sum()
+    }
+
     /// Tells the budget what it counts for: what waits, and once closed all of the file, which
     /// goes only as a whole.
     fn count(&self, state: &mut State) {

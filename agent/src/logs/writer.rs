@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{
+    mask::{Mask, Secrets},
     overflow::{Overflow, Piece},
     shelf::Shelf,
     spool::{Spool, Stream, missing},
@@ -99,21 +100,33 @@ impl LogWriter {
         shelf: Arc<Shelf>,
         of: v1::Held,
         limits: LogLimits,
+        secrets: &Secrets,
     ) -> (Self, Output) {
         let (pieces, inbox) = mpsc::channel(CHANNEL_PIECES);
         let (done, written) = oneshot::channel();
         let is_unbounded = CancellationToken::new();
         let overflow = Overflow::new(&shelf.path_of(of.attempt), limits.cap_bytes / 2);
+        let head = limits.cap_bytes - limits.cap_bytes / 2;
+        let (mut stdout, mut stderr) = (Tail::default(), Tail::default());
+        // Of an attempt that an earlier life of the agent began.
+        let spool = shelf.reopen(of.attempt);
+        if let Some(spool) = &spool {
+            let (out, err) = tokio::task::block_in_place(|| spool.tails());
+            stdout.push(&out);
+            stderr.push(&err);
+        }
         let cutter = Cutter {
-            head_left: limits.cap_bytes - limits.cap_bytes / 2,
+            head_left: head.saturating_sub(spool.as_ref().map_or(0, |spool| spool.bytes())),
             shelf,
             of,
             limits,
             overflow: Some(overflow),
-            spool: None,
+            spool,
             buffers: Vec::new(),
-            stdout: Tail::default(),
-            stderr: Tail::default(),
+            masks: [Stream::Stdout, Stream::Stderr, Stream::System]
+                .map(|stream| (stream, Mask::new(secrets))),
+            stdout,
+            stderr,
             is_unbounded: is_unbounded.clone(),
             missing: 0,
             why: String::new(),
@@ -147,6 +160,7 @@ struct Cutter {
     spool: Option<Arc<Spool>>,
     /// At most one per stream, the older first.
     buffers: Vec<(Stream, Vec<u8>)>,
+    masks: [(Stream, Mask); 3],
     stdout: Tail,
     stderr: Tail,
     is_unbounded: CancellationToken,
@@ -166,7 +180,11 @@ impl Cutter {
             tokio::select! {
                 piece = inbox.recv() => match piece {
                     Some((stream, data)) => {
-                        self.take(stream, &data).await;
+                        let mask = self.masks.iter_mut().find(|(of, _)| *of == stream);
+                        match mask.and_then(|(_, mask)| mask.push(&data)) {
+                            Some(masked) => self.take(stream, &masked).await,
+                            None => self.take(stream, &data).await,
+                        }
                         flush_at = match self.buffers.is_empty() {
                             true => None,
                             false => flush_at.or(Some(Instant::now() + self.limits.flush_after)),
@@ -179,6 +197,11 @@ impl Cutter {
                     flush_at = None;
                 }
             }
+        }
+        for at in 0..self.masks.len() {
+            let (stream, mask) = &mut self.masks[at];
+            let (stream, held) = (*stream, mask.finish());
+            self.take(stream, &held).await;
         }
         self.flush().await;
         tokio::task::block_in_place(|| self.end());

@@ -5,13 +5,16 @@
 //! guard then goes by kinship.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write},
     path::{Path, PathBuf},
     thread,
     time::Duration,
 };
 
 use nix::unistd::Pid;
+
+use super::wire::Bounds;
 
 const PREFIX: &str = "postq-task-";
 const REMOVE_TRIES: u32 = 50;
@@ -46,6 +49,36 @@ impl Cgroup {
             let _ = enter(&home);
         }
         started
+    }
+
+    /// Sets the bounds that this cgroup can hold: those whose controllers it was given. Returns
+    /// whether memory is among them.
+    pub(super) fn bound(&self, bounds: &Bounds) -> bool {
+        if let Some(cpus) = bounds.thousandths_of_cpus {
+            // Microseconds in every tenth of a second.
+            let _ = self.set("cpu.max", &format!("{} 100000", (cpus * 100).max(1000)));
+        }
+        let Some(bytes) = bounds.memory_bytes else { return false };
+        let is_bound = self.set("memory.max", &bytes.to_string()).is_ok();
+        if is_bound {
+            // Whoever lacks these is bound all the same.
+            let _ = self.set("memory.swap.max", "0");
+            let _ = self.set("memory.oom.group", "1");
+        }
+        is_bound
+    }
+
+    /// Whether the kernel killed somebody inside for want of memory.
+    pub(super) fn was_out_of_memory(&self) -> bool {
+        let events = fs::read_to_string(self.path.join("memory.events")).unwrap_or_default();
+        let kills = events.lines().find_map(|line| line.strip_prefix("oom_kill "));
+        kills.and_then(|kills| kills.trim().parse::<u64>().ok()).is_some_and(|kills| kills > 0)
+    }
+
+    /// Never makes a file: one that is not there is a controller that is not there.
+    fn set(&self, file: &str, value: &str) -> io::Result<()> {
+        let mut file = fs::OpenOptions::new().write(true).open(self.path.join(file))?;
+        file.write_all(value.as_bytes())
     }
 
     /// SIGKILL to every process inside, at one instant.
@@ -117,6 +150,27 @@ mod tests {
             locate(mounts, memberships).unwrap(),
             Path::new("/sys/fs/cgroup/unified/system.slice/postq.service")
         );
+    }
+
+    /// The kernel of a test may give no controller, so a directory stands in for the cgroup.
+    #[test]
+    fn bounds_are_written_where_their_controllers_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let cgroup = Cgroup { path: dir.path().to_owned() };
+        let bounds = Bounds { memory_bytes: Some(1 << 20), thousandths_of_cpus: Some(1500) };
+        assert!(!cgroup.bound(&bounds), "there is no controller");
+        assert!(fs::read_dir(dir.path()).unwrap().next().is_none());
+        for file in ["memory.max", "memory.swap.max", "cpu.max", "memory.events"] {
+            fs::write(dir.path().join(file), "").unwrap();
+        }
+        assert!(cgroup.bound(&bounds) && !cgroup.was_out_of_memory());
+        let read = |file: &str| fs::read_to_string(dir.path().join(file)).unwrap();
+        assert_eq!(
+            (read("memory.max"), read("cpu.max")),
+            ("1048576".into(), "150000 100000".into())
+        );
+        fs::write(dir.path().join("memory.events"), "low 0\noom 1\noom_kill 2\n").unwrap();
+        assert!(cgroup.was_out_of_memory());
     }
 
     #[test]

@@ -22,6 +22,7 @@ use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::{
         prctl,
+        resource::{Resource, setrlimit},
         signal::{SigSet, Signal, kill},
         signalfd::{SfdFlags, SignalFd},
         stat::{Mode, umask},
@@ -70,14 +71,21 @@ fn run() -> io::Result<()> {
     let _ = setsid();
     prctl::set_child_subreaper(true)?;
     let cgroup = Cgroup::create(Pid::this());
+    let is_bound = cgroup.as_ref().is_some_and(|cgroup| cgroup.bound(&spec.bounds));
+    // Without a cgroup that holds memory, each process is bound by itself.
+    let each = spec.bounds.memory_bytes.filter(|_| !is_bound);
     let started = match &cgroup {
-        Some(cgroup) => cgroup.around(|| start(&spec)),
-        None => start(&spec),
+        Some(cgroup) => cgroup.around(|| start(&spec, each)),
+        None => start(&spec, each),
     };
-    let ended = match started {
+    let mut ended = match started {
         Ok(main) => Guard::new(control.try_clone()?, main, &cgroup)?.watch()?,
         Err(error) => Ended::NotStarted(error.to_string()),
     };
+    let has_succeeded = matches!(ended, Ended::Exited(0));
+    if !has_succeeded && cgroup.as_ref().is_some_and(Cgroup::was_out_of_memory) {
+        ended = Ended::OutOfMemory;
+    }
     if let Some(cgroup) = &cgroup {
         cgroup.remove();
     }
@@ -85,7 +93,7 @@ fn run() -> io::Result<()> {
 }
 
 /// The command in a process group of its own, so that what it does to its group spares the guard.
-fn start(spec: &Spec) -> io::Result<Pid> {
+fn start(spec: &Spec, memory_of_each: Option<u64>) -> io::Result<Pid> {
     let mut command = Command::new(&spec.program);
     command
         .args(&spec.args)
@@ -96,6 +104,14 @@ fn start(spec: &Spec) -> io::Result<Pid> {
         .process_group(0);
     if let Some(account) = &spec.account {
         account.apply(&mut command);
+    }
+    if let Some(bytes) = memory_of_each {
+        let bound = move || Ok(setrlimit(Resource::RLIMIT_DATA, bytes, bytes)?);
+        // SAFETY: one system call on a number; nothing allocates.
+        #[allow(unsafe_code)] // the guard itself must stay unbound
+        unsafe {
+            command.pre_exec(bound);
+        }
     }
     let child = command.spawn()?;
     Ok(Pid::from_raw(i32::try_from(child.id()).expect("invariant: a pid fits pid_t")))

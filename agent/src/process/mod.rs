@@ -28,7 +28,7 @@ pub use account::{Account, AccountError};
 pub use guard_id::GuardId;
 pub use household::{Trace, adopt_orphans};
 pub use spawn::{Control, Ending, GuardBinary, Process};
-pub use wire::{Ended, Spec};
+pub use wire::{Bounds, Ended, Spec};
 
 /// Kills what guards left that are dead: whatever they left to this process, whoever is in their
 /// cgroups, and whoever one of the traces leads to (a guard that lives goes as well). False: some

@@ -27,6 +27,17 @@ pub struct Spec {
     pub cwd: PathBuf,
     /// Who runs it; none means whoever runs the guard.
     pub account: Option<Account>,
+    /// What it may take.
+    pub bounds: Bounds,
+}
+
+/// What a command with all that it starts may take; none means no bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bounds {
+    /// Memory.
+    pub memory_bytes: Option<u64>,
+    /// CPU time per time, in thousandths.
+    pub thousandths_of_cpus: Option<u64>,
 }
 
 impl Spec {
@@ -74,6 +85,8 @@ pub enum Ended {
     Exited(i32),
     /// By this signal.
     Signalled(i32),
+    /// The kernel killed it, or something it started, because it reached its bound of memory.
+    OutOfMemory,
     /// It never ran; the text says why.
     NotStarted(String),
     /// It ran and nobody can tell how it ended; the text says why.
@@ -92,6 +105,7 @@ mod tests {
             env: BTreeMap::from([("A".into(), "1".into())]),
             cwd: "/tmp".into(),
             account: None,
+            bounds: Bounds { memory_bytes: Some(1), thousandths_of_cpus: None },
         };
         let message = spec.encode().unwrap();
         assert_eq!(Spec::read_from(&mut message.as_slice()).unwrap(), spec);

@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use postq_proto::v1::{self, ConnectRequest, connect_response::Message};
+use postq_proto::{
+    convert,
+    v1::{self, ConnectRequest, connect_response::Message},
+};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tracing::{debug, info, warn};
 
@@ -21,6 +24,7 @@ use super::{
     leaving::{Leave, Stage},
     life::{self, Ending, Event, Life},
     outbox::{Item, Outbox, Stream},
+    recovery::Recovered,
 };
 use crate::{
     attempt::{Runner, disk, held},
@@ -61,8 +65,8 @@ pub(crate) struct Setup {
     pub(crate) ledger: Ledger,
     pub(crate) drain_timeout: Duration,
     pub(crate) commands: Receiver<Command>,
-    /// What an earlier life left to report.
-    pub(crate) unrecorded: Vec<v1::Report>,
+    /// What an earlier life left to do.
+    pub(crate) recovered: Recovered,
 }
 
 /// The list of attempts.
@@ -78,9 +82,13 @@ pub(crate) struct Desk {
     disk: DiskWatch,
     alone: Alone,
     pub(super) stage: Stage,
+    /// So that a coordinator can say it too.
+    leave: Leave,
     commands: Receiver<Command>,
     events: Receiver<Event>,
     event_sender: Sender<Event>,
+    /// Of an earlier life, to be gone on with.
+    resumed: Vec<v1::Assignment>,
 }
 
 impl Desk {
@@ -97,11 +105,13 @@ impl Desk {
             runner: setup.runner,
             ledger: setup.ledger,
             drain_timeout: setup.drain_timeout,
-            entries: setup.unrecorded.into_iter().filter_map(entry).collect(),
+            entries: setup.recovered.reports.into_iter().filter_map(entry).collect(),
+            resumed: setup.recovered.resumed,
             outbox: Outbox::default(),
             disk: DiskWatch::default(),
             alone: Alone::default(),
             stage: Stage::Working,
+            leave: Leave::default(),
             commands: setup.commands,
             events,
             event_sender,
@@ -113,6 +123,10 @@ impl Desk {
         if let Err(error) = tokio::task::block_in_place(|| disk::probe(&self.attempts_dir())) {
             self.disk.failed(&error.to_string());
         }
+        for assignment in std::mem::take(&mut self.resumed) {
+            self.resume(assignment);
+        }
+        self.leave = leave.clone();
         let mut looks = tokio::time::interval(LOOK_EVERY);
         while !self.may_go() {
             tokio::select! {
@@ -190,9 +204,21 @@ impl Desk {
                 let holding = v1::Holding { question: asked.question, held };
                 self.outbox.push(Item::Holding(holding));
             }
+            Message::Drain(drain) => self.told_to_drain(drain),
             // The session has taken it.
             Message::Welcome(_) => {}
         }
+    }
+
+    fn told_to_drain(&mut self, drain: v1::Drain) {
+        if !self.stage.is_working() {
+            return;
+        }
+        info!("the coordinator tells this agent to leave");
+        if let Some(Ok(timeout)) = drain.timeout.map(|timeout| convert::duration(&timeout)) {
+            self.drain_timeout = timeout;
+        }
+        self.leave.drain.cancel();
     }
 
     fn assign(&mut self, assignment: v1::Assignment) {
@@ -209,13 +235,24 @@ impl Desk {
             return self.runner.shutdown.spawn("refusal", refusal);
         }
         self.entries.insert(attempt, Entry { of, phase: Phase::Accepting(handle) });
-        let life = Life {
+        self.runner.shutdown.spawn("attempt", self.life().live(assignment, signal));
+    }
+
+    /// Goes on with an attempt of an earlier life, which is on disk.
+    fn resume(&mut self, assignment: v1::Assignment) {
+        let (handle, signal) = stop::channel();
+        let entry = Entry { of: held(&assignment), phase: Phase::Running(handle) };
+        self.entries.insert(assignment.attempt, entry);
+        self.runner.shutdown.spawn("resumed attempt", self.life().resume(assignment, signal));
+    }
+
+    fn life(&self) -> Life {
+        Life {
             runner: self.runner.clone(),
             ledger: self.ledger.clone(),
             events: self.event_sender.clone(),
             agent: self.identity.hello.name.as_str().into(),
-        };
-        self.runner.shutdown.spawn("attempt", life.live(assignment, signal));
+        }
     }
 
     fn stop(&mut self, attempt: i64, stop: Stop) {

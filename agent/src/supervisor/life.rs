@@ -55,15 +55,31 @@ impl Life {
     pub(super) async fn live(self, assignment: v1::Assignment, stop: StopSignal) {
         let attempt = assignment.attempt;
         let of = held(&assignment);
-        let mut end = End::new(of.clone(), &self.events, &self.runner.shutdown);
+        let end = End::new(of.clone(), &self.events, &self.runner.shutdown);
         if let Err(error) = on_disk(&self.ledger, |ledger| ledger.accept(&assignment)) {
             let why = format!("the assignment could not be kept: {error}");
             return self.release(end, of, why).await;
         }
         self.tell(Event::Accepted(attempt)).await;
-        let place =
-            Place { scratch_dir: self.ledger.scratch_dir(attempt), agent: self.agent.as_ref() };
-        match self.runner.run(&assignment, place, stop).await {
+        let ran = self.runner.run(&assignment, self.place(attempt), stop).await;
+        self.ended(end, of, ran).await;
+    }
+
+    /// Lives the rest of one that an earlier life of the agent began.
+    pub(super) async fn resume(self, assignment: v1::Assignment, stop: StopSignal) {
+        let of = held(&assignment);
+        let end = End::new(of.clone(), &self.events, &self.runner.shutdown);
+        let place = self.place(assignment.attempt);
+        let ran = self.runner.resume(&assignment, place, stop).await;
+        self.ended(end, of, ran).await;
+    }
+
+    fn place(&self, attempt: i64) -> Place<'_> {
+        Place { scratch_dir: self.ledger.scratch_dir(attempt), agent: self.agent.as_ref() }
+    }
+
+    async fn ended(&self, mut end: End, of: v1::Held, ran: Ran) {
+        match ran {
             Ran::NoDisk(why) => self.release(end, of, why).await,
             Ran::Ended(None) => end.tell(None, false).await,
             Ran::Ended(Some(report)) => {

@@ -1,8 +1,9 @@
-//! What an earlier life of the agent left: reports are told again; what ran when it died is lost.
+//! What an earlier life of the agent left: reports are told again, containers are gone on with; all
+//! else that ran when it died is lost.
 
-use std::{io, path::PathBuf};
+use std::{collections::BTreeSet, io, path::PathBuf};
 
-use postq_proto::v1;
+use postq_proto::v1::{self, assignment::Executor};
 use tracing::{info, warn};
 
 use crate::{
@@ -14,12 +15,34 @@ use crate::{
     scratch::Scratch,
 };
 
-/// The reports of the attempts that are not recorded yet, each on disk. Blocks on the disk.
-pub(crate) fn recover(ledger: &Ledger, shelf: &Shelf) -> io::Result<Vec<v1::Report>> {
+/// What an earlier life left to do.
+#[derive(Debug, Default)]
+pub(crate) struct Recovered {
+    /// Of the attempts that are not recorded yet, each on disk.
+    pub(crate) reports: Vec<v1::Report>,
+    /// What still runs.
+    pub(crate) resumed: Vec<v1::Assignment>,
+}
+
+/// Finds it; `left` are the attempts that can be gone on with. Blocks on the disk.
+pub(crate) fn recover(
+    ledger: &Ledger,
+    shelf: &Shelf,
+    left: &BTreeSet<i64>,
+) -> io::Result<Recovered> {
     let mut reports = Vec::new();
-    for kept in ledger.load(kill_left)? {
+    let mut resumed = Vec::new();
+    let goes_on = |assignment: &v1::Assignment| {
+        assignment.executor() == Executor::Docker && left.contains(&assignment.attempt)
+    };
+    for kept in ledger.load(kill_left, goes_on)? {
         reports.push(match kept {
             Kept::Ended(report) => report,
+            Kept::Running(assignment) if goes_on(&assignment) => {
+                info!(attempt.id = assignment.attempt, "its container is still there; going on");
+                resumed.push(*assignment);
+                continue;
+            }
             Kept::Running(assignment) => {
                 let attempt = assignment.attempt;
                 let report = report_lost(&assignment, shelf);
@@ -35,11 +58,12 @@ pub(crate) fn recover(ledger: &Ledger, shelf: &Shelf) -> io::Result<Vec<v1::Repo
     for attempt in shelf.attempts() {
         let is_open =
             |report: &v1::Report| report.of.as_ref().is_some_and(|of| of.attempt == attempt);
-        if !reports.iter().any(is_open) {
+        let is_resumed = resumed.iter().any(|assignment| assignment.attempt == attempt);
+        if !reports.iter().any(is_open) && !is_resumed {
             shelf.release(attempt);
         }
     }
-    Ok(reports)
+    Ok(Recovered { reports, resumed })
 }
 
 /// What a guard could not kill, because it was stopped or dead when the agent died.

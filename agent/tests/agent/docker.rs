@@ -7,22 +7,22 @@ use std::{
     sync::OnceLock,
 };
 
-use nix::sys::signal::Signal;
 use postq_proto::v1::{self, assignment::Executor, attempt::Outcome, read_logs_response::Stream};
 use tempfile::tempdir;
 
 use crate::{
     fake::{Fake, Session, joined},
     process::Agent,
-    support::{eventually, millis, shell},
+    support::{millis, shell},
 };
 
-const IMAGE: &str = "postq-test-busybox:latest";
-const NO_ENGINE: &str = "these tests need a Docker engine: install docker.io and start dockerd";
+pub(crate) const IMAGE: &str = "postq-test-busybox:latest";
+pub(crate) const NO_ENGINE: &str =
+    "these tests need a Docker engine: install docker.io and start dockerd";
 const NO_BUSYBOX: &str = "these tests need a static busybox: install busybox-static";
 
 /// Runs `docker`; its output without the line end.
-fn docker(args: &[&str]) -> String {
+pub(crate) fn docker(args: &[&str]) -> String {
     let output = Command::new("docker").args(args).output().expect(NO_ENGINE);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "docker {args:?}: {errors}; {NO_ENGINE}");
@@ -60,9 +60,16 @@ pub(crate) fn image() {
 }
 
 async fn connected(home: &Path) -> (Fake, Agent, Session) {
+    connected_with(home, &[]).await
+}
+
+/// A coordinator, an agent with containers only, and the first stream between them.
+pub(crate) async fn connected_with(home: &Path, args: &[&str]) -> (Fake, Agent, Session) {
     image();
     let mut fake = Fake::start().await;
-    let agent = Agent::start_with(&fake.url(), home, &["--executors=docker", "--slots=4"], &[]);
+    let mut all = vec!["--executors=docker", "--slots=4"];
+    all.extend(args);
+    let agent = Agent::start_with(&fake.url(), home, &all, &[]);
     let session = fake.session().await;
     assert_eq!(session.hello.executors, ["docker"]);
     (fake, agent, session)
@@ -191,24 +198,4 @@ async fn anonymous_volumes_go_with_their_container() {
     assert_eq!(report.outcome(), Outcome::Succeeded, "{}", report.reason);
     let left = docker(&["volume", "ls", "--quiet"]);
     assert!(!left.lines().any(|name| name == volumes[0]));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn containers_of_a_killed_agent_are_removed_when_it_restarts() {
-    let dir = tempdir().unwrap();
-    let (mut fake, agent, session) = connected(dir.path()).await;
-    let agent_id = session.hello.agent_id.clone();
-    session.assign(container(1, "echo up; sleep 600")).await;
-    fake.all_chunks(1, 1).await;
-    assert_eq!(containers_of(&agent_id).len(), 1);
-    agent.kill();
-    drop(session);
-    let mut agent = Agent::start_with(&fake.url(), dir.path(), &["--executors=docker"], &[]);
-    let mut session = fake.session().await;
-    assert_eq!(containers_of(&agent_id), Vec::<String>::new());
-    assert_eq!(session.report().await.outcome(), Outcome::Lost);
-    session.record(1).await;
-    eventually("nothing to be left on disk", || agent.attempts_on_disk().is_empty()).await;
-    agent.signal(Signal::SIGTERM);
-    assert!(agent.exited().await.success());
 }

@@ -2,9 +2,14 @@
 
 #![allow(clippy::unwrap_used)] // all of this is test code; clippy sees only the functions marked so
 
+mod bounds;
 mod disk;
 mod docker;
 mod docker_away;
+mod docker_container;
+mod docker_inside;
+mod docker_pull;
+mod docker_resume;
 mod endings;
 mod environment;
 mod fake;
@@ -13,8 +18,11 @@ mod guard;
 mod hostile;
 mod leaving;
 mod logs;
+mod papers;
 mod process;
+mod registry;
 mod run_as;
+mod secrets;
 mod session;
 mod shell;
 mod start;

@@ -13,3 +13,4 @@ mod processes;
 mod readers;
 mod run;
 mod up;
+mod workspace;

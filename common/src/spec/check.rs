@@ -24,8 +24,8 @@ pub(crate) fn check_fields(job: &JobSpec, limits: &Limits, problems: &mut Proble
     }
 }
 
-struct Check<'a> {
-    limits: &'a Limits,
+pub(super) struct Check<'a> {
+    pub(super) limits: &'a Limits,
     problems: &'a mut Problems,
     /// Of the task in hand; empty for the job.
     path: String,
@@ -33,7 +33,7 @@ struct Check<'a> {
 
 impl Check<'_> {
     /// Adds a problem of `field` of what is in hand.
-    fn add(&mut self, field: &str, message: impl Into<String>) {
+    pub(super) fn add(&mut self, field: &str, message: impl Into<String>) {
         let path = match (self.path.as_str(), field) {
             ("", field) => field.to_owned(),
             (path, "") => path.to_owned(),
@@ -42,7 +42,7 @@ impl Check<'_> {
         self.problems.add(|| Problem::new(path, message));
     }
 
-    fn add_fault(&mut self, field: &str, fault: Option<String>) {
+    pub(super) fn add_fault(&mut self, field: &str, fault: Option<String>) {
         if let Some(message) = fault {
             self.add(field, message);
         }
@@ -172,6 +172,8 @@ impl Check<'_> {
             }
             self.duration("rate.period", *period);
         }
+        self.extras(task);
+        self.needs(task);
     }
 
     fn at_least_one(&mut self, field: &str, number: i32) {
@@ -266,7 +268,7 @@ impl Check<'_> {
         }
     }
 
-    fn size(&mut self, field: &str, bytes: usize, max: usize) {
+    pub(super) fn size(&mut self, field: &str, bytes: usize, max: usize) {
         if bytes > max {
             self.add(field, format!("has {bytes} bytes; it may have {max}"));
         }
@@ -280,7 +282,7 @@ impl Check<'_> {
         }
     }
 
-    fn nul(&mut self, field: &str) {
+    pub(super) fn nul(&mut self, field: &str) {
         self.add(field, "has a NUL character, which cannot be stored or run; remove it");
     }
 }

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use super::RetryPolicy;
+use super::{LabelRule, Needs, RetryPolicy};
 use crate::tree::Digest;
 
 /// A job as submitted: a directed acyclic graph of named tasks.
@@ -116,6 +116,35 @@ pub struct TaskSpec {
     pub concurrency: Option<Concurrency>,
     /// How many with the same key may start within a time.
     pub rate: Option<Rate>,
+    /// How its container is made.
+    pub container: Option<Container>,
+    /// Where its agent finds the values of more variables.
+    pub secrets: BTreeMap<String, String>,
+    /// What an execution takes of its agent, as written.
+    pub resources: BTreeMap<String, Value>,
+    /// What must hold of the labels of its agent.
+    pub requires: Vec<LabelRule>,
+}
+
+/// How a container is made; what is empty is left to the agent, the image and the engine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Container {
+    /// Instead of the image's.
+    pub entrypoint: Vec<String>,
+    /// Who runs in it.
+    pub user: String,
+    /// What it is connected to.
+    pub network: String,
+    /// `SOURCE:TARGET` or `SOURCE:TARGET:ro`.
+    pub mounts: Vec<String>,
+    /// Of the image.
+    pub platform: String,
+    /// When the image is fetched.
+    pub pull: Pull,
+    /// Whether process 1 is one that passes signals on; none means yes.
+    pub init: Option<bool>,
+    /// `all`, or how many.
+    pub gpus: String,
 }
 
 /// At most `limit` tasks with the same key run at a time.
@@ -156,6 +185,11 @@ impl TaskSpec {
         }
     }
 
+    /// What an agent must have to run it.
+    pub fn needs(&self) -> Needs {
+        Needs::of(&self.resources, &self.requires)
+    }
+
     /// Whether it sees and leaves files: as written, else files for all but handlers.
     pub fn workspace_use(&self) -> WorkspaceUse {
         self.workspace.unwrap_or(match self.executor() {
@@ -184,6 +218,10 @@ impl Default for TaskSpec {
             crash_limit: 0,
             concurrency: None,
             rate: None,
+            container: None,
+            secrets: BTreeMap::new(),
+            resources: BTreeMap::new(),
+            requires: Vec::new(),
         }
     }
 }
@@ -297,6 +335,19 @@ pub enum Existing {
     Replace,
 }
 words!(Existing, "existing": Keep = "keep", Replace = "replace");
+
+/// When an image is fetched from its registry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Pull {
+    /// Where the host does not have it.
+    #[default]
+    Missing,
+    /// Before each attempt.
+    Always,
+    /// Never.
+    Never,
+}
+words!(Pull, "pull": Missing = "missing", Always = "always", Never = "never");
 
 /// How an agent runs an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -31,10 +31,20 @@ pub struct Limits {
     pub data_bytes: usize,
     /// Other jobs that one waits for.
     pub after: usize,
+    /// Resources that one task asks for.
+    pub resources: usize,
+    /// Rules about labels that one task has.
+    pub rules: usize,
+    /// Values in one rule.
+    pub values: usize,
     /// Pauses in a list of them.
     pub delays: usize,
     /// Executions that may be lost with their agents.
     pub crashes: i32,
+    /// Mounts of a container, and secrets of a task.
+    pub extras: usize,
+    /// One mount of a container, or one reference to a secret.
+    pub extra_bytes: usize,
     /// Priorities.
     pub priority: RangeInclusive<i32>,
     /// The longest duration: what every clock involved can add to now.
@@ -61,8 +71,13 @@ impl Default for Limits {
             arguments_bytes: MIB,
             data_bytes: MIB,
             after: 1000,
+            resources: 32,
+            rules: 32,
+            values: 100,
             delays: 100,
             crashes: 1000,
+            extras: 100,
+            extra_bytes: 4 * KIB,
             priority: -1000..=1000,
             duration: Duration::from_secs(10 * 366 * 24 * 3600),
             problems: 100,

@@ -210,5 +210,7 @@ impl Committer {
 }
 
 fn weight(finish: &Finish) -> usize {
-    finish.results.as_ref().map_or(0, Vec::len) + finish.errors.as_ref().map_or(0, Vec::len)
+    let bytes = |kept: &Option<Vec<u8>>| kept.as_ref().map_or(0, Vec::len);
+    let output = finish.result.as_ref().map_or(0, String::len);
+    bytes(&finish.results) + bytes(&finish.errors) + output
 }

@@ -19,7 +19,9 @@ use super::{Finishes, Roster};
 use crate::{
     errors,
     graphs::Graphs,
-    store::{AssignmentRow, AttemptKey, Claimed, Finish, Roots, Sources, Store, StoreError},
+    store::{
+        AssignmentRow, AttemptKey, Claimed, Finish, InputRow, Roots, Sources, Store, StoreError,
+    },
     wire::convert,
     workspace::{BlobError, Join, Joins, MergeError, describe},
 };
@@ -39,6 +41,10 @@ pub struct Delivery {
     shutdown: Shutdown,
     graphs: Graphs,
 }
+
+/// What the outputs of all dependencies of a task may be together, in bytes: half of what one
+/// message carries.
+const INPUTS_BYTES: i64 = 32 * 1024 * 1024;
 
 /// Why an attempt cannot begin.
 enum Unfit {
@@ -141,8 +147,12 @@ impl Delivery {
             true => self.input(&row, sources).await.map(Some),
             false => Ok(None),
         };
+        let inputs = match (&input, row.has_depends) {
+            (Ok(_), true) => self.inputs(&row).await,
+            _ => Ok(Vec::new()),
+        };
         let assignment = input.and_then(|input| {
-            convert::assignment(&row, input.as_ref())
+            convert::assignment(&row, input.as_ref(), inputs?)
                 .map_err(|error| Unfit::Fails(format!("the stored task cannot be read: {error}")))
         });
         match assignment {
@@ -179,6 +189,20 @@ impl Delivery {
     async fn give_back(&self, key: AttemptKey, reason: &str) {
         self.pause().await;
         self.finishes.finish_all([Finish::bare(key, Outcome::Released, reason)]).await;
+    }
+
+    /// What the tasks it depends on left beside their files.
+    async fn inputs(&self, row: &AssignmentRow) -> Result<Vec<InputRow>, Unfit> {
+        let (job, task) = row.task();
+        let inputs = self.store.inputs(job, task, INPUTS_BYTES).await;
+        let inputs = inputs.map_err(|error| Unfit::Waits(errors::chain(&error)))?;
+        match inputs.first().map_or(0, |first| first.total) {
+            ..=INPUTS_BYTES => Ok(inputs),
+            total => Err(Unfit::Fails(format!(
+                "the outputs of the tasks it depends on have {total} bytes together; they may have \
+                 {INPUTS_BYTES}: leave larger ones in files"
+            ))),
+        }
     }
 
     /// What a task's files are made from, merged where it is more than one snapshot.

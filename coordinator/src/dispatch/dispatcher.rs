@@ -184,8 +184,7 @@ impl Dispatcher {
         let started = Instant::now();
         let answer = self.store.claim(&request).await;
         let claimed = answer.as_deref().unwrap_or_default();
-        let taken: Vec<_> = claimed.iter().map(|row| (row.session, row.attempt)).collect();
-        self.roster.settle(&offers, &taken);
+        self.roster.settle(&offers, claimed);
         let claimed: Vec<Claimed> = answer?;
         self.lanes.took(&counts(&offers), &claimed);
         self.metrics.claimed(claimed.len(), started.elapsed());

@@ -4,9 +4,13 @@
 //! coordinator could have seen and did not take; rows that commit late, below the cursor, are
 //! found by hints and by the safety pass, which starts again at the floor.
 
-use std::{collections::BTreeMap, str::FromStr};
+use std::{collections::BTreeMap, str::FromStr, sync::Arc};
 
-use postq_common::{id::LaneId, place::LaneView, spec::Executor};
+use postq_common::{
+    id::LaneId,
+    place::{Kind, LaneView},
+    spec::Executor,
+};
 
 use crate::store::{Claimed, Lane, Readied};
 
@@ -41,19 +45,18 @@ impl Lanes {
     pub fn refresh(&mut self, lanes: Vec<Lane>) {
         for lane in lanes {
             let Ok(executor) = Executor::from_str(&lane.executor) else { continue };
-            let view = LaneView {
-                lane: lane.id,
-                priority: lane.priority,
-                executor,
-                handler: lane.handler,
-            };
-            let track = self.tracks.entry(lane.id).or_insert(Track {
-                view,
-                floor: lane.floor,
-                aging: lane.aging,
-                gained: 0,
-                cursor: lane.floor,
-                is_hot: true,
+            let track = self.tracks.entry(lane.id).or_insert_with(|| {
+                let kind = Kind { executor, handler: lane.handler, needs: lane.needs };
+                let view =
+                    LaneView { lane: lane.id, priority: lane.priority, kind: Arc::new(kind) };
+                Track {
+                    view,
+                    floor: lane.floor,
+                    aging: lane.aging,
+                    gained: 0,
+                    cursor: lane.floor,
+                    is_hot: true,
+                }
             });
             track.aging = lane.aging;
             track.gained = 0;
@@ -136,7 +139,10 @@ impl Lanes {
 
 #[cfg(test)]
 mod tests {
-    use postq_common::id::{AttemptId, JobId, SessionId, TaskNumber};
+    use postq_common::{
+        id::{AttemptId, JobId, SessionId, TaskNumber},
+        spec::Needs,
+    };
 
     use super::*;
 
@@ -146,6 +152,7 @@ mod tests {
             priority: 0,
             executor: "shell".into(),
             handler: None,
+            needs: Needs::default(),
             floor,
             aging: 0.0,
             has_rows: true,

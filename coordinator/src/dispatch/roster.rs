@@ -6,17 +6,20 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use postq_common::{
     id::{AgentId, AttemptId, LaneId, SessionId},
-    place::{self, LaneView},
-    spec::Executor,
+    place::{self, Abilities, LaneView},
+    spec::Resources,
 };
-use postq_proto::v1::{ConnectResponse, WhatDoYouHold, connect_response::Message};
+use postq_proto::v1::{ConnectResponse, Drain, WhatDoYouHold, connect_response::Message};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
+
+use crate::store::Claimed;
 
 /// Words on their way to one agent: a few per slot, so a full channel means an agent that does not
 /// read, and its session is closed.
@@ -31,12 +34,10 @@ pub struct Seat {
     pub name: String,
     /// How many attempts it runs at once.
     pub slots: u32,
-    /// What it runs them in.
-    pub executors: HashSet<Executor>,
-    /// The functions it has.
-    pub handlers: HashSet<String>,
-    /// What it holds already.
-    pub open: HashSet<AttemptId>,
+    /// What it has.
+    pub abilities: Abilities,
+    /// What it holds already, and what that takes.
+    pub open: HashMap<AttemptId, Resources>,
     /// The way to it.
     pub outbox: mpsc::Sender<Result<ConnectResponse, tonic::Status>>,
     /// Ends its stream.
@@ -46,12 +47,14 @@ pub struct Seat {
 #[derive(Debug)]
 struct Entry {
     seat: Seat,
-    /// Slots promised to a claim under way.
-    reserved: u32,
+    /// Slots promised to a claim under way, and what would be taken with each.
+    reserved: Vec<(LaneId, Resources)>,
     /// Claimed, but not on the stream yet: not to be missed when the agent says what it holds.
-    preparing: HashSet<AttemptId>,
+    preparing: HashMap<AttemptId, Resources>,
     /// Told to stop.
     cancelled: HashSet<AttemptId>,
+    /// Told to leave.
+    is_draining: bool,
 }
 
 /// The agents connected here. Shared by sessions, dispatcher and committer.
@@ -85,9 +88,7 @@ impl Roster {
             }
             old.seat.agent != seat.agent
         });
-        let entry =
-            Entry { seat, reserved: 0, preparing: HashSet::new(), cancelled: HashSet::new() };
-        entries.insert(session, entry);
+        entries.insert(session, Entry::new(seat));
     }
 
     /// Ends one stream, so that its agent comes anew and both sides compare what they hold.
@@ -98,9 +99,10 @@ impl Roster {
     }
 
     /// Sets what a session holds to what the database has open for its agent.
-    pub fn correct(&self, session: SessionId, open: HashSet<AttemptId>) {
+    pub fn correct(&self, session: SessionId, mut open: HashMap<AttemptId, Resources>) {
         if let Some(entry) = self.lock().get_mut(&session) {
-            entry.seat.open = open.difference(&entry.preparing).copied().collect();
+            open.retain(|attempt, _| !entry.preparing.contains_key(attempt));
+            entry.seat.open = open;
         }
     }
 
@@ -133,31 +135,34 @@ impl Roster {
             .map(|(session, entry)| place::Capacity {
                 session: *session,
                 free: entry.free(),
-                executors: &entry.seat.executors,
-                handlers: &entry.seat.handlers,
+                abilities: &entry.seat.abilities,
+                taken: entry.taken(),
             })
             .filter(|capacity| capacity.free > 0)
             .collect();
         let offers = place::place(lanes, &capacities, max_slots, turn);
-        for (_, session) in &offers {
-            if let Some(entry) = entries.get_mut(session) {
-                entry.reserved += 1;
+        for (lane, session) in &offers {
+            let view = lanes.iter().find(|view| view.lane == *lane);
+            if let (Some(entry), Some(view)) = (entries.get_mut(session), view) {
+                entry.reserved.push((*lane, view.kind.needs.resources.clone()));
             }
         }
         offers
     }
 
     /// Ends the reservation of a claim and notes what it took, which is on its way now.
-    pub fn settle(&self, offers: &[(LaneId, SessionId)], taken: &[(SessionId, AttemptId)]) {
+    pub fn settle(&self, offers: &[(LaneId, SessionId)], claimed: &[Claimed]) {
         let mut entries = self.lock();
-        for (_, session) in offers {
-            if let Some(entry) = entries.get_mut(session) {
-                entry.reserved = entry.reserved.saturating_sub(1);
+        for row in claimed {
+            if let Some(entry) = entries.get_mut(&row.session) {
+                let resources = entry.unreserve(row.lane);
+                entry.preparing.insert(row.attempt, resources);
             }
         }
-        for (session, attempt) in taken {
+        // One claim is under way at a time: what is still reserved was offered in vain.
+        for (_, session) in offers {
             if let Some(entry) = entries.get_mut(session) {
-                entry.preparing.insert(*attempt);
+                entry.reserved.clear();
             }
         }
     }
@@ -166,8 +171,8 @@ impl Roster {
     pub fn assign(&self, session: SessionId, attempt: AttemptId, message: Message) -> bool {
         let mut entries = self.lock();
         let Some(entry) = entries.get_mut(&session) else { return false };
-        entry.preparing.remove(&attempt);
-        entry.seat.open.insert(attempt);
+        let resources = entry.preparing.remove(&attempt).unwrap_or_default();
+        entry.seat.open.insert(attempt, resources);
         entry.send(message)
     }
 
@@ -195,12 +200,14 @@ impl Roster {
     /// Whether an attempt may have been claimed for the session without being on its stream yet.
     pub fn is_preparing(&self, session: SessionId, attempt: AttemptId) -> bool {
         let entries = self.lock();
-        entries.get(&session).is_some_and(|e| e.reserved > 0 || e.preparing.contains(&attempt))
+        entries.get(&session).is_some_and(|entry| {
+            !entry.reserved.is_empty() || entry.preparing.contains_key(&attempt)
+        })
     }
 
     /// Whether an attempt was claimed for the session and is not on its stream yet.
     pub fn is_waiting(&self, session: SessionId, attempt: AttemptId) -> bool {
-        self.lock().get(&session).is_some_and(|entry| entry.preparing.contains(&attempt))
+        self.lock().get(&session).is_some_and(|entry| entry.preparing.contains_key(&attempt))
     }
 
     /// Tells an agent to stop an attempt, once.
@@ -210,11 +217,23 @@ impl Roster {
             return;
         };
         // One still on its way here is told at the next beat.
-        if entry.seat.open.contains(&attempt) && entry.cancelled.insert(attempt) {
+        if entry.seat.open.contains_key(&attempt) && entry.cancelled.insert(attempt) {
             entry.send(Message::Cancel(postq_proto::v1::Cancel {
                 attempt: attempt.0,
                 reason: reason.to_owned(),
             }));
+        }
+    }
+
+    /// Tells an agent to leave, once, and offers it nothing from here on. `timeout`: instead of its
+    /// own.
+    pub fn drain(&self, agent: AgentId, timeout: Option<Duration>) {
+        let mut entries = self.lock();
+        let entry = entries.values_mut().find(|entry| entry.seat.agent == agent);
+        if let Some(entry) = entry.filter(|entry| !entry.is_draining) {
+            entry.is_draining = true;
+            let timeout = timeout.map(Into::into);
+            entry.send(Message::Drain(Drain { timeout }));
         }
     }
 
@@ -225,12 +244,39 @@ impl Roster {
 }
 
 impl Entry {
+    fn new(seat: Seat) -> Self {
+        Self {
+            seat,
+            reserved: Vec::new(),
+            preparing: HashMap::new(),
+            cancelled: HashSet::new(),
+            is_draining: false,
+        }
+    }
+
     fn free(&self) -> u32 {
-        let taken = self.seat.open.len() + self.preparing.len();
-        self.seat
-            .slots
-            .saturating_sub(self.reserved)
-            .saturating_sub(u32::try_from(taken).unwrap_or(u32::MAX))
+        if self.is_draining {
+            return 0;
+        }
+        let taken = self.seat.open.len() + self.preparing.len() + self.reserved.len();
+        self.seat.slots.saturating_sub(u32::try_from(taken).unwrap_or(u32::MAX))
+    }
+
+    /// What all that it holds or may be about to get takes.
+    fn taken(&self) -> Resources {
+        let reserved = self.reserved.iter().map(|(_, resources)| resources);
+        let all = self.seat.open.values().chain(self.preparing.values()).chain(reserved);
+        let mut sum = Resources::new();
+        for (name, amount) in all.flatten() {
+            *sum.entry(name.clone()).or_default() += amount;
+        }
+        sum
+    }
+
+    /// Ends the reservation of one slot for a lane.
+    fn unreserve(&mut self, lane: LaneId) -> Resources {
+        let at = self.reserved.iter().position(|(reserved, _)| *reserved == lane);
+        at.map(|at| self.reserved.swap_remove(at).1).unwrap_or_default()
     }
 
     fn send(&self, message: Message) -> bool {

@@ -4,11 +4,17 @@
 //! an attempt that only the database knows is given back only when the agent has failed to name it
 //! twice in a row (the first time it may just have been on its way).
 
-use std::{collections::HashSet, str::FromStr, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
+};
 
 use postq_common::{
     id::{AgentId, AttemptId, CoordinatorId, SessionId},
-    spec::Executor,
+    place::Abilities,
+    spec::{Executor, Resources},
     state::Outcome,
 };
 use postq_proto::v1::{
@@ -65,15 +71,14 @@ impl Sessions {
     pub async fn open(&self, mut inbound: Streaming<ConnectRequest>) -> Result<Outbox, Status> {
         let hello = first_word(&mut inbound).await?;
         let card = card(&hello)?;
-        let executors: HashSet<Executor> =
-            card.executors.iter().filter_map(|name| Executor::from_str(name).ok()).collect();
+        let abilities = abilities(&card);
         let session = self.store.connect(self.id, &card).await.map_err(status::of_store)?;
         let held: Vec<AttemptId> = hello.held.iter().map(|held| AttemptId(held.attempt)).collect();
         let compared = self.store.adopt(card.id, session, &held).await.map_err(status::of_store)?;
 
         let (outbox, answers) = mpsc::channel(OUTBOX);
         let closed = CancellationToken::new();
-        let mut open = HashSet::new();
+        let mut open = HashMap::new();
         let mut gone = Vec::new();
         let mut first = vec![Message::Welcome(Welcome {
             session: session.0,
@@ -81,7 +86,7 @@ impl Sessions {
         })];
         for holding in compared {
             match holding {
-                Holding::Adopted(key) => drop(open.insert(key.attempt)),
+                Holding::Adopted(key, takes) => drop(open.insert(key.attempt, takes)),
                 Holding::Missing(key) => gone.push(never_arrived(key)),
                 Holding::Died(key) => gone.push(died(key)),
                 Holding::Unknown(attempt) => {
@@ -103,8 +108,7 @@ impl Sessions {
             agent: card.id,
             name: card.name.clone(),
             slots: u32::try_from(card.slots).unwrap_or(0),
-            executors,
-            handlers: card.handlers.into_iter().collect(),
+            abilities,
             open,
             outbox,
             closed: closed.clone(),
@@ -167,7 +171,24 @@ fn card(hello: &Hello) -> Result<AgentCard, Status> {
         executors: hello.executors.clone(),
         handlers: hello.handlers.clone(),
         labels: hello.labels.clone(),
+        resources: resources(hello),
     })
+}
+
+/// What is below zero is nothing.
+fn resources(hello: &Hello) -> Resources {
+    let amounts = hello.resources.iter();
+    amounts.filter_map(|(name, &n)| Some((name.clone(), u64::try_from(n).ok()?))).collect()
+}
+
+fn abilities(card: &AgentCard) -> Abilities {
+    let executors = card.executors.iter().filter_map(|name| Executor::from_str(name).ok());
+    Abilities {
+        executors: executors.collect(),
+        handlers: card.handlers.iter().cloned().collect(),
+        labels: card.labels.clone(),
+        resources: card.resources.clone(),
+    }
 }
 
 struct Session {
@@ -268,10 +289,10 @@ impl Session {
         // Only an answer to a question asked after the suspicion can confirm it.
         let confirms = holding.question > 0 && holding.question >= self.confirming;
         let mut suspects = HashSet::new();
-        let mut open = HashSet::new();
+        let mut open = HashMap::new();
         for holding in compared {
             match holding {
-                Holding::Adopted(key) => drop(open.insert(key.attempt)),
+                Holding::Adopted(key, takes) => drop(open.insert(key.attempt, takes)),
                 Holding::Unknown(attempt) => {
                     let abandon = Message::Abandon(Abandon { attempt: attempt.0 });
                     self.all.roster.send(self.session, abandon);
@@ -284,7 +305,8 @@ impl Session {
                 }
                 Holding::Missing(key) => {
                     suspects.insert(key.attempt);
-                    open.insert(key.attempt);
+                    // It runs nowhere.
+                    open.insert(key.attempt, Resources::new());
                 }
             }
         }

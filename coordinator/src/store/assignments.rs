@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use postq_common::id::{AttemptId, JobId, TaskNumber};
+use postq_common::{
+    id::{AttemptId, JobId, TaskNumber},
+    spec::Needs,
+};
 use serde_json::Value;
 use sqlx::{FromRow, types::Json};
 use uuid::Uuid;
@@ -32,6 +35,10 @@ pub struct AssignmentRow {
     pub is_exclusive: bool,
     /// Whether it sees files.
     pub has_workspace: bool,
+    /// Whether it depends on others.
+    pub has_depends: bool,
+    /// What it asked of its agent.
+    pub needs: Json<Needs>,
     /// The `TaskSpec`.
     pub spec: Json<Value>,
     /// The `JobSpec` without its tasks.
@@ -69,8 +76,9 @@ impl Store {
         self.run("assignments", |pool| async move {
             sqlx::query_as(
                 "/* assignments */ select x.attempt, t.job, t.n, s.name, js.name as job_name, j.queue,
-                 t.attempts, l.executor::text,
-                 s.at_most_once or s.concurrency_key is not null as is_exclusive, s.has_workspace, s.spec, js.spec as job_spec, js.traceparent
+                 t.attempts, l.executor::text, l.needs, s.has_workspace,
+                 s.at_most_once or s.concurrency_key is not null as is_exclusive,
+                 cardinality(s.depends) > 0 as has_depends, s.spec, js.spec as job_spec, js.traceparent
                  from unnest($1::bigint[], $2::uuid[], $3::int[]) as x (attempt, job, n)
                  join postq.task t on t.job = x.job and t.n = x.n
                  join postq.task_spec s on s.job = x.job and s.n = x.n

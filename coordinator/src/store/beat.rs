@@ -4,7 +4,7 @@ use postq_common::id::{AgentId, AttemptId, CoordinatorId, SessionId};
 use serde::Deserialize;
 use sqlx::types::Json;
 
-use super::{AttemptKey, Store, StoreError, sessions::key};
+use super::{AttemptKey, Drain, Store, StoreError, sessions::key};
 
 /// What a beat tells.
 #[derive(Clone, Debug, Deserialize)]
@@ -31,6 +31,8 @@ pub struct Beat {
     pub schedules_ms: Option<i64>,
     /// Attempts of this coordinator's agents that were asked to stop.
     pub cancels: Vec<(AgentId, AttemptId)>,
+    /// Its agents that are to leave and were not told yet.
+    pub drains: Vec<Drain>,
     /// The agents that are connected here as far as the database knows.
     pub agents: Vec<(AgentId, SessionId)>,
 }

@@ -39,6 +39,10 @@ pub struct Finish {
     pub results: Option<Vec<u8>>,
     /// The end of standard error.
     pub errors: Option<Vec<u8>>,
+    /// The JSON document it gave, as text.
+    pub result: Option<String>,
+    /// What the image of its container was.
+    pub image: Option<String>,
     /// The files it left.
     pub output: Option<Roots>,
     /// By the agent's clock.
@@ -60,6 +64,8 @@ impl Finish {
             reason: Some(reason.into()),
             results: None,
             errors: None,
+            result: None,
+            image: None,
             output: None,
             ran_ms: None,
             log_chunks: None,
@@ -105,7 +111,7 @@ impl Store {
         self.run("finish", |pool| async move {
             sqlx::query_scalar(
                 "/* finish */ select postq.finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
-                 $13, $14, $15, $16)",
+                 $13, $14, $15, $16, $17::text[]::jsonb[], $18)",
             )
             .bind(each(batch, |f| f.key.attempt.0))
             .bind(each(batch, |f| f.key.session.0))
@@ -123,6 +129,8 @@ impl Store {
             .bind(each(batch, |f| f.ran_ms))
             .bind(each(batch, |f| f.log_chunks))
             .bind(each(batch, |f| f.is_final))
+            .bind(each(batch, |f| f.result.clone()))
+            .bind(each(batch, |f| f.image.clone()))
             .fetch_one(&pool)
             .await
             .map(|Json(finished)| finished)

@@ -1,6 +1,7 @@
 //! The lanes as the dispatcher sees them.
 
-use postq_common::id::LaneId;
+use postq_common::{id::LaneId, spec::Needs};
+use sqlx::types::Json;
 
 use super::{Store, StoreError};
 
@@ -15,6 +16,8 @@ pub struct Lane {
     pub executor: String,
     /// The function, for `handler`.
     pub handler: Option<String>,
+    /// What its tasks ask of an agent.
+    pub needs: Needs,
     /// Nothing at or below it is alive or can still appear.
     pub floor: i64,
     /// What its tasks gain in priority while they wait, in points per minute.
@@ -26,11 +29,11 @@ pub struct Lane {
 impl Store {
     /// All lanes, and which of them have rows.
     pub async fn lanes(&self) -> Result<Vec<Lane>, StoreError> {
-        type Row = (i64, i32, String, Option<String>, i64, f64, bool);
+        type Row = (i64, i32, String, Option<String>, Json<Needs>, i64, f64, bool);
         let rows: Vec<Row> = self
             .run("lanes", |pool| async move {
                 sqlx::query_as(
-                    "/* lanes */ select l.id, l.priority, l.executor::text, l.handler, l.floor,
+                    "/* lanes */ select l.id, l.priority, l.executor::text, l.handler, l.needs, l.floor,
                      coalesce(q.aging, 0), q.is_paused is not true
                          and exists (select from postq.ready r where r.lane = l.id and r.seq > l.floor)
                      from postq.lane l left join postq.queue q on q.name = l.queue",
@@ -41,11 +44,12 @@ impl Store {
             .await?;
         Ok(rows
             .into_iter()
-            .map(|(id, priority, executor, handler, floor, aging, has_rows)| Lane {
+            .map(|(id, priority, executor, handler, Json(needs), floor, aging, has_rows)| Lane {
                 id: LaneId(id),
                 priority,
                 executor,
                 handler,
+                needs,
                 floor,
                 aging,
                 has_rows,

@@ -1,6 +1,9 @@
 //! `connect`, `adopt`, `disconnect`: whose an attempt is.
 
-use postq_common::id::{AgentId, AttemptId, CoordinatorId, JobId, SessionId, TaskNumber};
+use postq_common::{
+    id::{AgentId, AttemptId, CoordinatorId, JobId, SessionId, TaskNumber},
+    spec::Resources,
+};
 use serde::Serialize;
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -28,13 +31,15 @@ pub struct AgentCard {
     pub handlers: Vec<String>,
     /// Free labels.
     pub labels: std::collections::BTreeMap<String, String>,
+    /// What its attempts can take together.
+    pub resources: Resources,
 }
 
 /// What comparing an agent with the database says of one attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Holding {
-    /// Both know it; it belongs to the current session now.
-    Adopted(AttemptKey),
+    /// Both know it; it belongs to the current session now, and takes this.
+    Adopted(AttemptKey, Resources),
     /// Only the database knows it: it never reached the agent.
     Missing(AttemptKey),
     /// Only the database knows it, from before the agent's process started.
@@ -82,22 +87,28 @@ impl Store {
         session: SessionId,
         held: &[AttemptId],
     ) -> Result<Vec<Holding>, StoreError> {
-        type Row = (i64, i64, Option<Uuid>, Option<i32>, String);
+        type Row = (i64, i64, Option<Uuid>, Option<i32>, String, Option<Json<Resources>>);
         let rows: Vec<Row> = self
             .run("adopt", |pool| async move {
-                sqlx::query_as("/* adopt */ select * from postq.adopt($1, $2, $3)")
-                    .bind(agent.0)
-                    .bind(session.0)
-                    .bind(held.iter().map(|attempt| attempt.0).collect::<Vec<_>>())
-                    .fetch_all(&pool)
-                    .await
+                sqlx::query_as(
+                    "/* adopt */ select a.attempt, a.session, a.job, a.n, a.verdict, l.needs -> 'resources'
+                     from postq.adopt($1, $2, $3) a
+                     left join postq.task t on t.job = a.job and t.n = a.n
+                     left join postq.lane l on l.id = t.lane and l.needs <> '{}'",
+                )
+                .bind(agent.0)
+                .bind(session.0)
+                .bind(held.iter().map(|attempt| attempt.0).collect::<Vec<_>>())
+                .fetch_all(&pool)
+                .await
             })
             .await?;
         Ok(rows
             .into_iter()
-            .map(|(attempt, session, job, n, verdict)| match (job, n, verdict.as_str()) {
+            .map(|(attempt, session, job, n, verdict, takes)| match (job, n, verdict.as_str()) {
                 (Some(job), Some(n), "adopted") => {
-                    Holding::Adopted(key((attempt, session, job, n)))
+                    let takes = takes.map(|Json(takes)| takes).unwrap_or_default();
+                    Holding::Adopted(key((attempt, session, job, n)), takes)
                 }
                 (Some(job), Some(n), "died") => Holding::Died(key((attempt, session, job, n))),
                 (Some(job), Some(n), _) => Holding::Missing(key((attempt, session, job, n))),

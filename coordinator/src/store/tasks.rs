@@ -1,8 +1,9 @@
 //! Reads tasks with their latest attempt.
 
 use chrono::{DateTime, Utc};
-use postq_common::id::JobId;
-use sqlx::FromRow;
+use postq_common::{id::JobId, place::Kind, spec::Needs};
+use serde_json::Value;
+use sqlx::{FromRow, types::Json};
 
 use super::{Store, StoreError};
 
@@ -17,6 +18,12 @@ pub struct TaskRow {
     pub state: String,
     /// Why.
     pub reason: Option<String>,
+    /// What it is to an agent, while it is ready: executor, handler, needs.
+    pub executor: Option<String>,
+    /// With `handler`.
+    pub handler: Option<String>,
+    /// Resources and labels.
+    pub needs: Option<Json<Needs>>,
     /// Names of the tasks it depends on, as written.
     pub depends: Vec<String>,
     /// Executions that count.
@@ -51,12 +58,25 @@ pub struct TaskRow {
     pub results: Option<Vec<u8>>,
     /// The end of standard error; only where asked for.
     pub errors: Option<Vec<u8>>,
+    /// The JSON document it gave; only where asked for.
+    pub output: Option<Json<Value>>,
+    /// What the image of its container was.
+    pub image: Option<String>,
     /// Root of the content it left.
     pub snapshot: Option<Vec<u8>>,
 }
 
+impl TaskRow {
+    /// What it asks of an agent, while it is ready.
+    pub fn kind(&self) -> Option<Kind> {
+        let executor = self.executor.as_ref()?.parse().ok()?;
+        let needs = self.needs.as_ref().map(|Json(needs)| needs.clone()).unwrap_or_default();
+        Some(Kind { executor, handler: self.handler.clone(), needs })
+    }
+}
+
 macro_rules! select_tasks {
-    ($name:literal, $results:literal, $errors:literal, $rest:literal) => {
+    ($name:literal, $results:literal, $errors:literal, $output:literal, $rest:literal) => {
         concat!(
             "/* ", $name, " */ select t.n, s.name, t.state::text,
              case when t.state = 'ready' then coalesce(postq.queue_reason(t.job), t.reason)
@@ -67,13 +87,16 @@ macro_rules! select_tasks {
              g.name as agent, a.outcome::text, a.exit_code, a.signal, a.reason as attempt_reason,
              coalesce(a.started_at, o.started_at) as attempt_started_at,
              a.finished_at as attempt_finished_at, ",
-            $results, " as results, ", $errors, " as errors, w.content as snapshot
+            $results, " as results, ", $errors, " as errors, ",
+            $output, " as output, a.image, w.content as snapshot,
+             l.executor::text, l.handler, l.needs
              from postq.task t
              join postq.task_spec s on s.job = t.job and s.n = t.n
              left join postq.open_attempt o on o.job = t.job and o.n = t.n
              left join postq.attempt a on a.id = t.attempt
              left join postq.agent g on g.id = coalesce(o.agent, a.agent)
              left join postq.snapshot w on w.job = t.job and w.n = t.n
+             left join postq.lane l on l.id = t.lane and t.state = 'ready'
              where t.job = $1 ",
             $rest
         )
@@ -94,6 +117,7 @@ impl Store {
                 "tasks",
                 "a.results",
                 "a.errors",
+                "a.result",
                 "and t.n > $2
                  and (cardinality($3::text[]) = 0 or t.state = any ($3::text[]::postq.task_state[]))
                  order by t.n limit $4"
@@ -122,6 +146,7 @@ impl Store {
                 "changed_tasks",
                 "null::bytea",
                 "null::bytea",
+                "null::jsonb",
                 "and t.n > $3 and (t.revision > $2 or t.state = 'running') order by t.n limit $4"
             ))
             .bind(job.0)

@@ -23,7 +23,7 @@ use crate::{
     dispatch::{Finishes, Roster},
     errors,
     signals::Signals,
-    store::{AttemptKey, Beat, Finish, Store},
+    store::{AttemptKey, Beat, Drain, Finish, Store},
 };
 
 /// The period of the beat.
@@ -76,7 +76,10 @@ impl Heart {
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = period.tick() => self.beat().await,
-                () = self.signals.cancels.notified() => self.read_cancels().await,
+                () = self.signals.cancels.notified() => {
+                    self.read_cancels().await;
+                    self.read_drains().await;
+                }
             }
         }
     }
@@ -132,6 +135,7 @@ impl Heart {
         for (agent, attempt) in &beat.cancels {
             self.roster.cancel(*agent, *attempt, CANCELLED);
         }
+        self.pass_on_drains(&beat.drains);
         self.end_strangers(&beat.agents).await;
         match beat.orphans {
             true => self.end_orphans().await,
@@ -165,6 +169,20 @@ impl Heart {
                 }
             }
             Err(error) => error!(error = errors::chain(&error), "cannot read what was cancelled"),
+        }
+    }
+
+    async fn read_drains(&self) {
+        match self.store.drains(self.id).await {
+            Ok(drains) => self.pass_on_drains(&drains),
+            Err(error) => error!(error = errors::chain(&error), "cannot read who is to leave"),
+        }
+    }
+
+    fn pass_on_drains(&self, drains: &[Drain]) {
+        for (agent, timeout_ms) in drains {
+            let timeout_ms = timeout_ms.and_then(|ms| u64::try_from(ms).ok());
+            self.roster.drain(*agent, timeout_ms.map(Duration::from_millis));
         }
     }
 

@@ -1,11 +1,11 @@
 //! Between what the store knows and the messages of the wire.
 
-use std::str::FromStr;
+use std::{collections::BTreeMap, str::FromStr};
 
 use postq_common::{
     id::{AttemptId, JobId, SessionId, TaskNumber},
     merge::OnConflict,
-    spec::Executor,
+    spec::{Executor, Resources},
     state::{JobState, Outcome, TaskState},
     tree::{BadDigest, Snapshot},
 };
@@ -19,7 +19,9 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::{plan::hex, status};
-use crate::store::{AgentRow, AssignmentRow, AttemptKey, Finish, JobRow, Roots, TaskRow};
+use crate::store::{
+    AgentRow, AssignmentRow, AttemptKey, Finish, InputRow, JobRow, Roots, RunningRow, TaskRow,
+};
 
 /// The end of each stream that is kept with an attempt.
 const TAIL: usize = 64 * 1024;
@@ -71,6 +73,7 @@ pub fn task(row: TaskRow) -> v1::Task {
         reason: row.attempt_reason.unwrap_or_default(),
         started_at: row.attempt_started_at.map(Into::into),
         finished_at: row.attempt_finished_at.map(Into::into),
+        image: row.image.unwrap_or_default(),
     });
     v1::Task {
         name: row.name,
@@ -90,6 +93,7 @@ pub fn task(row: TaskRow) -> v1::Task {
         snapshot: row.snapshot.map(|digest| hex(&digest)).unwrap_or_default(),
         number: row.n,
         revision: row.revision,
+        output: row.output.map(|output| convert::value_from_json(&output.0)),
     }
 }
 
@@ -114,6 +118,20 @@ pub fn agent(row: AgentRow) -> v1::Agent {
             .collect(),
         connected_at: Some(row.connected_at.into()),
         left_at: row.left_at.map(Into::into),
+        resources: amounts(&row.resources),
+        resources_in_use: amounts(&row.resources_in_use),
+        is_draining: row.is_draining,
+        last_seen_at: row.last_seen_at.map(Into::into),
+        attempts: row.attempts.0.into_iter().map(running).collect(),
+    }
+}
+
+fn running(attempt: RunningRow) -> v1::agent::Running {
+    v1::agent::Running {
+        attempt: attempt.attempt,
+        job_id: attempt.job.to_string(),
+        task: attempt.task,
+        started_at: Some(attempt.started_at.into()),
     }
 }
 
@@ -121,10 +139,14 @@ pub fn agent(row: AgentRow) -> v1::Agent {
 pub fn assignment(
     row: &AssignmentRow,
     input: Option<&Snapshot>,
+    inputs: Vec<InputRow>,
 ) -> Result<v1::Assignment, DocumentError> {
-    let spec = document::task_from_json(&row.spec.0)?;
+    let mut spec = document::task_from_json(&row.spec.0)?;
     let mut env = string_map(row.job_spec.get("env"));
-    env.extend(spec.env);
+    env.append(&mut spec.env);
+    let data = row.job_spec.get("data").filter(|data| !data.is_null());
+    // Said once.
+    let (command, arguments) = (std::mem::take(&mut spec.command), spec.arguments.take());
     let executor = Executor::from_str(&row.executor)
         .map_or(assignment::Executor::Unspecified, assignment::Executor::from);
     Ok(v1::Assignment {
@@ -136,20 +158,40 @@ pub fn assignment(
         queue: row.queue.clone(),
         attempt_number: row.attempts + 1,
         executor: executor as i32,
-        command: spec.command,
-        image: spec.image.unwrap_or_default(),
-        handler: spec.handler.unwrap_or_default(),
-        arguments: spec.arguments,
+        command,
+        image: spec.image.clone().unwrap_or_default(),
+        handler: spec.handler.clone().unwrap_or_default(),
+        arguments,
         env,
         timeout: spec.timeout,
         grace: spec.grace,
+        spec: Some(spec),
+        attributes: row.job_spec.get("attributes").and_then(object),
+        data: data.map(convert::value_from_json),
+        inputs: inputs.into_iter().map(|row| (row.name.clone(), input_of(row))).collect(),
         input: input.map(|snapshot| {
             let [content, provenance, times] = snapshot.to_fields();
             v1::Snapshot { content, provenance, times }
         }),
         traceparent: row.traceparent.clone().unwrap_or_default(),
         is_exclusive: row.is_exclusive,
+        resources: amounts(&row.needs.resources),
     })
+}
+
+/// Amounts for the wire.
+fn amounts(resources: &Resources) -> BTreeMap<String, i64> {
+    let amount = |&n| i64::try_from(n).unwrap_or(i64::MAX);
+    resources.iter().map(|(name, n)| (name.clone(), amount(n))).collect()
+}
+
+/// What a dependency left, for the one that depends on it.
+fn input_of(row: InputRow) -> v1::Input {
+    v1::Input {
+        state: word(&row.state, |state: TaskState| task::State::from(state) as i32),
+        output: row.output.map(|output| convert::value_from_json(&output.0)),
+        results: String::from_utf8_lossy(&row.results.unwrap_or_default()).into_owned(),
+    }
 }
 
 /// What the job says about conflicts.
@@ -171,12 +213,26 @@ pub fn finish(report: &v1::Report, session: SessionId) -> Option<Finish> {
         task: TaskNumber(of.task),
     };
     let ran_for = report.ran_for.as_ref().and_then(|ran| convert::duration(ran).ok());
+    let mut outcome = report.outcome().try_into().ok()?;
+    let mut reason = (!report.reason.is_empty()).then(|| printable(&report.reason));
+    let result = match document::output_from_json(&report.result) {
+        Ok(result) => result.filter(|_| outcome == Outcome::Succeeded),
+        Err(fault) => {
+            if outcome == Outcome::Succeeded {
+                outcome = Outcome::Failed;
+                reason = Some(printable(&format!("its output {fault}")));
+            }
+            None
+        }
+    };
     Some(Finish {
         key,
-        outcome: report.outcome().try_into().ok()?,
+        outcome,
         exit_code: report.exit_code,
         signal: report.signal,
-        reason: (!report.reason.is_empty()).then(|| printable(&report.reason)),
+        reason,
+        result: result.map(|result| result.to_string()),
+        image: (!report.image.is_empty()).then(|| printable(&report.image)),
         results: Some(tail(&report.stdout)),
         errors: Some(tail(&report.stderr)),
         output: report.output.as_ref().map(roots).transpose().ok()?,

@@ -8,8 +8,8 @@ use pbjson_types::{Duration as WireDuration, Timestamp};
 use postq_common::{
     dag::{Plan, plan_with},
     spec::{
-        After, Concurrency, Failure, JobSpec, Limits, MaxAttempts, Problem, Problems, Rate,
-        RetryPolicy, RunIf, Start, TaskSpec, Unique, WorkspaceUse, shown,
+        After, Concurrency, Container, Failure, JobSpec, LabelRule, Limits, MaxAttempts, Problem,
+        Problems, Rate, RetryPolicy, RunIf, Start, TaskSpec, Unique, WorkspaceUse, shown,
     },
     tree::Digest,
 };
@@ -122,6 +122,32 @@ impl Convert<'_> {
                 limit: rate.limit,
                 period: self.duration("rate.period", rate.period.as_ref()).unwrap_or_default(),
             }),
+            container: task.container.as_ref().map(|container| self.container(container)),
+            secrets: task.secrets.clone(),
+            // What is no amount is found when the spec is checked.
+            resources: task
+                .resources
+                .iter()
+                .map(|(name, amount)| (name.clone(), value::json_from_value(amount)))
+                .collect(),
+            requires: task.requires.iter().map(label_rule).collect(),
+        }
+    }
+
+    fn container(&mut self, container: &v1::task_spec::Container) -> Container {
+        Container {
+            entrypoint: container.entrypoint.clone(),
+            user: container.user.clone(),
+            network: container.network.clone(),
+            mounts: container.mounts.clone(),
+            platform: container.platform.clone(),
+            pull: self.word::<v1::task_spec::container::Pull, _>(
+                "container.pull",
+                container.pull,
+                "MISSING, ALWAYS or NEVER",
+            ),
+            init: container.init,
+            gpus: container.gpus.clone(),
         }
     }
 
@@ -240,5 +266,14 @@ impl Convert<'_> {
     fn add(&mut self, field: &str, message: impl ToString) {
         let path = format!("{}{field}", self.path);
         self.problems.add(|| Problem::new(path, message.to_string()));
+    }
+}
+
+fn label_rule(rule: &v1::task_spec::LabelRule) -> LabelRule {
+    LabelRule {
+        label: rule.label.clone(),
+        within: rule.r#in.clone(),
+        without: rule.not_in.clone(),
+        exists: rule.exists,
     }
 }

@@ -4,7 +4,7 @@
 
 use postq_common::{
     schedule::{CatchUp, Overlap},
-    spec::{Delivery, Executor, Existing, Failure, OnConflict, RunIf, Scope, WorkspaceUse},
+    spec::{Delivery, Executor, Existing, Failure, OnConflict, Pull, RunIf, Scope, WorkspaceUse},
     state::{JobState, Outcome, TaskState},
 };
 use thiserror::Error;
@@ -71,6 +71,7 @@ words!(Executor, v1::assignment::Executor, "the executor of an assignment", Unsp
 words!(WorkspaceUse, v1::task_spec::Workspace, "the workspace of a task", Default:
     Files = Files, None = None);
 whole_words!(RunIf, v1::task_spec::RunIf: Succeeded, Failed, Finished);
+whole_words!(Pull, v1::task_spec::container::Pull: Missing, Always, Never);
 whole_words!(Delivery, v1::task_spec::Delivery: AtLeastOnce, AtMostOnce);
 whole_words!(Scope, v1::job_spec::unique::Scope: Queue, All);
 whole_words!(Existing, v1::job_spec::unique::Existing: Keep, Replace);

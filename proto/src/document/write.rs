@@ -9,7 +9,7 @@ use serde_json::{Number, Value};
 use crate::v1;
 
 /// Integers up to this are exact in floating point.
-const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+pub(super) const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// A job as JSON. Fails only on what [`crate::convert::plan`] refuses: numbers and durations that do
 /// not exist in JSON.

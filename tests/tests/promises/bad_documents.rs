@@ -65,6 +65,8 @@ pub(crate) fn bad() -> Vec<Value> {
         timing(),
         sharing(),
         retries(),
+        extras(),
+        needs(),
         graphs(),
         several(),
     ]
@@ -348,6 +350,147 @@ fn retries() -> Vec<Value> {
     all
 }
 
+/// Containers and secrets.
+fn extras() -> Vec<Value> {
+    let container =
+        |field: &str, value: Value| with_task(json!({"image": "i", "container": {field: value}}));
+    let secret =
+        |name: &str, reference: Value| with_task_field("secrets", json!({name: reference}));
+    let long = "m".repeat(4096);
+    let many: Map<String, Value> = (0..101).map(|n| (format!("S{n}"), json!("s"))).collect();
+    let mut all = vec![
+        with_task_field("container", json!({})),
+        with_task(json!({"handler": "h", "container": {"user": "a b"}})),
+        with_task(json!({"handler": "h", "secrets": {"A": "a"}})),
+        with_task(json!({"image": "i", "container": "x"})),
+        container("usr", json!("x")),
+        container("init", json!("yes")),
+        container("pull", json!("SOMETIMES")),
+        container("entrypoint", json!("sh")),
+        container("entrypoint", json!(["", ""])),
+        container("entrypoint", json!(["x".repeat(131_071)])),
+        container("mounts", json!(["/a:/b", "a:/b", "/a:/postq", format!("/{long}:/b")])),
+        container("mounts", json!(vec!["/a:/b"; 101])),
+        container("mounts", json!(vec!["b"; 12])),
+        with_task_field("secrets", json!(many)),
+        with_task_field("secrets", json!({"": "", "A=B": "../x", "Z": "s", "é\t": "file:/x"})),
+        with_task_field("secrets", json!(["A"])),
+        with_task_field("secrets", json!({"A": 5})),
+        secret(&"n".repeat(256), json!(long)),
+    ];
+    for user in ["a b", ":1", "1:", "1:2:3", "-x", &"u".repeat(256)] {
+        all.push(container("user", json!(user)));
+    }
+    for network in ["container:x", "a b", "-x", &"n".repeat(256)] {
+        all.push(container("network", json!(network)));
+    }
+    for platform in ["linux/", "Linux/amd64", "a/b/c/d", "linux amd64"] {
+        all.push(container("platform", json!(platform)));
+    }
+    for gpus in ["0", "-1", "1000", "any", "1.5"] {
+        all.push(container("gpus", json!(gpus)));
+    }
+    for mount in [
+        "",
+        "/a",
+        "/a:b",
+        "/a:/b:rx",
+        "/a/..:/b",
+        "/a:/.",
+        "/a:/",
+        "/a://workspace/",
+        "/a\n:/b",
+        "/a:/b:ro:",
+    ] {
+        all.push(container("mounts", json!([mount])));
+    }
+    for reference in [
+        "",
+        "env:",
+        "env:1",
+        "env:A-B",
+        "file:",
+        "file:/a",
+        "file:a/../b",
+        "file:a//b",
+        "vault:x",
+        "a/b",
+        ".x",
+        &"r".repeat(256),
+        &long,
+    ] {
+        all.push(secret("A", json!(reference)));
+    }
+    all
+}
+
+/// Resources and rules about labels.
+fn needs() -> Vec<Value> {
+    let resource = |name: &str, amount: Value| with_task_field("resources", json!({name: amount}));
+    let rule = |rule: Value| with_task_field("requires", json!([rule]));
+    let many: Map<String, Value> = (0..33).map(|n| (format!("r{n}"), json!(1))).collect();
+    let mut all = vec![
+        with_task_field("resources", json!(["cpus"])),
+        with_task_field("resources", json!(null)),
+        with_task_field("resources", json!(many)),
+        with_task_field(
+            "resources",
+            json!({"": 1, "cpus": "x", "memory": "big", "gpus": 0.5, "a\n": -1}),
+        ),
+        resource(&"n".repeat(256), json!(1)),
+        resource(&"n".repeat(90), json!(1.5)),
+        with_task_field("requires", json!({"label": "a", "in": ["b"]})),
+        with_task_field("requires", json!(["a"])),
+        with_task_field("requires", json!(vec![json!({"label": "a", "exists": true}); 33])),
+        with_task_field("requires", json!([{"label": "a", "exists": true}, {"lable": "a"}, 7])),
+        rule(json!({})),
+        rule(json!({"label": "a"})),
+        rule(json!({"label": 5, "exists": true})),
+        rule(json!({"label": "", "in": ["x"]})),
+        rule(json!({"label": "a\tb", "in": ["x\ny", "z".repeat(256)]})),
+        rule(json!({"label": "n".repeat(256), "not_in": ["x\r"]})),
+        rule(json!({"label": "a", "in": ["x"], "not_in": ["y"]})),
+        rule(json!({"label": "a", "in": ["x"], "notIn": ["y"], "exists": true})),
+        rule(json!({"label": "a", "in": "x"})),
+        rule(json!({"label": "a", "in": [1]})),
+        rule(json!({"label": "a", "in": vec!["x"; 101]})),
+        rule(json!({"label": "a", "exists": "yes"})),
+        rule(json!({"label": "a", "exist": true})),
+        rule(json!({"label": "a", "not_in": ["x"], "notIn": ["y"]})),
+    ];
+    for cpus in
+        [json!("2"), json!(0), json!(-1), json!(1.0001), json!(10_001), json!(true), json!(null)]
+    {
+        all.push(resource("cpus", cpus));
+    }
+    for memory in [
+        "",
+        "0",
+        "1 GiB",
+        "1.GiB",
+        ".5GiB",
+        "9000TiB",
+        "1.2345GB",
+        "-1",
+        "1e3",
+        "5gb",
+        "1234567890123456B",
+    ] {
+        all.push(resource("memory", json!(memory)));
+    }
+    for memory in
+        [json!(0), json!(-5), json!(1.5), json!([]), json!({}), json!(9_007_199_254_740_993_u64)]
+    {
+        all.push(resource("memory", memory));
+    }
+    for gpus in
+        [json!(0), json!(1.5), json!("1"), json!(1_000_000_001), json!({"a100": 1}), json!(null)]
+    {
+        all.push(resource("gpus", gpus));
+    }
+    all
+}
+
 /// Tasks that cannot be put in an order.
 fn graphs() -> Vec<Value> {
     let mut all = vec![
@@ -410,6 +553,10 @@ pub(crate) fn good() -> Vec<Value> {
         json!({"data": {"a": [1, null]}, "run_at": "2030-01-31T12:00:00.5+02:00", "expires_after": "1s", "timeout": "0.5s", "notify": true, "unique": {"key": "k", "scope": "ALL", "period": "1s", "existing": "REPLACE"}, "tasks": {"a": {"command": "true"}}}),
         json!({"data": "text", "delay": "3600s", "unique": {"key": "k2"}, "tasks": {"a": {"command": "true", "priority": -5, "delivery": "AT_MOST_ONCE", "crash_limit": 1, "concurrency": {"key": "k", "limit": 2}, "rate": {"key": "k", "limit": "3", "period": "0.25s"}}}}),
         json!({"tasks": {"a": {"command": "true", "retry": {"max_attempts": 5, "factor": 1, "increment": "2s", "jitter": 0, "outcomes": ["TIMED_OUT", 0], "exit_codes": [75, "1"]}}, "b": {"command": "true", "retry": {"maxAttempts": -1, "delays": ["1s", "0s", "2.5s"], "jitter": 0.25, "factor": 1.5}}}}),
+        json!({"tasks": {"a": {"image": "i", "command": "x", "container": {"entrypoint": ["/bin/bash", "-c"], "user": "1000:users", "network": "none", "mounts": ["/data:/data", "/a b:/b/workspace:ro"], "platform": "linux/arm64", "pull": "ALWAYS", "init": false, "gpus": "all"}}, "b": {"image": "i", "container": null}, "c": {"image": "i", "container": {"user": "", "mounts": [], "pull": 2, "gpus": "2"}}}}),
+        json!({"tasks": {"a": {"command": "true", "secrets": {"A": "env:B", "C": "file:d/e.f", "G": "h-i.j", "a b": "-x"}}, "b": {"handler": "h", "secrets": {}}}}),
+        json!({"tasks": {"a": {"command": "true", "resources": {"cpus": 1.5, "memory": "1.5GiB", "gpus": 2.0, "licence": 1}, "requires": [{"label": "zone", "in": ["eu", "us", "eu"]}, {"label": "arch", "notIn": ["arm"]}, {"label": "ssd", "exists": true}, {"label": "old", "exists": false}]}}}),
+        json!({"tasks": {"a": {"command": "true", "resources": {"cpus": 0.07, "memory": "0.001kB"}}, "b": {"handler": "h", "resources": {"memory": 4096}, "requires": []}, "c": {"image": "i", "resources": {}, "requires": [{"label": "a", "in": [""]}]}}}),
         json!({"tasks": {"a": {"command": "c".repeat(131_071), "env": {"A": "", "b c": "line\nline"}}}}),
         json!({"tasks": (0..300).map(|n| (format!("t{n}"), json!({"command": "true", "depends": if n == 0 { vec![] } else { vec![format!("t{}", n - 1)] }}))).collect::<Map<_, _>>()}),
     ]

@@ -3,12 +3,14 @@
 
 mod bad_documents;
 mod consumer;
+mod e2e_agents;
 mod e2e_auth;
 mod e2e_chaos;
 mod e2e_consume;
 mod e2e_coordinators;
 mod e2e_disk;
 mod e2e_docker;
+mod e2e_drain;
 mod e2e_endings;
 mod e2e_graph;
 mod e2e_hostile;
@@ -16,6 +18,7 @@ mod e2e_http;
 mod e2e_lanes;
 mod e2e_logs;
 mod e2e_otlp;
+mod e2e_outputs;
 mod e2e_queues;
 mod e2e_recovery;
 mod e2e_relations;

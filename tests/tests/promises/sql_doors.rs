@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use postq_common::{
     id::JobId,
-    spec::{Limits, Problem},
+    spec::{Limits, Needs, Problem},
 };
 use postq_coordinator::wire::plan::plan as plan_of_coordinator;
 use postq_proto::{convert::plan, document::job_from_json};
@@ -89,6 +89,30 @@ async fn both_doors_accept_the_same_documents() {
         assert!(matches!(told_by_plan(&document), Told::Nothing), "{document}");
         assert_eq!(told_by_submit(&database, &document).await, [""; 0], "{document}");
     }
+}
+
+#[tokio::test]
+async fn what_tasks_ask_of_agents_is_counted_alike_in_the_database_and_outside() {
+    let database = Database::create().await;
+    let mut asking = 0;
+    for document in good() {
+        let planned = plan(&job_from_json(&document).unwrap(), &Limits::default()).unwrap();
+        let id = admit(&database, &document).await;
+        for task in planned.tasks() {
+            let stored = database
+                .json(&format!(
+                    "select l.needs from postq.task t join postq.lane l on l.id = t.lane
+                     where t.job = '{id}' and t.n = {}",
+                    task.number()
+                ))
+                .await;
+            asking += usize::from(!task.spec().needs().is_empty());
+            assert_eq!(serde_json::from_value::<Needs>(stored).unwrap(), task.spec().needs());
+        }
+    }
+    assert!(asking >= 4, "{asking}");
+    let twins = "select count(*) - count(distinct (queue, priority, executor, handler, needs)::text) from postq.lane";
+    assert_eq!(database.value::<i64>(twins).await, 0);
 }
 
 #[tokio::test]

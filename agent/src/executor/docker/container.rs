@@ -4,31 +4,25 @@
 //! made, the last [`Output`] is given up only after it was removed, or after it was left to those who
 //! try that again.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::{Duration, SystemTime};
 
 use bollard::{
     container::{AttachContainerResults, LogOutput},
-    models::{
-        ContainerCreateBody, ContainerState, HostConfig, HostConfigLogConfig, Mount, MountType,
-    },
+    models::{ContainerCreateBody, ContainerState},
     query_parameters::{
         AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, KillContainerOptionsBuilder,
         WaitContainerOptionsBuilder,
     },
 };
 use futures::{FutureExt, StreamExt};
-use nix::unistd::{getegid, geteuid};
 use postq_runtime::Shutdown;
 use tracing::{debug, warn};
 
-use super::engine::{AGENT_LABEL, BOOT_LABEL, Docker, discard, status, tell};
+use super::engine::{Docker, discard, status, tell};
 use crate::{
-    executor::task::{self, Ended, Running, Started, Task},
+    executor::task::{self, DockerProgram, Ended, Resumed, Running, Started, Task, out_of_memory},
     logs::{Output, Stream},
 };
-
-/// Where a task finds its workspace, and starts.
-const WORKSPACE: &str = "/workspace";
 
 /// How long output is read on once it has ended.
 const LAST_OUTPUT: Duration = Duration::from_secs(5);
@@ -55,88 +49,92 @@ impl Control {
 }
 
 impl Docker {
-    /// Makes, attaches to and starts a container.
+    /// Makes, attaches to and starts a container of an image that is here.
     pub(crate) async fn start(
         &self,
         task: &Task,
+        program: &DockerProgram,
         image: &str,
-        command: Option<&str>,
         output: Output,
     ) -> Started {
-        let name = format!("postq-{}-{}", self.agent_id, task.attempt);
-        match self.launch(&name, self.body(task, image, command)).await {
-            Ok(attached) => {
-                let control = Control { api: self.api.clone(), name: name.clone() };
-                let ended = follow(self.api.clone(), name, attached, output).boxed();
-                Ok(Running { control: task::Control::Docker(control), ended })
-            }
+        let not_started = |why: String, is_final| Ended::NotStarted { why, is_final };
+        let body = self.body(task, program, image).map_err(|why| not_started(why, true))?;
+        let user = &program.container.user;
+        tokio::task::block_in_place(|| task.scratch.open_to(user))
+            .map_err(|error| not_started(format!("its files cannot be given: {error}"), false))?;
+        let name = self.name_of(task.attempt);
+        let platform = &program.container.platform;
+        match self.launch(&name, platform, body).await {
+            Ok(attached) => Ok(self.running(name, Some(attached), output)),
             Err(error) => {
                 discard(&self.api, &name).await;
-                Err(Ended::NotStarted {
-                    why: format!("the container could not be started: {}", tell(&error)),
-                    is_final: status(&error) == Some(400),
-                })
+                let why = tell(&error);
+                // Some engines call the task's own fault theirs.
+                let is_final = status(&error) == Some(400) || why.contains("unable to find user");
+                Err(not_started(format!("the container could not be started: {why}"), is_final))
             }
         }
+    }
+
+    /// Goes on with a container that an earlier life of the agent has started.
+    pub(crate) async fn resume(&self, attempt: i64, output: Output) -> Result<Resumed, Ended> {
+        let name = self.name_of(attempt);
+        let lost = |error: bollard::errors::Error| {
+            Ended::Unknown(format!("the Docker engine lost it: {}", tell(&error)))
+        };
+        let container = self.api.inspect_container(&name, None).await.map_err(lost)?;
+        let state = container.state.unwrap_or_default();
+        let ran_for = state.started_at.as_deref().and_then(since).unwrap_or_default();
+        // One that has ended has nothing more to say.
+        let attached = match state.running.unwrap_or(false) {
+            true => self.attach(&name).await.ok(),
+            false => None,
+        };
+        Ok(Resumed {
+            running: self.running(name, attached, output),
+            ran_for,
+            image: container.image,
+        })
+    }
+
+    fn running(
+        &self,
+        name: String,
+        attached: Option<AttachContainerResults>,
+        output: Output,
+    ) -> Running {
+        let control = Control { api: self.api.clone(), name: name.clone() };
+        let ended = follow(self.api.clone(), name, attached, output).boxed();
+        Running { control: task::Control::Docker(control), ended }
     }
 
     async fn launch(
         &self,
         name: &str,
+        platform: &str,
         body: ContainerCreateBody,
     ) -> Result<AttachContainerResults, bollard::errors::Error> {
-        let options = CreateContainerOptionsBuilder::new().name(name).build();
-        self.api.create_container(Some(options), body).await?;
-        let options =
-            AttachContainerOptionsBuilder::new().stream(true).stdout(true).stderr(true).build();
-        let attached = self.api.attach_container(name, Some(options)).await?;
+        let mut options = CreateContainerOptionsBuilder::new().name(name);
+        if !platform.is_empty() {
+            options = options.platform(platform);
+        }
+        self.api.create_container(Some(options.build()), body).await?;
+        let attached = self.attach(name).await?;
         self.api.start_container(name, None).await?;
         Ok(attached)
     }
 
-    fn body(&self, task: &Task, image: &str, command: Option<&str>) -> ContainerCreateBody {
-        let labels = HashMap::from([
-            (AGENT_LABEL.to_owned(), self.agent_id.to_string()),
-            (BOOT_LABEL.to_owned(), self.boot_id.to_string()),
-            ("postq.job".to_owned(), task.job_id.clone()),
-            ("postq.task".to_owned(), task.task_name.clone()),
-            ("postq.attempt".to_owned(), task.attempt.to_string()),
-        ]);
-        let workspace = Mount {
-            typ: Some(MountType::BIND),
-            source: Some(task.scratch.workspace().to_string_lossy().into_owned()),
-            target: Some(WORKSPACE.to_owned()),
-            ..Mount::default()
-        };
-        ContainerCreateBody {
-            image: Some(image.to_owned()),
-            entrypoint: command.map(|_| vec!["/bin/sh".to_owned(), "-c".to_owned()]),
-            cmd: command.map(|command| vec![command.to_owned()]),
-            env: Some(task.env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
-            working_dir: Some(WORKSPACE.to_owned()),
-            user: own_user(),
-            labels: Some(labels),
-            attach_stdout: Some(true),
-            attach_stderr: Some(true),
-            host_config: Some(HostConfig {
-                mounts: Some(vec![workspace]),
-                // Process 1 of a container ignores SIGTERM unless it is made for the place.
-                init: Some(true),
-                // All output comes here; the engine need not keep a second copy.
-                log_config: Some(HostConfigLogConfig {
-                    typ: Some("none".to_owned()),
-                    config: None,
-                }),
-                ..HostConfig::default()
-            }),
-            ..ContainerCreateBody::default()
-        }
+    async fn attach(&self, name: &str) -> Result<AttachContainerResults, bollard::errors::Error> {
+        let options =
+            AttachContainerOptionsBuilder::new().stream(true).stdout(true).stderr(true).build();
+        self.api.attach_container(name, Some(options)).await
     }
 }
 
-/// The files a container leaves must be readable to the agent. Root reads all.
-fn own_user() -> Option<String> {
-    (!geteuid().is_root()).then(|| format!("{}:{}", geteuid(), getegid()))
+/// How long ago a time was that the engine wrote.
+fn since(time: &str) -> Option<Duration> {
+    let time = humantime::parse_rfc3339(time).ok()?;
+    SystemTime::now().duration_since(time).ok()
 }
 
 /// Tells how it ended as soon as it has. The rest of its output and its removal follow; they hold
@@ -144,10 +142,13 @@ fn own_user() -> Option<String> {
 async fn follow(
     api: bollard::Docker,
     name: String,
-    attached: AttachContainerResults,
+    attached: Option<AttachContainerResults>,
     output: Output,
 ) -> Ended {
-    let mut pump = pump(name.clone(), attached, output.clone()).boxed();
+    let mut pump = match attached {
+        Some(attached) => pump(name.clone(), attached, output.clone()).boxed(),
+        None => std::future::pending().boxed(),
+    };
     let has_rest = tokio::select! {
         () = &mut pump => false,
         () = has_stopped(&api, &name) => true,
@@ -195,21 +196,26 @@ async fn wait(api: &bollard::Docker, name: &str) -> Ended {
     // The code is asked for below, together with the rest; here every answer means the end.
     let _ = api.wait_container(name, Some(options)).next().await;
     match api.inspect_container(name, None).await {
-        Ok(container) => container.state.map_or_else(
-            || Ended::Unknown("the Docker engine does not tell how it ended".to_owned()),
-            |state| judge(&state),
-        ),
+        Ok(container) => {
+            let limit = container.host_config.and_then(|config| config.memory);
+            let limit =
+                limit.and_then(|bytes| u64::try_from(bytes).ok()).filter(|&bytes| bytes > 0);
+            container.state.map_or_else(
+                || Ended::Unknown("the Docker engine does not tell how it ended".to_owned()),
+                |state| judge(&state, limit),
+            )
+        }
         Err(error) => Ended::Unknown(format!("the Docker engine lost it: {}", tell(&error))),
     }
 }
 
-fn judge(state: &ContainerState) -> Ended {
+fn judge(state: &ContainerState, limit: Option<u64>) -> Ended {
     let is_running = state.running.unwrap_or(false);
     let problem = state.error.as_deref().unwrap_or_default();
     match state.exit_code.and_then(|code| i32::try_from(code).ok()) {
         Some(code) if !is_running => {
             let note = match (state.oom_killed.unwrap_or(false), problem) {
-                (true, _) => "out of memory".to_owned(),
+                (true, _) => out_of_memory(limit),
                 (false, problem) => problem.to_owned(),
             };
             Ended::Exited { code, note }
@@ -231,8 +237,11 @@ mod tests {
             ..ContainerState::default()
         };
         let exited = |code, note: &str| Ended::Exited { code, note: note.to_owned() };
-        assert_eq!(judge(&state(false, 3, false)), exited(3, ""));
-        assert_eq!(judge(&state(false, 137, true)), exited(137, "out of memory"));
-        assert!(matches!(judge(&state(true, 0, false)), Ended::Unknown(_)));
+        assert_eq!(judge(&state(false, 3, false), Some(512 << 20)), exited(3, ""));
+        assert_eq!(
+            judge(&state(false, 137, true), Some(512 << 20)),
+            exited(137, "killed: out of memory (limit 512 MiB)")
+        );
+        assert!(matches!(judge(&state(true, 0, false), Some(512 << 20)), Ended::Unknown(_)));
     }
 }

@@ -1,14 +1,22 @@
 //! The connection to the engine, and what an earlier life of the agent left there.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
 
 use backon::BackoffBuilder;
-use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
+use bollard::{
+    models::ContainerSummary,
+    query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder},
+};
 use postq_runtime::Shutdown;
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use super::image::Images;
+use super::{host::HostPaths, image::Images, options::DockerOptions};
 use crate::coordinators;
 
 /// Label with the id of the agent that made a container.
@@ -16,6 +24,9 @@ pub(super) const AGENT_LABEL: &str = "postq.agent";
 
 /// Label with the life of that agent, by which orphans are told from what runs.
 pub(super) const BOOT_LABEL: &str = "postq.boot";
+
+/// Label with the attempt that it is of.
+pub(super) const ATTEMPT_LABEL: &str = "postq.attempt";
 
 /// How long an engine may take to say who it is.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -27,23 +38,75 @@ pub(crate) struct Docker {
     pub(super) agent_id: Arc<str>,
     pub(super) boot_id: Arc<str>,
     pub(super) images: Arc<Images>,
+    pub(super) options: Arc<DockerOptions>,
+    pub(super) paths: Arc<HostPaths>,
+    /// Attempts of an earlier life that go on.
+    resumed: Arc<Mutex<BTreeSet<i64>>>,
 }
 
 impl Docker {
     /// Connects to the engine of DOCKER_HOST or of this host; agrees on a version of its API.
-    pub(crate) async fn connect(agent_id: &str) -> Result<Self, String> {
+    /// `work_dir` is what its containers must be able to see.
+    pub(crate) async fn connect(
+        agent_id: &str,
+        work_dir: &Path,
+        options: DockerOptions,
+    ) -> Result<Self, String> {
         let api = bollard::Docker::connect_with_defaults().map_err(|error| error.to_string())?;
         let api = match tokio::time::timeout(ANSWER_TIMEOUT, api.negotiate_version()).await {
             Ok(Ok(api)) => api,
             Ok(Err(error)) => return Err(tell(&error)),
             Err(_) => return Err("it does not answer in time".to_owned()),
         };
-        let boot_id = Uuid::new_v4().to_string().into();
-        Ok(Self { api, agent_id: agent_id.into(), boot_id, images: Arc::default() })
+        let paths = HostPaths::find(&api).await.map_err(|error| tell(&error))?;
+        paths.on_host(work_dir).ok_or_else(|| not_mounted(work_dir))?;
+        Ok(Self {
+            api,
+            agent_id: agent_id.into(),
+            boot_id: Uuid::new_v4().to_string().into(),
+            images: Arc::default(),
+            options: Arc::new(options),
+            paths: Arc::new(paths),
+            resumed: Arc::default(),
+        })
     }
 
-    /// Removes every container of an earlier life of this agent: none of its attempts survived the
-    /// restart. What cannot be removed now is tried again until it can.
+    pub(super) fn name_of(&self, attempt: i64) -> String {
+        format!("postq-{}-{attempt}", self.agent_id)
+    }
+
+    /// The attempts that an earlier life of this agent has started in containers that still run, or
+    /// have ended by themselves.
+    pub(crate) async fn left(&self) -> Result<BTreeSet<i64>, String> {
+        use bollard::models::ContainerSummaryStateEnum::{EXITED, PAUSED, RUNNING};
+        let found = self.containers().await?.into_iter();
+        let started = found.filter(|it| matches!(it.state, Some(RUNNING | PAUSED | EXITED)));
+        let attempt = |it: ContainerSummary| it.labels?.get(ATTEMPT_LABEL)?.parse().ok();
+        Ok(started.filter_map(attempt).collect())
+    }
+
+    /// Removes the container of an attempt.
+    pub(crate) async fn discard(&self, attempt: i64) {
+        discard(&self.api, &self.name_of(attempt)).await;
+    }
+
+    /// These are not to be removed.
+    pub(crate) fn keep(&self, attempts: impl IntoIterator<Item = i64>) {
+        self.resumed().extend(attempts);
+    }
+
+    fn resumed(&self) -> MutexGuard<'_, BTreeSet<i64>> {
+        self.resumed.lock().expect("invariant: nothing panics under this lock")
+    }
+
+    async fn containers(&self) -> Result<Vec<ContainerSummary>, String> {
+        let label = format!("{AGENT_LABEL}={}", self.agent_id);
+        let filters = HashMap::from([("label", vec![label])]);
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        self.api.list_containers(Some(options)).await.map_err(|error| tell(&error))
+    }
+
+    /// Removes every container of an earlier life of this agent whose attempt does not go on. What cannot be removed now is tried again until it can.
     pub(crate) async fn reap_orphans(&self) -> Result<(), String> {
         let reaped = self.reap().await;
         if reaped.is_err() {
@@ -57,19 +120,26 @@ impl Docker {
     }
 
     async fn reap(&self) -> Result<(), String> {
-        let label = format!("{AGENT_LABEL}={}", self.agent_id);
-        let filters = HashMap::from([("label", vec![label])]);
-        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-        let found = self.api.list_containers(Some(options)).await.map_err(|e| tell(&e))?;
-        for container in found {
+        for container in self.containers().await? {
             let labels = container.labels.unwrap_or_default();
             let is_ours = labels.get(BOOT_LABEL).is_some_and(|boot| **boot == *self.boot_id);
-            if let (false, Some(id)) = (is_ours, container.id) {
+            let attempt = labels.get(ATTEMPT_LABEL).and_then(|attempt| attempt.parse().ok());
+            let is_kept = attempt.is_some_and(|attempt: i64| self.resumed().contains(&attempt));
+            if let (false, false, Some(id)) = (is_ours, is_kept, container.id) {
                 remove(&self.api, &id).await?;
             }
         }
         Ok(())
     }
+}
+
+/// An agent in a container keeps a path where no other container can see it.
+pub(super) fn not_mounted(path: &Path) -> String {
+    format!(
+        "the agent runs in a container, and {} is on none of its mounts; mount a volume or a \
+         directory of the host there",
+        path.display()
+    )
 }
 
 /// Removes a container; where the engine does not do it now, it is asked again until it does.

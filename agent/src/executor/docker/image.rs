@@ -1,21 +1,40 @@
-//! That an image is on this host: looked up first, pulled only when it is missing, once at a time
-//! per image and few at a time per host.
+//! That an image is on this host: looked up first, pulled where the task wants it, once at a time per
+//! image and few at a time per host.
 
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
 };
 
-use bollard::query_parameters::CreateImageOptionsBuilder;
+use bollard::{models::ImageInspect, query_parameters::CreateImageOptionsBuilder};
+use bytes::Bytes;
 use futures::TryStreamExt;
+use postq_common::spec::Pull;
 use tokio::sync::Semaphore;
 
-use super::engine::{Docker, status, tell};
-use crate::executor::task::Ended;
+use super::{
+    engine::{Docker, status, tell},
+    progress::Progress,
+    registry,
+};
+use crate::{
+    executor::task::{DockerProgram, Ended},
+    logs::{Output, Stream},
+};
 
 /// More at once only fight for the disk.
 const PULLS_AT_ONCE: usize = 2;
 const LONGEST_REFERENCE: usize = 512;
+/// Words of engines and registries for what will be the same next time.
+const HOPELESS: [&str; 7] = [
+    "manifest unknown",
+    "not found",
+    "does not exist",
+    "no matching manifest",
+    "unauthorized",
+    "access denied",
+    "no basic auth credentials",
+];
 
 /// Who may pull what.
 #[derive(Debug)]
@@ -39,31 +58,64 @@ impl Images {
 }
 
 impl Docker {
-    /// Sees to it that the image is here.
-    pub(crate) async fn have_image(&self, image: &str) -> Result<(), Ended> {
+    /// Sees to it that the image is here; what it is, by digest. The task's log is told of a pull.
+    pub(crate) async fn have_image(
+        &self,
+        program: &DockerProgram,
+        output: &Output,
+    ) -> Result<String, Ended> {
+        let image = program.image.as_str();
         if !is_reference(image) {
             let why = format!("`{image}` is not the name of an image");
             return Err(Ended::NotStarted { why, is_final: true });
         }
-        if self.is_here(image).await? {
-            return Ok(());
+        let pull = program.container.pull;
+        if pull != Pull::Always
+            && let Some(found) = self.find(program).await?
+        {
+            return Ok(found);
+        }
+        if pull == Pull::Never {
+            let why =
+                format!("image {image} is not on this host, and the task lets none be pulled");
+            return Err(Ended::NotStarted { why, is_final: false });
         }
         let turn = self.images.turn(image);
-        let _turn = turn.lock().await;
+        let _turn = match turn.try_lock() {
+            Ok(turn) => turn,
+            Err(_) => {
+                say(output, format!("waiting for another task's pull of {image}")).await;
+                turn.lock().await
+            }
+        };
         let _pull = self.images.pulls.acquire().await;
-        if self.is_here(image).await? {
-            return Ok(());
+        if pull != Pull::Always
+            && let Some(found) = self.find(program).await?
+        {
+            return Ok(found);
         }
-        self.pull(image).await.map_err(|why| Ended::NotStarted {
-            why: format!("image {image} is not on this host and could not be pulled: {why}"),
+        say(output, format!("pulling {image}")).await;
+        self.pull(program, output).await.map_err(|why| Ended::NotStarted {
+            is_final: HOPELESS.iter().any(|word| why.contains(word)),
+            why: unpulled(image, pull, &why),
+        })?;
+        let found = self.find(program).await?.ok_or_else(|| Ended::NotStarted {
+            why: unpulled(image, pull, "the engine does not have it after the pull"),
             is_final: false,
-        })
+        })?;
+        say(output, format!("pulled {image}: {found}")).await;
+        Ok(found)
     }
 
-    async fn is_here(&self, image: &str) -> Result<bool, Ended> {
+    /// What the image is, where it is here for the platform that is wanted.
+    async fn find(&self, program: &DockerProgram) -> Result<Option<String>, Ended> {
+        let image = &program.image;
         match self.api.inspect_image(image).await {
-            Ok(_) => Ok(true),
-            Err(error) if status(&error) == Some(404) => Ok(false),
+            Ok(found) if is_for(&found, &program.container.platform) => {
+                Ok(Some(digest(&found, image)))
+            }
+            Ok(_) => Ok(None),
+            Err(error) if status(&error) == Some(404) => Ok(None),
             Err(error) => Err(Ended::NotStarted {
                 why: format!("the Docker engine cannot tell about image {image}: {}", tell(&error)),
                 is_final: status(&error) == Some(400),
@@ -71,15 +123,58 @@ impl Docker {
         }
     }
 
-    async fn pull(&self, image: &str) -> Result<(), String> {
+    async fn pull(&self, program: &DockerProgram, output: &Output) -> Result<(), String> {
+        let image = program.image.as_str();
+        let file = self.options.auth_file.as_ref();
+        let credentials = tokio::task::block_in_place(|| registry::credentials(file, image))?;
         let (name, tag) = split(image);
-        let options = CreateImageOptionsBuilder::new().from_image(name).tag(tag).build();
-        self.api
-            .create_image(Some(options), None, None)
-            .try_for_each(|_| async { Ok(()) })
-            .await
-            .map_err(|error| tell(&error))
+        let mut options = CreateImageOptionsBuilder::new().from_image(name).tag(tag);
+        if !program.container.platform.is_empty() {
+            options = options.platform(&program.container.platform);
+        }
+        let mut steps = Box::pin(self.api.create_image(Some(options.build()), None, credentials));
+        let mut progress = Progress::default();
+        while let Some(step) = steps.try_next().await.map_err(|error| tell(&error))? {
+            if let Some(line) = progress.note(&step) {
+                say(output, line).await;
+            }
+        }
+        Ok(())
     }
+}
+
+fn unpulled(image: &str, pull: Pull, why: &str) -> String {
+    match pull {
+        Pull::Always => format!("image {image} could not be pulled: {why}"),
+        Pull::Missing | Pull::Never => {
+            format!("image {image} is not on this host and could not be pulled: {why}")
+        }
+    }
+}
+
+async fn say(output: &Output, line: String) {
+    output.write(Stream::System, Bytes::from(format!("postq: {line}\n"))).await;
+}
+
+/// Whether an image is one of this platform, as far as one is wanted.
+fn is_for(found: &ImageInspect, platform: &str) -> bool {
+    let has = [&found.os, &found.architecture, &found.variant];
+    platform
+        .split('/')
+        .zip(has)
+        .all(|(wanted, has)| wanted.is_empty() || has.as_deref().is_none_or(|has| has == wanted))
+}
+
+/// Name and digest as its registry knows it, else the engine's own id.
+fn digest(found: &ImageInspect, image: &str) -> String {
+    let (name, _) = split(image);
+    let name = name.split('@').next().unwrap_or(name);
+    let known = found.repo_digests.iter().flatten();
+    let is_its = |digest: &&String| {
+        let of = digest.split('@').next().unwrap_or_default();
+        of == name || format!("docker.io/{of}") == name || format!("docker.io/library/{of}") == name
+    };
+    known.clone().find(is_its).or(found.id.as_ref()).cloned().unwrap_or_default()
 }
 
 /// Name and tag as the engine wants them; without a tag it would pull all of them.
@@ -125,5 +220,20 @@ mod tests {
         {
             assert!(!is_reference(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_image_is_told_by_the_digest_of_its_registry_and_fits_its_platform() {
+        let found = ImageInspect {
+            id: Some("sha256:1".into()),
+            repo_digests: Some(vec!["other@sha256:2".into(), "h:5000/app@sha256:3".into()]),
+            os: Some("linux".into()),
+            architecture: Some("amd64".into()),
+            ..ImageInspect::default()
+        };
+        assert_eq!(digest(&found, "h:5000/app:1"), "h:5000/app@sha256:3");
+        assert_eq!(digest(&found, "own"), "sha256:1");
+        assert!(is_for(&found, "") && is_for(&found, "linux/amd64"));
+        assert!(is_for(&found, "linux") && !is_for(&found, "linux/arm64"));
     }
 }

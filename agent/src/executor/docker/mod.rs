@@ -3,14 +3,25 @@
 //! | file | owns |
 //! |---|---|
 //! | `engine` | the connection, and what an earlier life of the agent left |
+//! | `options` | what tasks may ask for on this host |
 //! | `image` | that the image is on this host |
+//! | `progress` | what the log of a task tells of a pull |
+//! | `registry` | credentials |
+//! | `body` | how a container is made |
 //! | `container` | one container from its making to its removal |
+//! | `host` | where the engine finds the files of an agent that is in a container itself |
 //!
 //! Invariant: every container carries the agent's id as a label and is removed with its volumes.
 
+mod body;
 mod container;
 mod engine;
+mod host;
 mod image;
+mod options;
+mod progress;
+mod registry;
 
 pub(crate) use container::Control;
 pub(crate) use engine::Docker;
+pub use options::{AllowedMount, DockerOptions};

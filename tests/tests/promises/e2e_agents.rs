@@ -1,0 +1,157 @@
+//! Tasks run where they can, agents hold no more than they have, and what waits for an agent that is
+//! not there says so.
+
+use std::{process::Command, time::Duration};
+
+use postq_proto::v1::task;
+use postq_tests::{AgentSetup, Cluster, Database, eventually, states};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn setup(slots: u32, variables: &[(&str, &str)]) -> AgentSetup {
+    let environment =
+        variables.iter().map(|&(name, value)| (name.to_owned(), value.into())).collect();
+    AgentSetup { slots, environment, ..AgentSetup::default() }
+}
+
+async fn cluster(agents: &[AgentSetup]) -> Cluster {
+    let mut cluster = Cluster::create(Database::create().await);
+    cluster.add_coordinator(&[]).await;
+    for agent in agents {
+        cluster.add_agent(agent.clone()).await;
+    }
+    cluster.wait_for_agents().await;
+    cluster
+}
+
+fn task(more: Value) -> Value {
+    let mut task = json!({"command": "true", "workspace": "NONE"});
+    task.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    json!({"tasks": {"a": task}})
+}
+
+/// The reason of the only task, once it is ready.
+async fn reason(cluster: &Cluster, job: Uuid) -> String {
+    let client = cluster.client();
+    let job = client
+        .wait_until(job, "it is ready", LIMIT, |job| job.tasks["a"].state() == task::State::Ready)
+        .await;
+    job.tasks["a"].reason.clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_runs_only_where_labels_and_resources_are_and_says_what_it_waits_for() {
+    let mut cluster =
+        cluster(&[setup(4, &[("POSTQ_LABELS", "zone=eu"), ("POSTQ_MEMORY", "1GiB")])]).await;
+    let client = cluster.client();
+    let rule = |rule: Value| task(json!({"requires": [rule]}));
+    let gpu = client.submit(&rule(json!({"label": "gpu", "in": ["a100"]}))).await;
+    let memory = client.submit(&task(json!({"resources": {"memory": "64GiB"}}))).await;
+    let docker = client.submit(&task(json!({"image": "postq-test"}))).await;
+    let handler = client.submit(&json!({"tasks": {"a": {"handler": "mail"}}})).await;
+    for (job, wanted) in [
+        (gpu, "waiting: no agent has label gpu=a100"),
+        (memory, "waiting: no agent has 64 GiB of memory"),
+        (docker, "waiting: no agent runs docker"),
+        (handler, "waiting: no agent serves handler mail"),
+    ] {
+        assert_eq!(reason(&cluster, job).await, wanted);
+        assert_eq!(client.tasks(job, 10).await[0].reason, wanted);
+    }
+    for good in [
+        rule(json!({"label": "zone", "in": ["us", "eu"]})),
+        rule(json!({"label": "zone", "not_in": ["us"]})),
+        rule(json!({"label": "zone", "exists": true})),
+        rule(json!({"label": "gpu", "exists": false})),
+        task(json!({"resources": {"memory": "1GiB"}})),
+    ] {
+        assert_eq!(states(&client.run(&good).await), "a succeeded");
+    }
+    // What was missing arrives.
+    cluster.add_agent(setup(1, &[("POSTQ_LABELS", "gpu=a100"), ("POSTQ_MEMORY", "64GiB")])).await;
+    for job in [gpu, memory] {
+        let ended = client.wait(job, LIMIT).await;
+        assert_eq!(states(&ended), "a succeeded");
+        assert_eq!(ended.tasks["a"].attempt.as_ref().unwrap().agent, "agent-2");
+        assert_eq!(ended.tasks["a"].reason, "");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_never_holds_more_than_it_has_and_takes_what_fits_beside_it() {
+    let mut cluster =
+        cluster(&[setup(16, &[("POSTQ_CPUS", "3"), ("POSTQ_RESOURCES", "licence=2")])]).await;
+    let client = cluster.client();
+    let go = cluster.path("go");
+    let held = format!(
+        "echo >> {}; while ! test -e {}; do sleep 0.05; done",
+        cluster.path("started").display(),
+        go.display()
+    );
+    let tasks: serde_json::Map<String, Value> = (0..6)
+        .map(|n| (format!("t{n}"), json!({"command": held, "workspace": "NONE", "resources": {"licence": 1, "cpus": 0.5}})))
+        .collect();
+    let job = client.submit(&json!({"tasks": tasks})).await;
+    eventually("two of them to run", LIMIT, async || {
+        (cluster.lines("started").len() == 2).then_some(())
+    })
+    .await;
+    // What needs none of it passes by, and so does what fits in the rest.
+    assert_eq!(states(&client.run(&task(json!({}))).await), "a succeeded");
+    assert_eq!(states(&client.run(&task(json!({"resources": {"cpus": 2}}))).await), "a succeeded");
+    let waiting = client.submit(&task(json!({"resources": {"cpus": 2.5}}))).await;
+    assert_eq!(reason(&cluster, waiting).await, "", "somebody has them, and is busy");
+    let agent = client.agents().await.unwrap().remove("agent-1").unwrap();
+    assert_eq!((agent.running, agent.attempts.len()), (2, 2));
+    assert_eq!(agent.resources["cpus"], 3000);
+    assert_eq!(
+        agent.resources_in_use,
+        [("cpus".to_owned(), 1000), ("licence".to_owned(), 2)].into()
+    );
+    assert!(agent.attempts.iter().all(|running| running.job_id == job.to_string()));
+    // A coordinator that starts anew knows what is held.
+    cluster.coordinator(0).restart().await;
+    cluster.wait_until_ready(0).await;
+    cluster.wait_for_agents().await;
+    let client = cluster.client();
+    assert_eq!(states(&client.run(&task(json!({}))).await), "a succeeded");
+    assert_eq!(cluster.lines("started").len(), 2);
+    cluster.touch("go");
+    let ended = client.wait(job, LIMIT).await;
+    assert!(ended.tasks.values().all(|task| task.state() == task::State::Succeeded));
+    assert_eq!(states(&client.wait(waiting, LIMIT).await), "a succeeded");
+}
+
+/// PQ39
+#[tokio::test(flavor = "multi_thread")]
+async fn four_slots_run_four_sleeps_of_a_second_in_less_than_two() {
+    let cluster = Cluster::start(&[4]).await;
+    let tasks: serde_json::Map<String, Value> = (0..4)
+        .map(|n| (format!("t{n}"), json!({"command": "sleep 1", "workspace": "NONE"})))
+        .collect();
+    let ended = cluster.client().run(&json!({"tasks": tasks})).await;
+    let (made, ended) = (ended.created_at.unwrap(), ended.finished_at.unwrap());
+    let took =
+        (ended.seconds - made.seconds) * 1000 + i64::from((ended.nanos - made.nanos) / 1_000_000);
+    assert!((1000..2000).contains(&took), "{took} ms");
+}
+
+/// PQ24
+#[test]
+fn an_agent_refuses_an_executor_it_does_not_have_and_names_those_it_has() {
+    let binaries = postq_cli::embedded::Binaries::locate().unwrap();
+    let agent = Command::new(&binaries.agent).args(["--executors", "kubernetes"]).output().unwrap();
+    let told = String::from_utf8_lossy(&agent.stderr);
+    assert!(!agent.status.success() && told.contains("this agent has shell and docker"), "{told}");
+}
+
+/// PQ25
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_without_an_image_runs_on_an_agent_that_has_only_a_shell() {
+    let cluster = Cluster::start(&[1]).await;
+    let agent = cluster.client().agents().await.unwrap().remove("agent-1").unwrap();
+    assert_eq!(agent.executors, ["shell"]);
+    assert_eq!(states(&cluster.client().run(&task(json!({}))).await), "a succeeded");
+}
