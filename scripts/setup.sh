@@ -4,7 +4,8 @@
 #
 #   setup.sh build   a C compiler
 #   setup.sh demo    that, git and a Postgres server; Docker only where it is installed already
-#   setup.sh test    that, PgBouncer, a Docker engine that answers, a static busybox, and for root also `ip`
+#   setup.sh test    that, PgBouncer, a Docker engine that answers, docker-compose, a static busybox,
+#                    what checks systemd units, and for root also `ip`
 #   setup.sh python  Python 3.10 or later that can make virtual environments
 set -eu
 
@@ -91,6 +92,16 @@ need_docker() {
         fail "Docker runs, but $(id -un) may not use it: \`sudo usermod -aG docker $(id -un)\` and log in again, or run this as root"
 }
 
+need_compose() {
+    docker compose version > /dev/null 2>&1 || command -v docker-compose > /dev/null ||
+        install_packages docker-compose
+}
+
+need_systemd_analyze() {
+    # The program alone; nothing is started.
+    command -v systemd-analyze > /dev/null || install_packages systemd
+}
+
 need_busybox() {
     # Static: it runs in an image that holds nothing else.
     if ! command -v busybox > /dev/null || ldd "$(command -v busybox)" > /dev/null 2>&1; then
@@ -133,6 +144,8 @@ test)
     need_busybox
     need_ip
     need_docker
+    need_compose
+    need_systemd_analyze
     ;;
 python)
     need_python

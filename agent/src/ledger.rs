@@ -43,7 +43,7 @@ const LARGEST: u64 = 256 * 1024 * 1024;
 #[derive(Debug, PartialEq)]
 pub(crate) enum Kept {
     /// It had ended, and this is how.
-    Ended(v1::Report),
+    Ended(Box<v1::Report>),
     /// The agent died while it ran.
     Running(Box<v1::Assignment>),
 }
@@ -175,7 +175,7 @@ fn read_kept(dir: &Path) -> io::Result<Kept> {
     if let Some(report) = read::<v1::Report>(&dir.join("report"))?
         && report.of.as_ref().is_some_and(|of| is_here(of.attempt))
     {
-        return Ok(Kept::Ended(report));
+        return Ok(Kept::Ended(Box::new(report)));
     }
     match read::<v1::Assignment>(&dir.join("assignment"))? {
         Some(assignment) if is_here(assignment.attempt) => Ok(Kept::Running(Box::new(assignment))),
@@ -269,7 +269,8 @@ mod tests {
         assert_eq!(kept.len(), 2);
         let running = v1::Assignment { attempt: 1, ..Default::default() };
         assert!(
-            kept.contains(&Kept::Running(Box::new(running))) && kept.contains(&Kept::Ended(report))
+            kept.contains(&Kept::Running(Box::new(running)))
+                && kept.contains(&Kept::Ended(Box::new(report)))
         );
         assert!(!ledger.scratch_dir(1).exists() && !ledger.attempt_dir(3).exists());
 

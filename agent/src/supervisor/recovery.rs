@@ -37,7 +37,7 @@ pub(crate) fn recover(
     };
     for kept in ledger.load(kill_left, goes_on)? {
         reports.push(match kept {
-            Kept::Ended(report) => report,
+            Kept::Ended(report) => *report,
             Kept::Running(assignment) if goes_on(&assignment) => {
                 info!(attempt.id = assignment.attempt, "its container is still there; going on");
                 resumed.push(*assignment);

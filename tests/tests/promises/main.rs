@@ -6,6 +6,7 @@ mod consumer;
 mod e2e_agents;
 mod e2e_auth;
 mod e2e_chaos;
+mod e2e_compose;
 mod e2e_consume;
 mod e2e_coordinators;
 mod e2e_disk;
