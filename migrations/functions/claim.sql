@@ -28,6 +28,7 @@ declare
     v_agent uuid[];
     v_room record;
     v_begun uuid[];
+    v_now timestamptz;
 begin
     select * into v_room from postq.claim_room(p_lane, p_after, p_slot_lane);
     with slot as materialized (
@@ -77,9 +78,11 @@ begin
     if v_job is null then
         return;
     end if;
+    -- What was picked may have become ready after this statement began: it starts now, not then.
+    v_now := postq.now() + (clock_timestamp() - statement_timestamp());
 
     with begun as (
-        update postq.job j set state = 'running', started_at = postq.now()
+        update postq.job j set state = 'running', started_at = v_now
         from (select q.id from postq.job q
               where q.id = any (v_job) and q.state = 'queued' order by q.id for update) q
         where j.id = q.id and j.state = 'queued'
@@ -94,7 +97,7 @@ begin
     with started as (
         update postq.task t
         set state = 'running', attempt = nextval('postq.attempt_id'), seq = null,
-            started_at = coalesce(t.started_at, postq.now())
+            started_at = coalesce(t.started_at, v_now)
         from unnest(v_lane, v_seq, v_job, v_n, v_session, v_agent) as x (lane, seq, job, n, session, agent)
         where t.job = x.job and t.n = x.n and t.state = 'ready' and t.seq = x.seq
         returning t.attempt, x.session, x.agent, t.job, t.n, x.lane, x.seq
@@ -108,7 +111,7 @@ begin
         update postq.slot p set is_taken = true from held h where p.pool = 'queue:' || h.queue and p.n = h.slot
     ), opened as (
         insert into postq.open_attempt (job, n, attempt, agent, session, started_at, is_final, slot)
-        select s.job, s.n, s.attempt, s.agent, s.session, postq.now(), p.at_most_once, h.slot
+        select s.job, s.n, s.attempt, s.agent, s.session, v_now, p.at_most_once, h.slot
         from started s join postq.task_spec p on p.job = s.job and p.n = s.n
         left join held h on h.attempt = s.attempt
     )

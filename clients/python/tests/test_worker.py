@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import random
 import tempfile
 import threading
 import time
@@ -595,3 +596,34 @@ def test_a_token_that_will_never_do_ends_the_worker(own_dsn: str, tmp_path: Path
             assert process.process.wait(30) == 3
     finally:
         coordinator.kill()
+
+
+def test_retries_wait_as_a_formula_says_for_the_exceptions_named_dq22(
+    client: Client, name: str
+) -> None:
+    """DQ22: 2^(n+6) seconds, give or take 15; configurable; other exceptions are final."""
+    q = made(client, name)
+
+    def pause(attempt: int) -> float:
+        return 2 ** (attempt + 6) + random.uniform(-15, 15)
+
+    @q.handler(name=name, max_attempts=5, retry_on=(ConnectionError,), pause=pause)
+    def fetch(kind: str) -> None:
+        raise ConnectionError if kind == "net" else KeyError(kind)
+
+    with worker(q, client.target):
+        job_id, other = fetch.push("net"), fetch.push("other")
+        assert client.wait(other, timeout=30).tasks[name].attempts == 1
+
+        def waiting() -> postq.TaskStatus | None:
+            task = client.get(job_id).tasks[name]
+            return task if task.state is TaskState.SCHEDULED else None
+
+        task = eventually(waiting)
+    assert task is not None
+    assert task.run_at is not None
+    assert task.attempt is not None
+    assert task.attempt.finished_at is not None
+    pause_was = (task.run_at - task.attempt.finished_at).total_seconds()
+    assert 128 - 16 <= pause_was <= 128 + 16
+    client.cancel(job_id)

@@ -40,6 +40,11 @@ class AgentServiceStub(object):
                 request_serializer=postq_dot_v1_dot_agent__service__pb2.ListAgentsRequest.SerializeToString,
                 response_deserializer=postq_dot_v1_dot_agent__service__pb2.ListAgentsResponse.FromString,
                 _registered_method=True)
+        self.DrainAgent = channel.unary_unary(
+                '/postq.v1.AgentService/DrainAgent',
+                request_serializer=postq_dot_v1_dot_agent__service__pb2.DrainAgentRequest.SerializeToString,
+                response_deserializer=postq_dot_v1_dot_agent__service__pb2.DrainAgentResponse.FromString,
+                _registered_method=True)
 
 
 class AgentServiceServicer(object):
@@ -52,6 +57,14 @@ class AgentServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DrainAgent(self, request, context):
+        """Makes an agent take nothing new, end or hand back what it runs, and leave. Returns at once; safe
+        to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AgentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -59,6 +72,11 @@ def add_AgentServiceServicer_to_server(servicer, server):
                     servicer.ListAgents,
                     request_deserializer=postq_dot_v1_dot_agent__service__pb2.ListAgentsRequest.FromString,
                     response_serializer=postq_dot_v1_dot_agent__service__pb2.ListAgentsResponse.SerializeToString,
+            ),
+            'DrainAgent': grpc.unary_unary_rpc_method_handler(
+                    servicer.DrainAgent,
+                    request_deserializer=postq_dot_v1_dot_agent__service__pb2.DrainAgentRequest.FromString,
+                    response_serializer=postq_dot_v1_dot_agent__service__pb2.DrainAgentResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -89,6 +107,33 @@ class AgentService(object):
             '/postq.v1.AgentService/ListAgents',
             postq_dot_v1_dot_agent__service__pb2.ListAgentsRequest.SerializeToString,
             postq_dot_v1_dot_agent__service__pb2.ListAgentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DrainAgent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postq.v1.AgentService/DrainAgent',
+            postq_dot_v1_dot_agent__service__pb2.DrainAgentRequest.SerializeToString,
+            postq_dot_v1_dot_agent__service__pb2.DrainAgentResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -24,23 +24,25 @@ class ConnectRequest(_message.Message):
     def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., holding: _Optional[_Union[Holding, _Mapping]] = ...) -> None: ...
 
 class ConnectResponse(_message.Message):
-    __slots__ = ("welcome", "assignment", "cancel", "abandon", "recorded", "what_do_you_hold")
+    __slots__ = ("welcome", "assignment", "cancel", "abandon", "recorded", "what_do_you_hold", "drain")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     ASSIGNMENT_FIELD_NUMBER: _ClassVar[int]
     CANCEL_FIELD_NUMBER: _ClassVar[int]
     ABANDON_FIELD_NUMBER: _ClassVar[int]
     RECORDED_FIELD_NUMBER: _ClassVar[int]
     WHAT_DO_YOU_HOLD_FIELD_NUMBER: _ClassVar[int]
+    DRAIN_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     assignment: Assignment
     cancel: Cancel
     abandon: Abandon
     recorded: Recorded
     what_do_you_hold: WhatDoYouHold
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., assignment: _Optional[_Union[Assignment, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., abandon: _Optional[_Union[Abandon, _Mapping]] = ..., recorded: _Optional[_Union[Recorded, _Mapping]] = ..., what_do_you_hold: _Optional[_Union[WhatDoYouHold, _Mapping]] = ...) -> None: ...
+    drain: Drain
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., assignment: _Optional[_Union[Assignment, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., abandon: _Optional[_Union[Abandon, _Mapping]] = ..., recorded: _Optional[_Union[Recorded, _Mapping]] = ..., what_do_you_hold: _Optional[_Union[WhatDoYouHold, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("agent_id", "boot_id", "name", "host", "version", "slots", "executors", "handlers", "labels", "held")
+    __slots__ = ("agent_id", "boot_id", "name", "host", "version", "slots", "executors", "handlers", "labels", "held", "resources")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -48,6 +50,13 @@ class Hello(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class ResourcesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     BOOT_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -58,6 +67,7 @@ class Hello(_message.Message):
     HANDLERS_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     HELD_FIELD_NUMBER: _ClassVar[int]
+    RESOURCES_FIELD_NUMBER: _ClassVar[int]
     agent_id: str
     boot_id: str
     name: str
@@ -68,7 +78,8 @@ class Hello(_message.Message):
     handlers: _containers.RepeatedScalarFieldContainer[str]
     labels: _containers.ScalarMap[str, str]
     held: _containers.RepeatedCompositeFieldContainer[Held]
-    def __init__(self, agent_id: _Optional[str] = ..., boot_id: _Optional[str] = ..., name: _Optional[str] = ..., host: _Optional[str] = ..., version: _Optional[str] = ..., slots: _Optional[int] = ..., executors: _Optional[_Iterable[str]] = ..., handlers: _Optional[_Iterable[str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., held: _Optional[_Iterable[_Union[Held, _Mapping]]] = ...) -> None: ...
+    resources: _containers.ScalarMap[str, int]
+    def __init__(self, agent_id: _Optional[str] = ..., boot_id: _Optional[str] = ..., name: _Optional[str] = ..., host: _Optional[str] = ..., version: _Optional[str] = ..., slots: _Optional[int] = ..., executors: _Optional[_Iterable[str]] = ..., handlers: _Optional[_Iterable[str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., held: _Optional[_Iterable[_Union[Held, _Mapping]]] = ..., resources: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class Held(_message.Message):
     __slots__ = ("attempt", "job_id", "task")
@@ -89,7 +100,7 @@ class Welcome(_message.Message):
     def __init__(self, session: _Optional[int] = ..., coordinator: _Optional[str] = ...) -> None: ...
 
 class Assignment(_message.Message):
-    __slots__ = ("attempt", "job_id", "task", "task_name", "job_name", "queue", "attempt_number", "executor", "command", "image", "handler", "arguments", "env", "timeout", "grace", "input", "traceparent")
+    __slots__ = ("attempt", "job_id", "task", "task_name", "job_name", "queue", "attempt_number", "executor", "command", "image", "handler", "arguments", "env", "timeout", "grace", "input", "traceparent", "spec", "attributes", "data", "inputs", "resources", "is_exclusive")
     class Executor(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         UNSPECIFIED: _ClassVar[Assignment.Executor]
@@ -107,6 +118,20 @@ class Assignment(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class InputsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: Input
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Input, _Mapping]] = ...) -> None: ...
+    class ResourcesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     TASK_FIELD_NUMBER: _ClassVar[int]
@@ -124,6 +149,12 @@ class Assignment(_message.Message):
     GRACE_FIELD_NUMBER: _ClassVar[int]
     INPUT_FIELD_NUMBER: _ClassVar[int]
     TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    IS_EXCLUSIVE_FIELD_NUMBER: _ClassVar[int]
     attempt: int
     job_id: str
     task: int
@@ -141,7 +172,23 @@ class Assignment(_message.Message):
     grace: _duration_pb2.Duration
     input: Snapshot
     traceparent: str
-    def __init__(self, attempt: _Optional[int] = ..., job_id: _Optional[str] = ..., task: _Optional[int] = ..., task_name: _Optional[str] = ..., job_name: _Optional[str] = ..., queue: _Optional[str] = ..., attempt_number: _Optional[int] = ..., executor: _Optional[_Union[Assignment.Executor, str]] = ..., command: _Optional[str] = ..., image: _Optional[str] = ..., handler: _Optional[str] = ..., arguments: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., env: _Optional[_Mapping[str, str]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., input: _Optional[_Union[Snapshot, _Mapping]] = ..., traceparent: _Optional[str] = ...) -> None: ...
+    spec: _job_pb2.TaskSpec
+    attributes: _struct_pb2.Struct
+    data: _struct_pb2.Value
+    inputs: _containers.MessageMap[str, Input]
+    resources: _containers.ScalarMap[str, int]
+    is_exclusive: bool
+    def __init__(self, attempt: _Optional[int] = ..., job_id: _Optional[str] = ..., task: _Optional[int] = ..., task_name: _Optional[str] = ..., job_name: _Optional[str] = ..., queue: _Optional[str] = ..., attempt_number: _Optional[int] = ..., executor: _Optional[_Union[Assignment.Executor, str]] = ..., command: _Optional[str] = ..., image: _Optional[str] = ..., handler: _Optional[str] = ..., arguments: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., env: _Optional[_Mapping[str, str]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., input: _Optional[_Union[Snapshot, _Mapping]] = ..., traceparent: _Optional[str] = ..., spec: _Optional[_Union[_job_pb2.TaskSpec, _Mapping]] = ..., attributes: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., data: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., inputs: _Optional[_Mapping[str, Input]] = ..., resources: _Optional[_Mapping[str, int]] = ..., is_exclusive: bool = ...) -> None: ...
+
+class Input(_message.Message):
+    __slots__ = ("state", "output", "results")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    state: _job_pb2.Task.State
+    output: _struct_pb2.Value
+    results: str
+    def __init__(self, state: _Optional[_Union[_job_pb2.Task.State, str]] = ..., output: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., results: _Optional[str] = ...) -> None: ...
 
 class Snapshot(_message.Message):
     __slots__ = ("content", "provenance", "times")
@@ -179,6 +226,12 @@ class WhatDoYouHold(_message.Message):
     question: int
     def __init__(self, question: _Optional[int] = ...) -> None: ...
 
+class Drain(_message.Message):
+    __slots__ = ("timeout",)
+    TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    timeout: _duration_pb2.Duration
+    def __init__(self, timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
 class Holding(_message.Message):
     __slots__ = ("question", "held")
     QUESTION_FIELD_NUMBER: _ClassVar[int]
@@ -188,7 +241,7 @@ class Holding(_message.Message):
     def __init__(self, question: _Optional[int] = ..., held: _Optional[_Iterable[_Union[Held, _Mapping]]] = ...) -> None: ...
 
 class Report(_message.Message):
-    __slots__ = ("of", "outcome", "exit_code", "signal", "reason", "stdout", "stderr", "output", "ran_for", "log_chunks", "is_final")
+    __slots__ = ("of", "outcome", "exit_code", "signal", "reason", "stdout", "stderr", "output", "ran_for", "log_chunks", "is_final", "result", "image")
     OF_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
@@ -200,6 +253,8 @@ class Report(_message.Message):
     RAN_FOR_FIELD_NUMBER: _ClassVar[int]
     LOG_CHUNKS_FIELD_NUMBER: _ClassVar[int]
     IS_FINAL_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
     of: Held
     outcome: _job_pb2.Attempt.Outcome
     exit_code: int
@@ -211,7 +266,9 @@ class Report(_message.Message):
     ran_for: _duration_pb2.Duration
     log_chunks: int
     is_final: bool
-    def __init__(self, of: _Optional[_Union[Held, _Mapping]] = ..., outcome: _Optional[_Union[_job_pb2.Attempt.Outcome, str]] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., reason: _Optional[str] = ..., stdout: _Optional[bytes] = ..., stderr: _Optional[bytes] = ..., output: _Optional[_Union[Snapshot, _Mapping]] = ..., ran_for: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., log_chunks: _Optional[int] = ..., is_final: bool = ...) -> None: ...
+    result: bytes
+    image: str
+    def __init__(self, of: _Optional[_Union[Held, _Mapping]] = ..., outcome: _Optional[_Union[_job_pb2.Attempt.Outcome, str]] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., reason: _Optional[str] = ..., stdout: _Optional[bytes] = ..., stderr: _Optional[bytes] = ..., output: _Optional[_Union[Snapshot, _Mapping]] = ..., ran_for: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., log_chunks: _Optional[int] = ..., is_final: bool = ..., result: _Optional[bytes] = ..., image: _Optional[str] = ...) -> None: ...
 
 class PushLogsRequest(_message.Message):
     __slots__ = ("of", "number", "stream", "data")

@@ -99,7 +99,7 @@ class JobSpec(_message.Message):
     def __init__(self, name: _Optional[str] = ..., queue: _Optional[str] = ..., attributes: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., env: _Optional[_Mapping[str, str]] = ..., tasks: _Optional[_Mapping[str, TaskSpec]] = ..., priority: _Optional[int] = ..., input: _Optional[str] = ..., on_conflict: _Optional[_Union[JobSpec.OnConflict, str]] = ..., data: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., run_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., expires_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., unique: _Optional[_Union[JobSpec.Unique, _Mapping]] = ..., after: _Optional[_Union[JobSpec.After, _Mapping]] = ..., notify: bool = ...) -> None: ...
 
 class TaskSpec(_message.Message):
-    __slots__ = ("depends", "command", "image", "handler", "arguments", "env", "timeout", "grace", "retry", "run_if", "workspace", "priority", "delivery", "crash_limit", "concurrency", "rate")
+    __slots__ = ("depends", "command", "image", "handler", "arguments", "env", "timeout", "grace", "retry", "run_if", "workspace", "priority", "delivery", "crash_limit", "concurrency", "rate", "container", "secrets", "resources", "requires")
     class RunIf(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         SUCCEEDED: _ClassVar[TaskSpec.RunIf]
@@ -145,6 +145,57 @@ class TaskSpec(_message.Message):
         limit: int
         period: _duration_pb2.Duration
         def __init__(self, key: _Optional[str] = ..., limit: _Optional[int] = ..., period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    class Container(_message.Message):
+        __slots__ = ("entrypoint", "user", "network", "mounts", "platform", "pull", "init", "gpus")
+        class Pull(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+            __slots__ = ()
+            MISSING: _ClassVar[TaskSpec.Container.Pull]
+            ALWAYS: _ClassVar[TaskSpec.Container.Pull]
+            NEVER: _ClassVar[TaskSpec.Container.Pull]
+        MISSING: TaskSpec.Container.Pull
+        ALWAYS: TaskSpec.Container.Pull
+        NEVER: TaskSpec.Container.Pull
+        ENTRYPOINT_FIELD_NUMBER: _ClassVar[int]
+        USER_FIELD_NUMBER: _ClassVar[int]
+        NETWORK_FIELD_NUMBER: _ClassVar[int]
+        MOUNTS_FIELD_NUMBER: _ClassVar[int]
+        PLATFORM_FIELD_NUMBER: _ClassVar[int]
+        PULL_FIELD_NUMBER: _ClassVar[int]
+        INIT_FIELD_NUMBER: _ClassVar[int]
+        GPUS_FIELD_NUMBER: _ClassVar[int]
+        entrypoint: _containers.RepeatedScalarFieldContainer[str]
+        user: str
+        network: str
+        mounts: _containers.RepeatedScalarFieldContainer[str]
+        platform: str
+        pull: TaskSpec.Container.Pull
+        init: bool
+        gpus: str
+        def __init__(self, entrypoint: _Optional[_Iterable[str]] = ..., user: _Optional[str] = ..., network: _Optional[str] = ..., mounts: _Optional[_Iterable[str]] = ..., platform: _Optional[str] = ..., pull: _Optional[_Union[TaskSpec.Container.Pull, str]] = ..., init: bool = ..., gpus: _Optional[str] = ...) -> None: ...
+    class SecretsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class ResourcesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _struct_pb2.Value
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ...) -> None: ...
+    class LabelRule(_message.Message):
+        __slots__ = ("label", "not_in", "exists")
+        LABEL_FIELD_NUMBER: _ClassVar[int]
+        IN_FIELD_NUMBER: _ClassVar[int]
+        NOT_IN_FIELD_NUMBER: _ClassVar[int]
+        EXISTS_FIELD_NUMBER: _ClassVar[int]
+        label: str
+        not_in: _containers.RepeatedScalarFieldContainer[str]
+        exists: bool
+        def __init__(self, label: _Optional[str] = ..., not_in: _Optional[_Iterable[str]] = ..., exists: bool = ..., **kwargs) -> None: ...
     DEPENDS_FIELD_NUMBER: _ClassVar[int]
     COMMAND_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
@@ -161,6 +212,10 @@ class TaskSpec(_message.Message):
     CRASH_LIMIT_FIELD_NUMBER: _ClassVar[int]
     CONCURRENCY_FIELD_NUMBER: _ClassVar[int]
     RATE_FIELD_NUMBER: _ClassVar[int]
+    CONTAINER_FIELD_NUMBER: _ClassVar[int]
+    SECRETS_FIELD_NUMBER: _ClassVar[int]
+    RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    REQUIRES_FIELD_NUMBER: _ClassVar[int]
     depends: _containers.RepeatedScalarFieldContainer[str]
     command: str
     image: str
@@ -177,7 +232,11 @@ class TaskSpec(_message.Message):
     crash_limit: int
     concurrency: TaskSpec.Concurrency
     rate: TaskSpec.Rate
-    def __init__(self, depends: _Optional[_Iterable[str]] = ..., command: _Optional[str] = ..., image: _Optional[str] = ..., handler: _Optional[str] = ..., arguments: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., env: _Optional[_Mapping[str, str]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., retry: _Optional[_Union[RetryPolicy, _Mapping]] = ..., run_if: _Optional[_Union[TaskSpec.RunIf, str]] = ..., workspace: _Optional[_Union[TaskSpec.Workspace, str]] = ..., priority: _Optional[int] = ..., delivery: _Optional[_Union[TaskSpec.Delivery, str]] = ..., crash_limit: _Optional[int] = ..., concurrency: _Optional[_Union[TaskSpec.Concurrency, _Mapping]] = ..., rate: _Optional[_Union[TaskSpec.Rate, _Mapping]] = ...) -> None: ...
+    container: TaskSpec.Container
+    secrets: _containers.ScalarMap[str, str]
+    resources: _containers.MessageMap[str, _struct_pb2.Value]
+    requires: _containers.RepeatedCompositeFieldContainer[TaskSpec.LabelRule]
+    def __init__(self, depends: _Optional[_Iterable[str]] = ..., command: _Optional[str] = ..., image: _Optional[str] = ..., handler: _Optional[str] = ..., arguments: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., env: _Optional[_Mapping[str, str]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., retry: _Optional[_Union[RetryPolicy, _Mapping]] = ..., run_if: _Optional[_Union[TaskSpec.RunIf, str]] = ..., workspace: _Optional[_Union[TaskSpec.Workspace, str]] = ..., priority: _Optional[int] = ..., delivery: _Optional[_Union[TaskSpec.Delivery, str]] = ..., crash_limit: _Optional[int] = ..., concurrency: _Optional[_Union[TaskSpec.Concurrency, _Mapping]] = ..., rate: _Optional[_Union[TaskSpec.Rate, _Mapping]] = ..., container: _Optional[_Union[TaskSpec.Container, _Mapping]] = ..., secrets: _Optional[_Mapping[str, str]] = ..., resources: _Optional[_Mapping[str, _struct_pb2.Value]] = ..., requires: _Optional[_Iterable[_Union[TaskSpec.LabelRule, _Mapping]]] = ...) -> None: ...
 
 class RetryPolicy(_message.Message):
     __slots__ = ("max_attempts", "backoff", "max_backoff", "factor", "increment", "jitter", "delays", "outcomes", "exit_codes")
@@ -269,7 +328,7 @@ class Job(_message.Message):
     def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., queue: _Optional[str] = ..., state: _Optional[_Union[Job.State, str]] = ..., reason: _Optional[str] = ..., priority: _Optional[int] = ..., attributes: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cancel_requested_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ..., task_count: _Optional[int] = ..., open_tasks: _Optional[int] = ..., tasks: _Optional[_Mapping[str, Task]] = ..., tasks_truncated: bool = ..., traceparent: _Optional[str] = ...) -> None: ...
 
 class Task(_message.Message):
-    __slots__ = ("name", "state", "reason", "depends", "attempts", "crashes", "started_at", "finished_at", "run_at", "attempt", "results", "errors", "results_raw", "errors_raw", "snapshot", "number", "revision")
+    __slots__ = ("name", "state", "reason", "depends", "attempts", "crashes", "started_at", "finished_at", "run_at", "attempt", "results", "errors", "results_raw", "errors_raw", "snapshot", "number", "revision", "output")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         UNSPECIFIED: _ClassVar[Task.State]
@@ -309,6 +368,7 @@ class Task(_message.Message):
     SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: Task.State
     reason: str
@@ -326,10 +386,11 @@ class Task(_message.Message):
     snapshot: str
     number: int
     revision: int
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[Task.State, str]] = ..., reason: _Optional[str] = ..., depends: _Optional[_Iterable[str]] = ..., attempts: _Optional[int] = ..., crashes: _Optional[int] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., run_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[_Union[Attempt, _Mapping]] = ..., results: _Optional[str] = ..., errors: _Optional[str] = ..., results_raw: _Optional[bytes] = ..., errors_raw: _Optional[bytes] = ..., snapshot: _Optional[str] = ..., number: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
+    output: _struct_pb2.Value
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[Task.State, str]] = ..., reason: _Optional[str] = ..., depends: _Optional[_Iterable[str]] = ..., attempts: _Optional[int] = ..., crashes: _Optional[int] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., run_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[_Union[Attempt, _Mapping]] = ..., results: _Optional[str] = ..., errors: _Optional[str] = ..., results_raw: _Optional[bytes] = ..., errors_raw: _Optional[bytes] = ..., snapshot: _Optional[str] = ..., number: _Optional[int] = ..., revision: _Optional[int] = ..., output: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ...) -> None: ...
 
 class Attempt(_message.Message):
-    __slots__ = ("id", "outcome", "agent", "exit_code", "signal", "reason", "started_at", "finished_at")
+    __slots__ = ("id", "outcome", "agent", "exit_code", "signal", "reason", "started_at", "finished_at", "image")
     class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         UNSPECIFIED: _ClassVar[Attempt.Outcome]
@@ -354,6 +415,7 @@ class Attempt(_message.Message):
     REASON_FIELD_NUMBER: _ClassVar[int]
     STARTED_AT_FIELD_NUMBER: _ClassVar[int]
     FINISHED_AT_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
     id: int
     outcome: Attempt.Outcome
     agent: str
@@ -362,4 +424,5 @@ class Attempt(_message.Message):
     reason: str
     started_at: _timestamp_pb2.Timestamp
     finished_at: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[int] = ..., outcome: _Optional[_Union[Attempt.Outcome, str]] = ..., agent: _Optional[str] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    image: str
+    def __init__(self, id: _Optional[int] = ..., outcome: _Optional[_Union[Attempt.Outcome, str]] = ..., agent: _Optional[str] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., image: _Optional[str] = ...) -> None: ...

@@ -40,6 +40,11 @@ class JobServiceStub(object):
                 request_serializer=postq_dot_v1_dot_job__service__pb2.SubmitJobRequest.SerializeToString,
                 response_deserializer=postq_dot_v1_dot_job__service__pb2.SubmitJobResponse.FromString,
                 _registered_method=True)
+        self.SubmitJobs = channel.unary_unary(
+                '/postq.v1.JobService/SubmitJobs',
+                request_serializer=postq_dot_v1_dot_job__service__pb2.SubmitJobsRequest.SerializeToString,
+                response_deserializer=postq_dot_v1_dot_job__service__pb2.SubmitJobsResponse.FromString,
+                _registered_method=True)
         self.GetJob = channel.unary_unary(
                 '/postq.v1.JobService/GetJob',
                 request_serializer=postq_dot_v1_dot_job__service__pb2.GetJobRequest.SerializeToString,
@@ -65,6 +70,16 @@ class JobServiceStub(object):
                 request_serializer=postq_dot_v1_dot_job__service__pb2.CancelJobRequest.SerializeToString,
                 response_deserializer=postq_dot_v1_dot_job__service__pb2.CancelJobResponse.FromString,
                 _registered_method=True)
+        self.CancelJobs = channel.unary_unary(
+                '/postq.v1.JobService/CancelJobs',
+                request_serializer=postq_dot_v1_dot_job__service__pb2.CancelJobsRequest.SerializeToString,
+                response_deserializer=postq_dot_v1_dot_job__service__pb2.CancelJobsResponse.FromString,
+                _registered_method=True)
+        self.RetryJob = channel.unary_unary(
+                '/postq.v1.JobService/RetryJob',
+                request_serializer=postq_dot_v1_dot_job__service__pb2.RetryJobRequest.SerializeToString,
+                response_deserializer=postq_dot_v1_dot_job__service__pb2.RetryJobResponse.FromString,
+                _registered_method=True)
         self.ReadLogs = channel.unary_stream(
                 '/postq.v1.JobService/ReadLogs',
                 request_serializer=postq_dot_v1_dot_job__service__pb2.ReadLogsRequest.SerializeToString,
@@ -79,6 +94,14 @@ class JobServiceServicer(object):
     def SubmitJob(self, request, context):
         """Checks, plans and stores a job. All problems of a document are reported together as
         INVALID_ARGUMENT with field violations, and nothing is stored.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SubmitJobs(self, request, context):
+        """Many jobs at once: all of them, or none. Problems name the job by its place in the list, as
+        "jobs[3].tasks.a.command".
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -118,6 +141,23 @@ class JobServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CancelJobs(self, request, context):
+        """Many jobs: those named, or those that a filter chooses. What is not there or has ended is left
+        alone. Safe to repeat.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryJob(self, request, context):
+        """A new job in which what failed, was skipped, was cancelled or is named runs again, with all that
+        comes after it; the rest is carried over as succeeded, with its results and files. The old job has
+        ended and stays as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReadLogs(self, request, context):
         """The output of a job's tasks in the order it was written per attempt.
         """
@@ -132,6 +172,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.SubmitJob,
                     request_deserializer=postq_dot_v1_dot_job__service__pb2.SubmitJobRequest.FromString,
                     response_serializer=postq_dot_v1_dot_job__service__pb2.SubmitJobResponse.SerializeToString,
+            ),
+            'SubmitJobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.SubmitJobs,
+                    request_deserializer=postq_dot_v1_dot_job__service__pb2.SubmitJobsRequest.FromString,
+                    response_serializer=postq_dot_v1_dot_job__service__pb2.SubmitJobsResponse.SerializeToString,
             ),
             'GetJob': grpc.unary_unary_rpc_method_handler(
                     servicer.GetJob,
@@ -157,6 +202,16 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.CancelJob,
                     request_deserializer=postq_dot_v1_dot_job__service__pb2.CancelJobRequest.FromString,
                     response_serializer=postq_dot_v1_dot_job__service__pb2.CancelJobResponse.SerializeToString,
+            ),
+            'CancelJobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelJobs,
+                    request_deserializer=postq_dot_v1_dot_job__service__pb2.CancelJobsRequest.FromString,
+                    response_serializer=postq_dot_v1_dot_job__service__pb2.CancelJobsResponse.SerializeToString,
+            ),
+            'RetryJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryJob,
+                    request_deserializer=postq_dot_v1_dot_job__service__pb2.RetryJobRequest.FromString,
+                    response_serializer=postq_dot_v1_dot_job__service__pb2.RetryJobResponse.SerializeToString,
             ),
             'ReadLogs': grpc.unary_stream_rpc_method_handler(
                     servicer.ReadLogs,
@@ -192,6 +247,33 @@ class JobService(object):
             '/postq.v1.JobService/SubmitJob',
             postq_dot_v1_dot_job__service__pb2.SubmitJobRequest.SerializeToString,
             postq_dot_v1_dot_job__service__pb2.SubmitJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubmitJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postq.v1.JobService/SubmitJobs',
+            postq_dot_v1_dot_job__service__pb2.SubmitJobsRequest.SerializeToString,
+            postq_dot_v1_dot_job__service__pb2.SubmitJobsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -327,6 +409,60 @@ class JobService(object):
             '/postq.v1.JobService/CancelJob',
             postq_dot_v1_dot_job__service__pb2.CancelJobRequest.SerializeToString,
             postq_dot_v1_dot_job__service__pb2.CancelJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postq.v1.JobService/CancelJobs',
+            postq_dot_v1_dot_job__service__pb2.CancelJobsRequest.SerializeToString,
+            postq_dot_v1_dot_job__service__pb2.CancelJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postq.v1.JobService/RetryJob',
+            postq_dot_v1_dot_job__service__pb2.RetryJobRequest.SerializeToString,
+            postq_dot_v1_dot_job__service__pb2.RetryJobResponse.FromString,
             options,
             channel_credentials,
             insecure,

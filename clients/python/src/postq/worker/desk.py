@@ -101,6 +101,7 @@ def report(entry: Entry, verdict: Verdict, ran_for: float) -> wire.Report:
         outcome=_OUTCOMES[verdict.outcome],
         reason=verdict.reason,
         stdout=verdict.result.encode(),
+        result=verdict.result.encode(),
         stderr=verdict.errors.encode(errors="replace"),
         ran_for=took,
         log_chunks=entry.log.chunks if entry.log is not None else 0,
