@@ -151,9 +151,25 @@ try_worker() {
     wait "$worker" || fail "the $prefix worker left with an error"
     until_true 20 "the last handler" is "$job" "state::text || ' ' || attempts" 'succeeded 1'
     say "$prefix worker: left when it had nothing to do"
+
+    # Asked by an operator, it gives back what does not end in time.
+    : > "$log"
+    POSTQ_ADDRESS="127.0.0.1:$second" "$@" >> "$log" 2>&1 &
+    drained=$!
+    started="$drained $started"
+    until_true 20 "the $prefix worker to connect" told 1 connected "$log"
+    job=$(submit "{\"handler\": \"$prefix.wait\", \"arguments\": {\"seconds\": 60}}")
+    until_true 20 "a running handler" told 1 ': attempt ' "$log"
+    # The one before still counts as connected for three seconds, and has the same name.
+    until_true 20 "a drain" "$bin/postq" agents drain --coordinator "http://127.0.0.1:$second" --timeout 1s \
+        "$prefix-worker"
+    wait "$drained" || fail "the $prefix worker left with an error"
+    until_true 20 "what was given back" is "$job" "state::text || ' ' || attempts" 'ready 0'
+    sql "select postq.cancel('$job')" > /dev/null
+    say "$prefix worker: drained, it gave back what had not ended"
     kill "$second_pid"
     wait "$second_pid" 2> /dev/null || true
-    drop "$worker" "$second_pid" "$first_pid"
+    drop "$worker" "$drained" "$second_pid" "$first_pid"
 }
 
 # Forgets processes that have ended, since others may come to have their ids.

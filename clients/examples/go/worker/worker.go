@@ -17,8 +17,8 @@ import (
 
 const (
 	slots = 4
-	// How long what runs may go on once this worker is asked to leave.
-	drain = 10 * time.Second
+	// How long what runs may go on once this worker is asked to leave, unless Drain tells.
+	patience = 10 * time.Second
 )
 
 // attempt is one that is held: it runs until report is set, then waits to be recorded.
@@ -33,8 +33,11 @@ type worker struct {
 	token    string
 	id, boot string
 
-	mutex sync.Mutex
-	held  map[int64]*attempt
+	mutex    sync.Mutex
+	held     map[int64]*attempt
+	patience time.Duration
+	// Asks this worker to leave, as SIGTERM does.
+	leaveNow context.CancelFunc
 	// What is to be said on the current stream, in this order. A new stream starts with a new one.
 	outbox chan *pb.ConnectRequest
 	// Told when held has become smaller.
@@ -44,16 +47,23 @@ type worker struct {
 func newWorker(dispatch pb.DispatchServiceClient, token string) *worker {
 	return &worker{
 		dispatch: dispatch, token: token, id: uuid.NewString(), boot: uuid.NewString(),
-		held: map[int64]*attempt{}, fewer: make(chan struct{}, 1),
+		held: map[int64]*attempt{}, patience: patience, fewer: make(chan struct{}, 1),
 	}
 }
 
-// run connects again and again. Once leave is done it takes nothing new, and returns when all that
+// run connects again and again. Once it is asked to leave it takes nothing new, and returns when all that
 // it held is recorded.
-func (w *worker) run(leave context.Context) {
+func (w *worker) run(asked context.Context) {
+	leave, leaveNow := context.WithCancel(asked)
+	defer leaveNow()
+	w.leaveNow = leaveNow
 	always, end := context.WithCancel(context.Background())
 	defer end()
-	context.AfterFunc(leave, func() { time.AfterFunc(drain, w.release) })
+	context.AfterFunc(leave, func() {
+		w.mutex.Lock()
+		defer w.mutex.Unlock()
+		time.AfterFunc(w.patience, w.release)
+	})
 	pause := 100 * time.Millisecond
 	for leave.Err() == nil || w.holds() > 0 {
 		welcomed, err := w.stream(always, leave)
@@ -202,6 +212,11 @@ func (w *worker) hear(word *pb.ConnectResponse) {
 		w.forget(word.Abandon.Attempt)
 	case *pb.ConnectResponse_Recorded:
 		w.forget(word.Recorded.Attempt)
+	case *pb.ConnectResponse_Drain:
+		if word.Drain.Timeout != nil {
+			w.patience = word.Drain.Timeout.AsDuration()
+		}
+		w.leaveNow()
 	case *pb.ConnectResponse_WhatDoYouHold:
 		answer := &pb.Holding{Question: word.WhatDoYouHold.Question, Held: w.heldNow()}
 		select {

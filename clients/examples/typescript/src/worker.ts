@@ -20,8 +20,8 @@ interface Attempt { of: Held; stop: AbortController; report?: Report }
 type Stream = ClientDuplexStream<object, any>;
 
 const SLOTS = 4;
-/** How long what runs may go on once this worker is asked to leave. */
-const DRAIN_MS = 10_000;
+/** How long what runs may go on once this worker is asked to leave, unless Drain tells. */
+const PATIENCE_MS = 10_000;
 const dispatch = service("DispatchService");
 const who = { agent_id: randomUUID(), boot_id: randomUUID(), name: "ts-worker", host: hostname(), version: "1" };
 const held = new Map<string, Attempt>();
@@ -33,6 +33,10 @@ function heldNow(): Held[] {
   return [...held.values()].map((attempt) => attempt.of);
 }
 
+function milliseconds(duration: Duration): number {
+  return Number(duration.seconds) * 1000 + duration.nanos / 1e6;
+}
+
 async function run(assignment: Assignment, stop: AbortController): Promise<Report> {
   const { attempt, job_id, task } = assignment;
   const of = { attempt, job_id, task };
@@ -42,8 +46,7 @@ async function run(assignment: Assignment, stop: AbortController): Promise<Repor
     return { of, outcome: "FAILED", reason, is_final: true };
   }
   const { timeout } = assignment;
-  const ms = timeout ? Number(timeout.seconds) * 1000 + timeout.nanos / 1e6 : 0;
-  const timer = timeout ? setTimeout(() => stop.abort("TIMED_OUT"), ms) : undefined;
+  const timer = timeout ? setTimeout(() => stop.abort("TIMED_OUT"), milliseconds(timeout)) : undefined;
   try {
     const value = await handler(plain(assignment.arguments), stop.signal);
     return { of, outcome: "SUCCEEDED", result: Buffer.from(JSON.stringify(value ?? null)) };
@@ -76,6 +79,17 @@ function forget(id: string): void {
   if (isLeaving && held.size === 0) stream?.cancel();
 }
 
+/**
+ * Takes nothing new (a new Hello says so), gives back what does not end in time, and ends once all that
+ * it held is recorded.
+ */
+function leave(patience: number): void {
+  if (isLeaving) return;
+  isLeaving = true;
+  setTimeout(() => held.forEach((attempt) => attempt.stop.abort("RELEASED")), patience).unref();
+  stream?.cancel();
+}
+
 function hear(word: any): void {
   switch (word.message) {
     case "welcome": return console.log(`connected, session ${word.welcome.session}`);
@@ -83,6 +97,8 @@ function hear(word: any): void {
     case "cancel": return held.get(word.cancel.attempt)?.stop.abort(word.cancel.reason);
     case "abandon": return forget(word.abandon.attempt);
     case "recorded": return forget(word.recorded.attempt);
+    case "drain":
+      return leave(word.drain.timeout ? milliseconds(word.drain.timeout) : PATIENCE_MS);
     case "what_do_you_hold":
       stream?.write({ holding: { question: word.what_do_you_hold.question, held: heldNow() } });
   }
@@ -113,16 +129,7 @@ function session(): Promise<boolean> {
   });
 }
 
-// Takes nothing new (a new Hello says so), gives back what does not end in time, and ends once all that
-// it held is recorded.
-const release = () => held.forEach((attempt) => attempt.stop.abort("RELEASED"));
-for (const name of ["SIGTERM", "SIGINT"] as const) {
-  process.on(name, () => {
-    isLeaving = true;
-    setTimeout(release, DRAIN_MS).unref();
-    stream?.cancel();
-  });
-}
+for (const name of ["SIGTERM", "SIGINT"] as const) process.on(name, () => leave(PATIENCE_MS));
 
 let wait = 100;
 while (!isLeaving || held.size > 0) {
