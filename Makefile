@@ -1,11 +1,12 @@
 # What to run. `make` alone lists it.
 
-.PHONY: bench-workspace help build demo test test-python soak check
+.PHONY: bench-workspace help build demo test test-clients test-python soak check
 
 help:
 	@echo "make demo   set up what is missing, build, run a real workflow on two agents"
 	@echo "make test   set up what is missing, pass every test"
 	@echo "make test-python  the Python client's part of that"
+	@echo "make test-clients  the programs of clients/examples: grpcurl, SQL, Go, TypeScript, Java"
 	@echo "make soak   the tests whose size is a setting, large (minutes)"
 	@echo "make bench-workspace  files between tasks beside rsync, find, cp, sha256sum (minutes, a quiet machine)"
 	@echo "make check  formatting, lints, documentation, frozen migrations"
@@ -32,6 +33,12 @@ test-python:
 	@scripts/setup.sh python
 	cargo build --workspace --bins
 	scripts/python.sh test
+
+test-clients:
+	@scripts/setup.sh demo
+	cargo build --workspace --bins
+	scripts/clients.sh
+	scripts/proto.sh check
 
 soak:
 	@scripts/setup.sh test
