@@ -101,7 +101,7 @@ class JobServiceServicer(object):
 
     def SubmitJobs(self, request, context):
         """Many jobs at once: all of them, or none. Problems name the job by its place in the list, as
-        "jobs[3].tasks.a.command".
+        `jobs[3].tasks.a.command`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
