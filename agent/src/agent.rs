@@ -100,8 +100,7 @@ impl Agent {
             executors,
             files: tokio::task::block_in_place(|| {
                 Files::open(newest, config.file_limits, &home.dir().join("cache"))
-            })
-            .map_err(StartError::Recovery)?,
+            }),
             shelf: shelf.clone(),
             log_limits: config.log_limits,
             secrets: SecretSource::new(config.secrets_dir.clone()),

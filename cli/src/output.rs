@@ -22,7 +22,7 @@ pub struct Output {
     #[arg(
         long,
         short = 'o',
-        env = "POSTQ_OUTPUT",
+        env = "POSTQ_FORMAT",
         value_enum,
         default_value_t = Format::Text,
         value_name = "FORMAT"

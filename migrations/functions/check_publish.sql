@@ -21,7 +21,6 @@ begin
             else postq.name_fault('task name', p_task, c_name) end),
         (2, 'queue', case
             when p_queue like 'dlq@%' then 'is where dead letters are consumed; name another queue'
-            when p_queue = '' then 'is empty; name a queue'
             else postq.name_fault('queue name', p_queue, c_name) end),
         (3, 'priority', case when p_priority not between -1000 and 1000 then
             format('is %s; it may be -1000 to 1000', p_priority) end),

@@ -40,6 +40,8 @@ declare
     v_aging double precision;
     v_path jsonpath := postq.filter_path(consume.filter);
 begin
+    -- The empty name is another one of the default queue, as in a job document.
+    consume.queue := case when consume.queue = '' then 'default' else consume.queue end;
     perform postq.check_consume(num, consume.queue, consume.tasks, consume.lease, consume.delivery);
     if consume.queue like 'dlq@%' then
         return query select * from postq.consume_dead(num, consume.queue, consume.tasks, consume.lease, v_path);

@@ -26,7 +26,7 @@ as $$
 declare
     v_id uuid := coalesce(id, postq.new_id());
     v_priority int := coalesce(priority, 0);
-    v_queue text := coalesce(queue, 'default');
+    v_queue text := coalesce(nullif(queue, ''), 'default');
     v_attempts int := coalesce(max_retries, 3);
     v_timeout interval := coalesce(timeout, '60 s');
     v_backoff_ms bigint := round(extract(epoch from coalesce(backoff, '3 s')) * 1000);

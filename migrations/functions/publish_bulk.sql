@@ -18,7 +18,7 @@ begin
         return;
     end if;
     perform postq.check_bulk(jobs);
-    if exists (select from unnest(jobs) j join postq.queue q on q.name = coalesce(j.queue, 'default')) then
+    if exists (select from unnest(jobs) j join postq.queue q on q.name = coalesce(nullif(j.queue, ''), 'default')) then
         foreach v_job in array jobs loop
             return next postq.publish(v_job.task, v_job.arguments, v_job.scheduled_at, v_job.timeout, v_job.priority,
                 v_job.max_retries, v_job.queue, v_job.attributes);
@@ -28,7 +28,7 @@ begin
     -- As publish puts them.
     with item as materialized (
         select postq.new_id() as id, j.ord, j.task, j.scheduled_at, coalesce(j.priority, 0) as priority,
-               coalesce(j.max_retries, 3) as attempts, coalesce(j.queue, 'default') as queue, j.attributes,
+               coalesce(j.max_retries, 3) as attempts, coalesce(nullif(j.queue, ''), 'default') as queue, j.attributes,
                jsonb_build_object('handler', j.task,
                    'timeout', trim_scale(extract(epoch from coalesce(j.timeout, '60 s'))) || 's',
                    'retry', jsonb_build_object('max_attempts', coalesce(j.max_retries, 3)))

@@ -3,7 +3,7 @@
 //! Invariant: a coordinator that is away fails no attempt; whoever tires of waiting drops the
 //! future.
 
-use std::{error::Error, fmt, io, path::Path};
+use std::{error::Error, fmt, path::Path};
 
 use postq_proto::v1;
 use postq_runtime::channel::Channel;
@@ -40,14 +40,20 @@ impl fmt::Debug for Files {
 
 impl Files {
     /// Goes over whatever channel is the newest. Directories of finished tasks are kept in
-    /// `cache_dir` for the next ones. Blocks on the disk.
+    /// `cache_dir` for the next ones; a disk that is full at this moment costs the cache, not the
+    /// agent. Blocks on the disk.
     pub(crate) fn open(
         channel: watch::Receiver<Channel>,
         limits: FileLimits,
         cache_dir: &Path,
-    ) -> io::Result<Self> {
-        let workspace = Workspace::new(channel).with_limits(limits.workspace);
-        Ok(Self { workspace: workspace.with_cache(cache_dir, limits.cache_bytes)? })
+    ) -> Self {
+        let plain = Workspace::new(channel).with_limits(limits.workspace);
+        let cached = plain.clone().with_cache(cache_dir, limits.cache_bytes);
+        let workspace = cached.unwrap_or_else(|error| {
+            warn!(%error, "no directory is kept for later tasks until the next start");
+            plain
+        });
+        Self { workspace }
     }
 
     /// Fills the empty directory `dir`.

@@ -45,7 +45,16 @@ async fn a_task_sees_what_it_was_promised_and_nothing_of_the_agents_environment(
     ] {
         assert_eq!(env.remove(name).as_deref(), Some(wanted), "{name}");
     }
-    for name in ["PATH", "HOME", "TMPDIR", "POSTQ_WORKSPACE"] {
+    for name in [
+        "PATH",
+        "HOME",
+        "TMPDIR",
+        "POSTQ_WORKSPACE",
+        "POSTQ_JOB",
+        "POSTQ_DATA",
+        "POSTQ_INPUTS",
+        "POSTQ_OUTPUT",
+    ] {
         assert!(env.remove(name).is_some(), "{name}");
     }
     // What the shell itself sets.

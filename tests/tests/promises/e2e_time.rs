@@ -326,7 +326,7 @@ async fn what_is_delivered_at_most_once_does_not_outlive_the_contact_to_its_coor
 /// What the command prints; it must end well.
 fn postq(cluster: &Cluster, arguments: &[&str]) -> String {
     let mut command = std::process::Command::new(&cluster.binaries().postq);
-    command.args(arguments).env("POSTQ_COORDINATOR", cluster.url(0)).env_remove("POSTQ_OUTPUT");
+    command.args(arguments).env("POSTQ_COORDINATOR", cluster.url(0)).env_remove("POSTQ_FORMAT");
     let output = command.output().expect("the command");
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "postq {arguments:?}: {told}");

@@ -249,7 +249,6 @@ async fn bad_arguments_are_refused() {
         "publish('a', timeout => '20 years')",
         "publish('a', max_retries => 0)",
         "publish('a', max_retries => -2)",
-        "publish('a', queue => '')",
         "publish('a', queue => 'dlq@a')",
         "publish('a', attributes => '[]')",
         "publish('a', '9007199254740993')",
@@ -263,7 +262,6 @@ async fn bad_arguments_are_refused() {
         "consume(null)",
         "consume(10001)",
         "consume(1, null)",
-        "consume(1, '')",
         "consume(1, tasks => '{}')",
         "consume(1, lease => '0 s')",
         "consume(1, delivery => 'twice')",
@@ -400,4 +398,17 @@ async fn a_consumer_applies_the_cancels_of_its_queue() {
         assert_eq!(state(&database, job).await, "cancelled");
     }
     assert_eq!(database.value::<i64>("select count(*) from postq.inbox").await, 0);
+}
+
+/// PQ31: the empty name means the default queue, as in a job document.
+#[tokio::test]
+async fn a_queue_without_a_name_is_the_default_one() {
+    let database = Database::create().await;
+    let id: Uuid = database.value("select postq.publish('a', queue => '')").await;
+    let bulk =
+        "postq.publish_bulk(array[row('b',null,null,null,null,null,'',null)]::postq.bulk_job[])";
+    let other: Uuid = database.value(&format!("select {bulk}")).await;
+    let taken: Vec<Uuid> =
+        database.value("select array_agg(c.id) from postq.consume(5, queue => '') c").await;
+    assert_eq!(taken, [id, other]);
 }

@@ -1,4 +1,4 @@
-//! Users may come through PgBouncer in transaction mode; coordinators may not.
+//! Users may come through any PgBouncer in transaction mode; coordinators say where they cannot.
 
 use std::{collections::BTreeSet, process::Command, time::Duration};
 
