@@ -123,8 +123,8 @@ async fn a_task_that_has_ended_is_not_held_open_by_a_spool_without_room() {
     let dir = tempdir().unwrap();
     let (fake, _agent, mut session) = connected(dir.path(), &[]).await;
     fake.withhold_acknowledgements(true);
-    // More than the 16 MiB that may wait, and less than the pipe and the agent hold beside them.
-    let printed = (16 * 1024 + 512) * 1024;
+    // More than the 16 MiB that may wait, and less than the pipe holds beside them.
+    let printed = (16 * 1024 + 32) * 1024;
     let mut assignment = shell(1, &format!("yes 0123456 | head -c {printed}"));
     assignment.timeout = seconds(15);
     session.assign(assignment).await;
