@@ -10,7 +10,7 @@ declare
         "expiresAfter": "expires_after", "deadLetters": "dead_letters"}';
     c_kinds constant jsonb := '{"description": "string", "paused": "boolean", "max_running": "number",
         "max_jobs": "number", "retry": "object", "timeout": "string", "expires_after": "string",
-        "dead_letters": "boolean", "aging": "number"}';
+        "dead_letters": "boolean", "aging": "number", "retention": "object", "notify": "boolean"}';
     v_settings jsonb;
     v_fault record;
     v_document jsonb;
@@ -37,6 +37,7 @@ begin
         when s.key in ('max_running', 'max_jobs') and ((s.value #>> '{}')::numeric % 1 <> 0
             or not (s.value #>> '{}')::numeric between 0 and 2147483647) then
             format('is %s; write 1 or more, or 0 for no limit', s.value #>> '{}')
+        when s.key = 'retention' then postq.retention_fault(nullif(s.value, 'null'))
         when s.key = 'description' then postq.size_fault(octet_length(s.value #>> '{}'), 1000) end as message
     into v_fault
     from jsonb_each(v_settings) s

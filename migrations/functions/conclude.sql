@@ -4,7 +4,7 @@
 -- Called by ack, nack, release and expire_now. Returns false where no such attempt is open.
 create or replace function postq.conclude(
     p_job uuid, p_attempt bigint, p_outcome text, p_reason text, p_errors bytea default null,
-    p_result jsonb default null, p_retry_at timestamptz default null
+    p_result jsonb default null, p_retry_at timestamptz default null, p_is_final boolean default false
 ) returns boolean
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
@@ -33,7 +33,7 @@ begin
     end if;
     select * into v_closed from postq.record(
         array[p_attempt], '{}', array[p_job], array[v_n], array[p_outcome], '{}', '{}', array[p_reason],
-        '{}', array[p_errors], '{}', '{}', '{}', '{}', '{}', '{}', array[p_result], array[p_retry_at]);
+        '{}', array[p_errors], '{}', '{}', '{}', '{}', '{}', array[p_is_final], array[p_result], array[p_retry_at]);
     if v_closed.o_next[1] = 'ready' then
         perform postq.make_ready(array[p_job], array[v_n], array[null::uuid]);
     end if;
@@ -55,4 +55,4 @@ begin
     return true;
 end;
 $$;
-revoke all on function postq.conclude(uuid, bigint, text, text, bytea, jsonb, timestamptz) from public;
+revoke all on function postq.conclude(uuid, bigint, text, text, bytea, jsonb, timestamptz, boolean) from public;

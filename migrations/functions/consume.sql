@@ -7,8 +7,8 @@
 -- again, however it ends.
 --
 -- Of a queue that is paused nothing is taken, and no more than its limit on running tasks allows.
--- With a filter (see filter_path) only jobs whose attributes it holds for, among the first thousand of
--- those that wait in each lane.
+-- With a filter (see filter_path) only jobs whose attributes it holds for; take_matching says how far it
+-- looks.
 --
 -- Takes what nobody else has at hand, waits for nobody, and writes to nothing but what it returns;
 -- cancels of its queue's one-task jobs are applied before.
@@ -69,8 +69,8 @@ begin
         loop
             exit when cardinality(v_n) >= v_many;
             if v_path is not null then
-                select * into v_taken from postq.take_matching(v_level.lane, v_level.floor, v_level.due_floor, v_now,
-                    v_many - cardinality(v_n), v_path);
+                select * into v_taken from postq.take_matching(v_level.lane, v_level.floor, v_level.due_floor,
+                    v_level.lease_floor, v_now, v_many - cardinality(v_n), v_path);
                 v_job := v_job || v_taken.o_job;
                 v_n := v_n || v_taken.o_n;
                 continue;

@@ -9,15 +9,18 @@ declare
     v_last int;
 begin
     select coalesce(max(s.n), 0) into v_last from postq.slot s where s.pool = v_pool;
-    with held as (
-        update postq.open_attempt o set slot = v_last + h.k
-        from (select h.job, h.n, row_number() over ()::int as k
-              from (select o.job, o.n from postq.open_attempt o join postq.job j on j.id = o.job
-                    where j.queue = p_queue and o.slot is null order by o.job, o.n for update of o skip locked) h) h
-        where o.job = h.job and o.n = h.n
+    -- Locked once and for all: a row that was updated is not locked again when a plan looks twice.
+    with held as materialized (
+        select o.job, o.n from postq.open_attempt o join postq.job j on j.id = o.job
+        where j.queue = p_queue and o.slot is null order by o.job, o.n for update of o skip locked
+    ), numbered as materialized (
+        select h.job, h.n, row_number() over (order by h.job, h.n)::int as k from held h
+    ), given as (
+        update postq.open_attempt o set slot = v_last + x.k
+        from numbered x where o.job = x.job and o.n = x.n
         returning o.slot
     )
-    insert into postq.slot (pool, n, is_taken) select v_pool, h.slot, true from held h;
+    insert into postq.slot (pool, n, is_taken) select v_pool, g.slot, true from given g;
 end;
 $$;
 revoke all on function postq.count_running(text) from public;

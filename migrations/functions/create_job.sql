@@ -47,7 +47,7 @@ begin
     values (v_id, p_job ->> 'name', (p_job ->> 'task_count')::int, p_job -> 'spec',
             coalesce(p_job -> 'attributes', '{}'), v_digest, p_job ->> 'traceparent',
             (p_job ->> 'retry_of')::uuid, (p_job ->> 'timeout_ms')::bigint,
-            coalesce((p_job ->> 'notify')::boolean, false));
+            coalesce((p_job ->> 'notify')::boolean, false) or coalesce(v_queue.has_notify, false));
     insert into postq.deadline (at, job, kind)
     select v_start + make_interval(secs => v_expires_ms / 1000.0), v_id, 'expire'
     where v_expires_ms is not null;

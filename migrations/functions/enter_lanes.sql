@@ -1,4 +1,5 @@
--- Puts tasks into their lanes, in the order given, whatever they wait for. Called by make_ready and
+-- Puts tasks into their lanes, or those that these are folded into, in the order given, whatever they
+-- wait for. Called by make_ready and
 -- grant_pool, which hold the jobs' rows. Returns the lowest new seq per lane as [[lane, seq], ...].
 create or replace function postq.enter_lanes(
     p_job uuid[], p_n int[], p_prefer uuid[]
@@ -20,18 +21,19 @@ begin
     -- Before the first nextval: the floor of a lane rests on it.
     perform pg_current_xact_id();
     with moved as (
-        select x.job, x.n, x.prefer, t.lane, nextval('postq.ready_seq') as seq
+        select x.job, x.n, x.prefer, coalesce(f.into_lane, t.lane) as lane, nextval('postq.ready_seq') as seq
         from (
             select * from unnest(p_job, p_n, p_prefer) with ordinality as u (job, n, prefer, ord)
             order by ord
         ) x
         join postq.task t on t.job = x.job and t.n = x.n
+        left join postq.lane_fold f on f.lane = t.lane
     ), entered as (
         insert into postq.ready (lane, seq, job, n, prefer, since)
         select lane, seq, job, n, prefer, postq.now() from moved
     ), marked as (
         update postq.task t
-        set state = 'ready', seq = m.seq, run_at = null, revision = postq.next_revision(m.job)
+        set state = 'ready', lane = m.lane, seq = m.seq, run_at = null, revision = postq.next_revision(m.job)
         from moved m
         where t.job = m.job and t.n = m.n
     )

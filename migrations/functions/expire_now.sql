@@ -2,7 +2,8 @@
 -- due, or dead letters. What somebody has at hand is left alone: an open transaction that acks, say.
 -- Called by consume, in its caller's transaction.
 create or replace function postq.expire_now(
-    p_lane bigint[], p_floor timestamptz[], p_now timestamptz, p_limit int
+    p_lane bigint[], p_floor timestamptz[], p_now timestamptz, p_limit int,
+    p_filter jsonpath default null
 ) returns void
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
@@ -13,7 +14,7 @@ declare
 begin
     for v_one in
         select x.job, x.n, x.attempt, x.retry_at, s.task_count = 1 as is_single
-        from postq.leases_over(p_lane, p_floor, p_now, p_limit * 2 + 100) x
+        from postq.leases_over(p_lane, p_floor, p_now, p_limit * 2 + 100, p_filter) x
         join postq.job_spec s on s.job = x.job
         order by x.retry_at
     loop
@@ -31,4 +32,4 @@ begin
     end loop;
 end;
 $$;
-revoke all on function postq.expire_now(bigint[], timestamptz[], timestamptz, int) from public;
+revoke all on function postq.expire_now(bigint[], timestamptz[], timestamptz, int, jsonpath) from public;

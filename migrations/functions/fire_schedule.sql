@@ -1,6 +1,8 @@
 -- Makes the jobs of a schedule's times that have come, and says when the next one comes, in one
 -- transaction; only where the schedule is still as the caller has read it (p_version), so that of all
--- coordinators one does it. Waits for nobody: a schedule that somebody is changing is for a later look.
+-- coordinators one does it. A schedule that somebody is changing is for a later look; for a user's
+-- transaction that has taken a place in the job's queue, or its unique key, it waits no longer than the
+-- timeout below. Where a job is refused, nothing is changed (see defer_schedule).
 -- p_change: {next_at, waiting: [time], last_at, skipped, error}. p_jobs: [{job, tasks, gates}] as admit
 -- takes them. Returns {"is_current": bool, "ready": [[lane, seq]]}.
 create or replace function postq.fire_schedule(
@@ -8,9 +10,11 @@ create or replace function postq.fire_schedule(
 ) returns jsonb
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
+set lock_timeout = '300ms'
 as $$
 declare
     v_one jsonb;
+    v_admitted jsonb;
     v_ready jsonb := '[]';
     v_last uuid;
 begin
@@ -21,8 +25,10 @@ begin
         return '{"is_current": false, "ready": []}';
     end if;
     for v_one in select j.one from jsonb_array_elements(p_jobs) with ordinality as j (one, nth) order by j.nth loop
-        v_ready := v_ready || (postq.admit(v_one -> 'job', v_one -> 'tasks', v_one -> 'gates') -> 'ready');
-        v_last := v_one #>> '{job,id}';
+        v_admitted := postq.admit(v_one -> 'job', v_one -> 'tasks', v_one -> 'gates');
+        v_ready := v_ready || (v_admitted -> 'ready');
+        -- Another one where that holds its unique key.
+        v_last := v_admitted ->> 'id';
     end loop;
     update postq.schedule s
     set version = s.version + 1,
@@ -33,7 +39,7 @@ begin
         last_job = coalesce(v_last, s.last_job),
         fired = s.fired + jsonb_array_length(p_jobs),
         skipped = s.skipped + (p_change ->> 'skipped')::bigint,
-        error = p_change ->> 'error'
+        error = p_change ->> 'error', retry_at = null
     where s.name = p_name;
     return jsonb_build_object('is_current', true, 'ready', v_ready);
 end;

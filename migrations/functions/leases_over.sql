@@ -1,7 +1,9 @@
 -- Attempts in these lanes whose lease is over and whose task could be tried again by now (retry_at, the
--- end of the lease and the backoff) or has no attempt left; the oldest p_limit of each lane.
+-- end of the lease and the backoff) or has no attempt left; the oldest p_limit of each lane. With a
+-- filter only those of jobs whose attributes it holds for, among these.
 create or replace function postq.leases_over(
-    p_lane bigint[], p_floor timestamptz[], p_now timestamptz, p_limit int
+    p_lane bigint[], p_floor timestamptz[], p_now timestamptz, p_limit int,
+    p_filter jsonpath default null
 ) returns table (job uuid, n int, attempt bigint, retry_at timestamptz)
 language sql stable
 set search_path = pg_catalog, postq, pg_temp
@@ -24,6 +26,7 @@ as $$
                 (hashint8(o.attempt) & 65535) / 65536.0) / 1000.0) end as retry_at
     ) r
     where r.retry_at <= p_now
+      and (p_filter is null or exists (select from postq.job_spec j where j.job = o.job and j.attributes @@ p_filter))
     order by r.retry_at;
 $$;
-revoke all on function postq.leases_over(bigint[], timestamptz[], timestamptz, int) from public;
+revoke all on function postq.leases_over(bigint[], timestamptz[], timestamptz, int, jsonpath) from public;

@@ -14,7 +14,7 @@ begin
     on conflict (name) do update
     set cron = excluded.cron, every_ms = excluded.every_ms, time_zone = excluded.time_zone,
         overlap = excluded.overlap, catch_up = excluded.catch_up, catch_up_limit = excluded.catch_up_limit,
-        job = excluded.job, since = excluded.since, next_at = null, waiting = '{}', error = null,
+        job = excluded.job, since = excluded.since, next_at = null, waiting = '{}', error = null, retry_at = null,
         version = schedule.version + 1;
     perform postq.hint('schedule');
 end;

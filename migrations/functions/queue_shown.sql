@@ -11,7 +11,9 @@ as $$
             'retry', q.retry,
             'timeout', trim_scale(q.timeout_ms / 1000.0) || 's',
             'expires_after', trim_scale(q.expires_after_ms / 1000.0) || 's',
-            'dead_letters', q.has_dead_letters, 'aging', q.aging) end,
+            'dead_letters', q.has_dead_letters, 'aging', q.aging, 'notify', q.has_notify,
+            'retention', case when num_nonnulls(q.retain_ms, q.retain_jobs) > 0 then jsonb_build_object(
+                'age', trim_scale(q.retain_ms / 1000.0) || 's', 'jobs', q.retain_jobs) end) end,
         'stats', jsonb_build_object(
             'jobs', s.jobs::text, 'ready', s.ready::text, 'scheduled', s.scheduled::text, 'parked', s.parked::text,
             'running', s.running::text, 'dead_letters', s.dead_letters::text, 'oldest_ready_age',

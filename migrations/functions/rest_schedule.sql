@@ -6,7 +6,8 @@ as $$
 begin
     update postq.schedule s
     set is_paused = p_is_paused, version = s.version + 1,
-        next_at = null, since = postq.now(), waiting = '{}'
+        next_at = null, since = postq.now(), waiting = '{}',
+        error = case when s.retry_at is null then s.error end, retry_at = null
     where s.name = p_name and s.is_paused <> p_is_paused;
     if not found and not exists (select from postq.schedule s where s.name = p_name) then
         raise exception using errcode = 'PQ003', message = format('there is no schedule %s', quote_ident(p_name));

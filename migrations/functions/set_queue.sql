@@ -22,7 +22,10 @@ begin
         timeout_ms = case when p_settings ? 'timeout' then postq.some_ms(p_settings ->> 'timeout') else q.timeout_ms end,
         expires_after_ms = case when p_settings ? 'expires_after' then postq.some_ms(p_settings ->> 'expires_after') else q.expires_after_ms end,
         has_dead_letters = case when p_settings ? 'dead_letters' then coalesce((p_settings ->> 'dead_letters')::boolean, true) else q.has_dead_letters end,
-        aging = case when p_settings ? 'aging' then coalesce((p_settings ->> 'aging')::double precision, 0) else q.aging end
+        aging = case when p_settings ? 'aging' then coalesce((p_settings ->> 'aging')::double precision, 0) else q.aging end,
+        retain_ms = case when p_settings ? 'retention' then postq.some_ms(p_settings #>> '{retention,age}') else q.retain_ms end,
+        retain_jobs = case when p_settings ? 'retention' then nullif((p_settings #>> '{retention,jobs}')::int, 0) else q.retain_jobs end,
+        has_notify = case when p_settings ? 'notify' then coalesce((p_settings ->> 'notify')::boolean, false) else q.has_notify end
     where q.name = p_queue
     returning * into v_new;
     if v_new.max_jobs is not null and v_old.max_jobs is null then

@@ -13,8 +13,8 @@ declare
     v_released record;
     v_settled record;
 begin
-    insert into postq.task (job, n, state, gate, lane, revision)
-    select p_id, t.n, 'blocked', t.gate, t.lane, 1
+    insert into postq.task (job, n, state, gate, lane, revision, has_key)
+    select p_id, t.n, 'blocked', t.gate, t.lane, 1, t.has_key
     from postq.task t where t.job = p_job and t.n = any (p_rerun) order by t.n;
     insert into postq.gate_parent (job, parent, g)
     select p_id, p.parent, p.g from postq.gate_parent p where p.job = p_job;

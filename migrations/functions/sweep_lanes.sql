@@ -7,6 +7,7 @@
 -- what has an id behind the horizon writes no time from before it (see lease_start), with some seconds to
 -- spare. Times that appear below nevertheless, after a step of the clock, are found by promote and
 -- expire_leases as they look from the beginning now and then.
+-- Twin lanes are folded besides (fold_lanes).
 -- Must be the first statement of its transaction. Returns how many floors were applied.
 create or replace function postq.sweep_lanes() returns int
 language plpgsql volatile
@@ -30,7 +31,8 @@ begin
         raise exception using errcode = 'invalid_transaction_state',
             message = 'sweep_lanes must be the first statement of its transaction';
     end if;
-    select s.last_value into v_newest from postq.ready_seq s;
+    -- Of a sequence that was never used, the last value is the first one still to come.
+    select case when s.is_called then s.last_value else 0 end into v_newest from postq.ready_seq s;
     v_horizon := pg_current_xact_id();
     for v_lane in
         select l.id, l.floor, l.floor_candidate, l.floor_horizon, l.due_floor, l.lease_floor, l.time_candidate
@@ -58,6 +60,7 @@ begin
             v_moved := v_moved + 1;
         end if;
     end loop;
+    perform postq.fold_lanes();
     return v_moved;
 end;
 $$;

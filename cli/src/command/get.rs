@@ -78,6 +78,7 @@ fn heading(job: &Job) -> String {
         ("queue", job.queue.clone()),
         ("state", words::job_state(job.state())),
         ("reason", job.reason.clone()),
+        ("retry of", job.retry_of.clone()),
         ("tasks", format!("{} of {} ended", job.task_count - job.open_tasks, job.task_count)),
         ("created", output::time(job.created_at.as_ref())),
         ("started", output::time(job.started_at.as_ref())),

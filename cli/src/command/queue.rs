@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use postq_proto::v1::{
     DeleteQueueRequest, GetQueueRequest, ListQueuesRequest, ListQueuesResponse, PauseQueueRequest,
     PutQueueRequest, PutQueueResponse, Queue as QueueMessage, QueueSettings, ResumeQueueRequest,
-    RetryPolicy,
+    RetryPolicy, queue_settings::Retention,
 };
 use tonic::Status;
 
@@ -93,6 +93,15 @@ pub struct Put {
     /// Points of priority that a task gains in a minute of waiting.
     #[arg(long, value_name = "POINTS")]
     aging: Option<f64>,
+    /// How long jobs that have ended stay, as 7d. Given with the next one, or each alone.
+    #[arg(long, value_name = "DURATION", value_parser = delay)]
+    retain_for: Option<pbjson_types::Duration>,
+    /// How many jobs that have ended stay at most, the newest; 0 is any number.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(i32).range(0..))]
+    retain_jobs: Option<i32>,
+    /// Whether its jobs notify what becomes of them.
+    #[arg(long, value_name = "BOOL")]
+    notify: Option<bool>,
     /// Take the default of this setting again; may be given several times.
     #[arg(long, value_name = "SETTING")]
     unset: Vec<String>,
@@ -171,6 +180,10 @@ impl Put {
             expires_after: self.expires_after,
             dead_letters: self.dead_letters,
             aging: self.aging.unwrap_or_default(),
+            retention: (self.retain_for.is_some() || self.retain_jobs.is_some()).then(|| {
+                Retention { age: self.retain_for, jobs: self.retain_jobs.unwrap_or_default() }
+            }),
+            notify: self.notify.unwrap_or_default(),
             paused: false,
         });
         if !if_absent && fields == ["paused"] {
@@ -194,6 +207,8 @@ impl Put {
             ("expires_after", self.expires_after.is_some()),
             ("dead_letters", self.dead_letters.is_some()),
             ("aging", self.aging.is_some()),
+            ("retention", self.retain_for.is_some() || self.retain_jobs.is_some()),
+            ("notify", self.notify.is_some()),
         ];
         let given = given.into_iter().filter(|(_, is_given)| *is_given);
         given.map(|(name, _)| name.to_owned()).chain(self.unset.iter().cloned()).collect()
@@ -302,6 +317,15 @@ fn details(queue: &QueueMessage) -> String {
     }
     if settings.aging > 0.0 {
         lines.push(format!("aging: {} points a minute", settings.aging));
+    }
+    if let Some(Retention { age, jobs }) = settings.retention {
+        let age = age.as_ref().map(|age| format!("for {}", length(age)));
+        let jobs = (jobs > 0).then(|| format!("at most {jobs}"));
+        let kept: Vec<String> = age.into_iter().chain(jobs).collect();
+        lines.push(format!("jobs that have ended are kept {}", kept.join(", ")));
+    }
+    if settings.notify {
+        lines.push("its jobs notify what becomes of them".to_owned());
     }
     lines.join("\n")
 }

@@ -1,4 +1,4 @@
-//! The newest Postgres server programs of the machine.
+//! The newest Postgres server programs of the machine, or those that `POSTQ_POSTGRES` names.
 //!
 //! Invariant: `initdb` and `postgres` of a [`ServerBinaries`] are of one release that PostQ runs on.
 
@@ -13,6 +13,9 @@ use super::EmbeddedError;
 
 /// The oldest release that PostQ's schema runs on.
 const OLDEST: u32 = 14;
+
+/// A variable that names the directory of the programs to use.
+const CHOSEN: &str = "POSTQ_POSTGRES";
 
 /// Directories of which every child may hold a release, and where below it its programs are.
 const RELEASES: [(&str, &str, &str); 6] = [
@@ -72,6 +75,10 @@ impl ServerBinaries {
 }
 
 fn candidates() -> BTreeSet<PathBuf> {
+    // The one that somebody has chosen, whatever else there is.
+    if let Some(directory) = env::var_os(CHOSEN) {
+        return BTreeSet::from([PathBuf::from(directory)]);
+    }
     let path = env::var_os("PATH").unwrap_or_default();
     let told =
         Command::new("pg_config").arg("--bindir").output().ok().map(|answer| {
@@ -95,7 +102,9 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
 }
 
 fn advice() -> &'static str {
-    if cfg!(target_os = "macos") {
+    if env::var_os(CHOSEN).is_some() {
+        "let POSTQ_POSTGRES name a directory that holds its initdb and postgres, or unset it"
+    } else if cfg!(target_os = "macos") {
         "install one with `brew install postgresql@17`, or pass --database-url"
     } else if Path::new("/etc/debian_version").exists() {
         "install one with `apt-get install postgresql`, or pass --database-url"

@@ -8,7 +8,7 @@ use super::page::Page;
 use crate::{store::Store, wire::status};
 
 /// The settings by their names in the contract.
-const FIELDS: [&str; 9] = [
+const FIELDS: [&str; 11] = [
     "description",
     "paused",
     "max_running",
@@ -18,6 +18,8 @@ const FIELDS: [&str; 9] = [
     "expires_after",
     "dead_letters",
     "aging",
+    "retention",
+    "notify",
 ];
 
 /// The service.

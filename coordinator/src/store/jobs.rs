@@ -41,6 +41,8 @@ pub struct JobRow {
     pub revision: i64,
     /// What it was submitted with.
     pub traceparent: Option<String>,
+    /// The job that it repeats.
+    pub retry_of: Option<Uuid>,
 }
 
 macro_rules! select_jobs {
@@ -51,7 +53,7 @@ macro_rules! select_jobs {
             " */ select j.id, s.name, j.queue, j.state::text, j.priority,
              coalesce(j.reason, case when j.finished_at is null then postq.waits_for(j.id) end) as reason,
              s.attributes, j.created_at, j.started_at, j.finished_at, j.cancel_requested_at,
-             s.task_count, p.open as open_tasks, p.revision, s.traceparent
+             s.task_count, p.open as open_tasks, p.revision, s.traceparent, s.retry_of
              from postq.job j
              join postq.job_spec s on s.job = j.id
              cross join lateral (

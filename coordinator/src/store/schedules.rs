@@ -51,6 +51,8 @@ pub struct ScheduleRow {
     pub skipped: i64,
     /// Why it does not fire.
     pub error: Option<String>,
+    /// When it is tried again; none where it waits for its time, or never fires again.
+    pub retry_at: Option<DateTime<Utc>>,
     /// The fence.
     pub version: i64,
     /// When it was made.
@@ -102,7 +104,7 @@ macro_rules! select_schedules {
             " */ select s.name, s.id, s.cron, s.every_ms, s.time_zone, s.overlap, s.catch_up,
              s.catch_up_limit, s.job, s.is_paused, s.since, s.next_at, s.waiting, s.last_at, s.last_job,
              j.state::text as last_state, coalesce(j.finished_at is null, false) and j.id is not null as is_busy,
-             s.fired, s.skipped, s.error, s.version, s.created_at, postq.now() as now
+             s.fired, s.skipped, s.error, s.retry_at, s.version, s.created_at, postq.now() as now
              from postq.schedule s left join postq.job j on j.id = s.last_job ",
             $rest
         )
@@ -115,7 +117,9 @@ impl Store {
         self.run("due_schedules", |pool| async move {
             sqlx::query_as(select_schedules!(
                 "due_schedules",
-                "where not s.is_paused and (s.next_at <= postq.now() or s.next_at is null and s.error is null
+                "where not s.is_paused and coalesce(s.retry_at <= postq.now(), true)
+                   and (s.next_at <= postq.now()
+                     or s.next_at is null and (s.error is null or s.retry_at is not null)
                      or s.waiting <> '{}' and (s.overlap = 'allow' or not postq.is_open(s.last_job)))
                  order by s.next_at nulls first, s.name limit $1"
             ))
@@ -144,7 +148,8 @@ impl Store {
         change: &ScheduleChange,
         jobs: &[FireJob],
     ) -> Result<Fired, StoreError> {
-        self.run("fire_schedule", |pool| async move {
+        // Whoever looks at schedules looks again.
+        self.once("fire_schedule", |pool| async move {
             sqlx::query_scalar("/* fire_schedule */ select postq.fire_schedule($1, $2, $3, $4)")
                 .bind(name)
                 .bind(version)
@@ -153,6 +158,25 @@ impl Store {
                 .fetch_one(&pool)
                 .await
                 .map(|Json(fired)| fired)
+        })
+        .await
+    }
+
+    /// Notes why a schedule of that version cannot fire now; it is due again some seconds later.
+    pub async fn defer_schedule(
+        &self,
+        name: &str,
+        version: i64,
+        why: &str,
+    ) -> Result<(), StoreError> {
+        self.run("defer_schedule", |pool| async move {
+            sqlx::query("/* defer_schedule */ select postq.defer_schedule($1, $2, $3)")
+                .bind(name)
+                .bind(version)
+                .bind(why)
+                .execute(&pool)
+                .await
+                .map(drop)
         })
         .await
     }

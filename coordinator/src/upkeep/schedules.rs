@@ -2,7 +2,8 @@
 //!
 //! Every coordinator looks; the version of a schedule is the fence, so one of them makes each job, in
 //! the transaction that moves the schedule on. What fires is decided in `postq_common::schedule`, by
-//! the database's clock. A schedule that cannot fire is marked with the reason and left alone.
+//! the database's clock. A schedule that can never fire is marked with the reason and left alone; one that
+//! cannot now, because its queue is full for instance, is marked too, and tried again some seconds later.
 
 use std::{sync::Arc, time::Duration};
 
@@ -96,13 +97,7 @@ impl Schedules {
                 match self.look(row).await {
                     Ok(has_moved) => moved += usize::from(has_moved),
                     Err(Unfit::Wrong(why)) => self.mark(row, why).await?,
-                    Err(error) => {
-                        warn!(
-                            schedule = row.name,
-                            error = errors::chain(&error),
-                            "a schedule cannot fire now"
-                        );
-                    }
+                    Err(error) => self.defer(row, &error).await?,
                 }
             }
             if moved == 0 {
@@ -156,6 +151,13 @@ impl Schedules {
             }
             Err(error) => Err(Unfit::Admission(error)),
         }
+    }
+
+    /// Leaves a schedule alone for a while, with the reason.
+    async fn defer(&self, row: &ScheduleRow, why: &Unfit) -> Result<(), StoreError> {
+        let why = errors::chain(why);
+        warn!(schedule = row.name, error = why, "a schedule cannot fire now");
+        self.store.defer_schedule(&row.name, row.version, &why).await
     }
 
     /// Leaves a schedule alone from now on, with the reason.
@@ -219,6 +221,7 @@ mod tests {
             fired: 0,
             skipped: 0,
             error: None,
+            retry_at: None,
             version: 1,
             created_at: now,
             now,

@@ -55,6 +55,7 @@ pub fn job(row: &JobRow) -> v1::Job {
         tasks: Default::default(),
         tasks_truncated: false,
         traceparent: row.traceparent.clone().unwrap_or_default(),
+        retry_of: row.retry_of.map(|id| id.to_string()).unwrap_or_default(),
     }
 }
 

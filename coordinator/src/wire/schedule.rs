@@ -37,7 +37,7 @@ pub fn rule(row: &ScheduleRow) -> Result<(Rule, Policy), BadRule> {
 /// A schedule for the wire. Its next time is told also where nobody has looked at it yet.
 pub fn shown(row: ScheduleRow) -> v1::Schedule {
     let first = || rule(&row).ok().and_then(|(rule, _)| rule.next(row.since, row.since));
-    let next_at = match row.is_paused || row.error.is_some() {
+    let next_at = match row.is_paused || row.error.is_some() && row.retry_at.is_none() {
         true => None,
         false => row.next_at.or_else(first),
     };

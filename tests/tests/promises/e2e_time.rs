@@ -164,6 +164,7 @@ async fn a_retry_runs_what_failed_with_the_files_that_were_left_to_it() {
     let id = client.jobs().retry_job(request).await.unwrap().into_inner().id;
     let again = client.wait(id.parse().unwrap(), PATIENCE).await;
     assert_eq!(states(&again), "check succeeded, last succeeded, make succeeded");
+    assert_eq!((&*again.retry_of, &*job.retry_of), (&*job.id, ""));
     let stamp = &job.tasks["make"].results;
     for name in ["make", "check", "last"] {
         assert_eq!(&again.tasks[name].results, stamp, "{name}");

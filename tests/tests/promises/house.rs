@@ -38,6 +38,25 @@ const SOURCES: [&str; 7] = ["common", "proto", "runtime", "coordinator", "agent"
 /// A file longer than this has two subjects.
 const MOST_LINES: usize = 600;
 
+/// A file beside the others that no test program names would never be compiled, and nobody would know.
+#[test]
+fn every_file_of_tests_is_part_of_a_test_program() {
+    for (folder, program) in [
+        ("tests/tests/promises", "main.rs"),
+        ("tests/tests/workspace", "../workspace.rs"),
+        ("agent/tests/agent", "main.rs"),
+    ] {
+        let program = fs::read_to_string(root().join(folder).join(program)).unwrap();
+        for entry in fs::read_dir(root().join(folder)).unwrap() {
+            let name = entry.unwrap().file_name().to_string_lossy().into_owned();
+            let module = name.strip_suffix(".rs").filter(|module| *module != "main");
+            if let Some(module) = module {
+                assert!(program.contains(&format!("mod {module};")), "{folder}/{name}");
+            }
+        }
+    }
+}
+
 /// The workspace's own folder.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()

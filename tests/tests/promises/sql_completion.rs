@@ -59,6 +59,25 @@ async fn queued_picked_and_completed_are_told() {
     assert_eq!(told(&mut listener).await, Some(("postq_completed".into(), vec![job])));
 }
 
+/// A queue may ask for all of its jobs, those of `publish_bulk` and `submit_many` included.
+#[tokio::test]
+async fn jobs_of_a_queue_that_asks_for_it_are_told_of() {
+    let database = Database::create().await;
+    let mut listener = listen(&database).await;
+    publish(&database, "'h', queue => 'loud'").await;
+    database.execute("select postq.create_queue('loud', '{\"notify\": true}')").await;
+    assert_eq!(told(&mut listener).await, None, "it was submitted before");
+    let job = publish(&database, "'h', queue => 'loud'").await;
+    assert_eq!(told(&mut listener).await, Some(("postq_queued".into(), vec![job])));
+    let bulk = "select array_agg(id) from postq.publish_bulk(array[
+        row('h', null, null, null, null, null, 'loud', null)]::postq.bulk_job[]) id";
+    let jobs: Vec<Uuid> = database.value(bulk).await;
+    assert_eq!(told(&mut listener).await, Some(("postq_queued".into(), jobs)));
+    database.execute("select postq.alter_queue('loud', '{\"notify\": null}')").await;
+    publish(&database, "'h', queue => 'loud'").await;
+    assert_eq!(told(&mut listener).await, None);
+}
+
 /// JQ9: a job that is tried again has not completed.
 #[tokio::test]
 async fn a_retry_completes_nothing() {

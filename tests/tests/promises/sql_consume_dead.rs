@@ -175,3 +175,25 @@ async fn what_fails_or_is_lost_on_agents_becomes_a_dead_letter_too() {
     assert_eq!(worker.work(&database, |_| "succeeded").await.len(), 1);
     assert_eq!(state(&database, redriven).await, "succeeded");
 }
+
+/// Who knows that trying again cannot help says so.
+#[tokio::test]
+async fn a_nack_that_is_final_ends_a_task_that_has_attempts_left() {
+    let database = Database::create().await;
+    let job = publish(&database, "'h', max_retries => 9").await;
+    let taken = take(&database, "1").await;
+    let nack = |rest: &str| {
+        format!("select postq.nack('{}', {}, 'no such order', {rest})", taken.id, taken.attempt)
+    };
+    let both = nack("retry_at => now(), is_final => true");
+    assert_eq!(code(&database, &both).await, "PQ005");
+    assert_eq!(state(&database, job).await, "running", "nothing is half-done");
+    database.execute(&nack("is_final => true")).await;
+    assert_eq!(state(&database, job).await, "failed");
+    let letter = database.json("select to_jsonb(d) from postq.dead_letters d").await;
+    assert_eq!((&letter["reason"], &letter["attempts"]), (&json!("no such order"), &json!(1)));
+    let taken = take(&database, "1, 'dlq@default'").await;
+    let nack = format!("select postq.nack('{}', {}, is_final => true)", taken.id, taken.attempt);
+    database.execute(&nack).await;
+    take(&database, "1, 'dlq@default'").await;
+}

@@ -129,6 +129,8 @@ async fn the_rest_goes_on(database: &Database, worker: &Worker, jobs: &[Uuid]) {
         "postq.expire_leases(100, true)".to_owned(),
         "postq.sweep_lanes()".to_owned(),
         "postq.sweep()".to_owned(),
+        "postq.purge_finished('0 s')".to_owned(),
+        "postq.purge_queue('default')".to_owned(),
         "postq.redrive_all('default')".to_owned(),
         "postq.purge('default')".to_owned(),
         "postq.listen('default')".to_owned(),
@@ -153,6 +155,7 @@ async fn nobody_waits_for_a_transaction_that_consumes_or_ends_a_task() {
     for (verb, ends_as) in [
         ("ack", "succeeded"),
         ("nack", "cancelled"),
+        ("nack for good", "cancelled"),
         ("renew", "running"),
         ("release", "cancelled"),
         ("consume", "cancelled"),
@@ -180,6 +183,11 @@ async fn nobody_waits_for_a_transaction_that_consumes_or_ends_a_task() {
             ("cancel", _) => user.execute(&format!("select postq.cancel('{job}')")).await,
             ("ack", Some(taken)) => user.execute(&taken.ack()).await,
             ("nack", Some(taken)) => user.execute(&taken.nack("no")).await,
+            ("nack for good", Some(taken)) => {
+                let (id, attempt) = (taken.id, taken.attempt);
+                let nack = format!("select postq.nack('{id}', {attempt}, is_final => true)");
+                user.execute(&nack).await;
+            }
             ("renew", Some(taken)) => user.execute(&taken.renew("1 day")).await,
             (_, taken) => user.execute(&taken.unwrap().release()).await,
         }

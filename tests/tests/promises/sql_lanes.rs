@@ -198,3 +198,18 @@ async fn twin_lanes_of_two_transactions_are_both_claimed_from() {
     database.execute(ONE).await;
     assert_eq!(database.value::<i64>("select count(*) from postq.lane").await, 2);
 }
+
+/// A lane may be there before anything was ever ready: its first task is above the floor all the same.
+#[tokio::test]
+async fn the_first_task_that_is_ever_ready_is_above_every_floor() {
+    let database = Database::create().await;
+    let later = r#"select postq.submit('{"delay": "60s", "tasks": {"a": {"handler": "h"}}}')"#;
+    database.execute(later).await;
+    for _ in 0..10 {
+        sweep(&database).await;
+        assert_eq!(floor(&database).await, 0);
+    }
+    database.advance_clock("61 s").await;
+    database.execute("select postq.promote('-infinity', 10)").await;
+    assert_eq!(crate::consumer::consume(&database.pool, "1").await.len(), 1);
+}

@@ -178,6 +178,22 @@ async fn a_limit_counts_what_ran_before_it_was_set() {
     assert_eq!(consume(&database.pool, "5, 'mails'").await.len(), 1, "the rest");
 }
 
+/// Whatever the planner thinks of the tables: each of them has a place of its own.
+#[tokio::test]
+async fn a_limit_counts_many_that_ran_before_although_statistics_say_there_is_one() {
+    let database = Database::create().await;
+    for _ in 0..5 {
+        publish(&database, "'h', queue => 'late'").await;
+    }
+    take(&database, "1, 'late'").await;
+    database.execute("analyze postq.open_attempt; analyze postq.job").await;
+    assert_eq!(consume(&database.pool, "4, 'late'").await.len(), 4);
+    assert!(create(&database, "late", r#"{"max_running": 6}"#).await);
+    publish(&database, "'h', queue => 'late'").await;
+    publish(&database, "'h', queue => 'late'").await;
+    assert_eq!(consume(&database.pool, "9, 'late'").await.len(), 1);
+}
+
 /// JQ39: with room for one, the second is taken once the first is acked.
 #[tokio::test]
 async fn a_bound_refuses_what_is_beyond_it() {

@@ -228,3 +228,33 @@ async fn a_wide_job_is_retried_in_seconds() {
     assert_eq!(database.look(new).await.state, JobState::Succeeded);
     no_faults(&database).await;
 }
+
+/// A task that runs again keeps to its key and its rate as it did before.
+#[tokio::test]
+async fn a_retry_waits_for_its_concurrency_key_and_its_rate() {
+    let database = Database::create().await;
+    for shared in [
+        json!({"concurrency": {"key": "k", "limit": 1}}),
+        json!({"rate": {"key": "r", "limit": 1, "period": "60s"}}),
+    ] {
+        let mut task = json!({"handler": "h"});
+        task.as_object_mut().unwrap().extend(shared.as_object().unwrap().clone());
+        let old = database.submit(&json!({"tasks": {"a": task}})).await.unwrap();
+        database.execute(&take(&database, "1").await.nack("no")).await;
+        let mut again =
+            vec![retry(&database, old, "null").await, retry(&database, old, "null").await];
+        database.advance_clock("61 s").await;
+        let first = consume(&database.pool, "9").await;
+        assert_eq!(first.len(), 1, "{shared}");
+        assert!(consume(&database.pool, "9").await.is_empty(), "{shared}");
+        database.execute(&first[0].ack()).await;
+        database.advance_clock("61 s").await;
+        let second = take(&database, "1").await;
+        database.execute(&second.ack()).await;
+        again.sort();
+        let mut ran = vec![first[0].id, second.id];
+        ran.sort();
+        assert_eq!(ran, again);
+        no_faults(&database).await;
+    }
+}

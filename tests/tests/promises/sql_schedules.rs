@@ -122,3 +122,32 @@ async fn nobody_waits_for_a_transaction_that_changes_a_schedule() {
     let version: i64 = database.value("select version from postq.schedule").await;
     assert!(!fire_on(&mut upkeep, version).await, "what rests does not fire");
 }
+
+/// What the coordinators do with a time that cannot fire: it stays, with the reason, and is looked at
+/// again; whoever changes the schedule meanwhile takes both away.
+#[tokio::test]
+async fn a_schedule_that_cannot_fire_now_is_looked_at_again_some_seconds_later() {
+    let database = Database::create().await;
+    let put = format!("select postq.schedule('x', {JOB}, every => '1 s')");
+    let look = "select to_jsonb(s) || jsonb_build_object('next_ms', postq.next_schedule_ms()) from postq.schedules s";
+    database.execute(&put).await;
+    assert_eq!(database.json(look).await["next_ms"], 0);
+    database.execute("select postq.defer_schedule('x', 7, 'too late')").await;
+    assert_eq!(database.json(look).await["error"], Value::Null, "it is another version");
+    database.execute("select postq.defer_schedule('x', 1, 'the queue is full')").await;
+    let shown = database.json(look).await;
+    assert_eq!(shown["error"], "the queue is full");
+    assert!((1..=5000).contains(&shown["next_ms"].as_i64().unwrap()), "{shown}");
+    database.advance_clock("6 s").await;
+    let mut session = database.session().await;
+    assert!(fire_on(&mut session, 1).await);
+    let shown = database.json(look).await;
+    assert_eq!((&shown["error"], &shown["retry_at"]), (&Value::Null, &Value::Null));
+    for change in ["select postq.pause_schedule('x')", put.as_str()] {
+        let defer = "select postq.defer_schedule('x', version, 'full') from postq.schedule where not is_paused";
+        database.execute("select postq.resume_schedule('x')").await;
+        database.execute(defer).await;
+        database.execute(change).await;
+        assert_eq!(database.json(look).await["error"], Value::Null, "{change}");
+    }
+}

@@ -267,7 +267,7 @@ class RetryPolicy(_message.Message):
     def __init__(self, max_attempts: _Optional[int] = ..., backoff: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_backoff: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., factor: _Optional[float] = ..., increment: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., jitter: _Optional[float] = ..., delays: _Optional[_Iterable[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]]] = ..., outcomes: _Optional[_Iterable[_Union[RetryPolicy.Outcome, str]]] = ..., exit_codes: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Job(_message.Message):
-    __slots__ = ("id", "name", "queue", "state", "reason", "priority", "attributes", "created_at", "started_at", "finished_at", "cancel_requested_at", "revision", "task_count", "open_tasks", "tasks", "tasks_truncated", "traceparent")
+    __slots__ = ("id", "name", "queue", "state", "reason", "priority", "attributes", "created_at", "started_at", "finished_at", "cancel_requested_at", "revision", "task_count", "open_tasks", "tasks", "tasks_truncated", "traceparent", "retry_of")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         UNSPECIFIED: _ClassVar[Job.State]
@@ -308,6 +308,7 @@ class Job(_message.Message):
     TASKS_FIELD_NUMBER: _ClassVar[int]
     TASKS_TRUNCATED_FIELD_NUMBER: _ClassVar[int]
     TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
+    RETRY_OF_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     queue: str
@@ -325,7 +326,8 @@ class Job(_message.Message):
     tasks: _containers.MessageMap[str, Task]
     tasks_truncated: bool
     traceparent: str
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., queue: _Optional[str] = ..., state: _Optional[_Union[Job.State, str]] = ..., reason: _Optional[str] = ..., priority: _Optional[int] = ..., attributes: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cancel_requested_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ..., task_count: _Optional[int] = ..., open_tasks: _Optional[int] = ..., tasks: _Optional[_Mapping[str, Task]] = ..., tasks_truncated: bool = ..., traceparent: _Optional[str] = ...) -> None: ...
+    retry_of: str
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., queue: _Optional[str] = ..., state: _Optional[_Union[Job.State, str]] = ..., reason: _Optional[str] = ..., priority: _Optional[int] = ..., attributes: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cancel_requested_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ..., task_count: _Optional[int] = ..., open_tasks: _Optional[int] = ..., tasks: _Optional[_Mapping[str, Task]] = ..., tasks_truncated: bool = ..., traceparent: _Optional[str] = ..., retry_of: _Optional[str] = ...) -> None: ...
 
 class Task(_message.Message):
     __slots__ = ("name", "state", "reason", "depends", "attempts", "crashes", "started_at", "finished_at", "run_at", "attempt", "results", "errors", "results_raw", "errors_raw", "snapshot", "number", "revision", "output")

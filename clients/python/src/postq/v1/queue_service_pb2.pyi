@@ -12,7 +12,14 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class QueueSettings(_message.Message):
-    __slots__ = ("description", "paused", "max_running", "max_jobs", "retry", "timeout", "expires_after", "dead_letters", "aging")
+    __slots__ = ("description", "paused", "max_running", "max_jobs", "retry", "timeout", "expires_after", "dead_letters", "aging", "retention", "notify")
+    class Retention(_message.Message):
+        __slots__ = ("age", "jobs")
+        AGE_FIELD_NUMBER: _ClassVar[int]
+        JOBS_FIELD_NUMBER: _ClassVar[int]
+        age: _duration_pb2.Duration
+        jobs: int
+        def __init__(self, age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., jobs: _Optional[int] = ...) -> None: ...
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     PAUSED_FIELD_NUMBER: _ClassVar[int]
     MAX_RUNNING_FIELD_NUMBER: _ClassVar[int]
@@ -22,6 +29,8 @@ class QueueSettings(_message.Message):
     EXPIRES_AFTER_FIELD_NUMBER: _ClassVar[int]
     DEAD_LETTERS_FIELD_NUMBER: _ClassVar[int]
     AGING_FIELD_NUMBER: _ClassVar[int]
+    RETENTION_FIELD_NUMBER: _ClassVar[int]
+    NOTIFY_FIELD_NUMBER: _ClassVar[int]
     description: str
     paused: bool
     max_running: int
@@ -31,7 +40,9 @@ class QueueSettings(_message.Message):
     expires_after: _duration_pb2.Duration
     dead_letters: bool
     aging: float
-    def __init__(self, description: _Optional[str] = ..., paused: bool = ..., max_running: _Optional[int] = ..., max_jobs: _Optional[int] = ..., retry: _Optional[_Union[_job_pb2.RetryPolicy, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., expires_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., dead_letters: bool = ..., aging: _Optional[float] = ...) -> None: ...
+    retention: QueueSettings.Retention
+    notify: bool
+    def __init__(self, description: _Optional[str] = ..., paused: bool = ..., max_running: _Optional[int] = ..., max_jobs: _Optional[int] = ..., retry: _Optional[_Union[_job_pb2.RetryPolicy, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., expires_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., dead_letters: bool = ..., aging: _Optional[float] = ..., retention: _Optional[_Union[QueueSettings.Retention, _Mapping]] = ..., notify: bool = ...) -> None: ...
 
 class Queue(_message.Message):
     __slots__ = ("name", "settings", "is_declared", "created_at", "stats")
