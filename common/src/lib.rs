@@ -11,6 +11,7 @@
 //! | [`schedule`] | when a schedule fires, and what becomes of a time that has come |
 //! | [`place`] | which free slot is offered to which lane |
 //! | [`waiting`] | why no agent takes a task |
+//! | [`webhook`] | where a webhook may lead, and when one that failed is tried again |
 //! | [`tree`], [`times`] | the trees of a workspace |
 //! | [`chunk`] | where a large file is cut, and the list of its pieces |
 //! | [`frame`] | a blob as it travels and is stored: as it is, or compressed |
@@ -33,3 +34,4 @@ pub mod state;
 pub mod times;
 pub mod tree;
 pub mod waiting;
+pub mod webhook;

@@ -34,6 +34,14 @@ pub struct Args {
     /// Days that jobs which have ended are kept; 0: for ever. Those with a dead letter stay.
     #[arg(long, env = "POSTQ_RETAIN_DAYS", default_value_t = 30)]
     pub retain_days: u32,
+    /// Where webhooks may be sent: an address as https://HOST or https://HOST/PATH, and all below it. May be
+    /// given several times (as a variable with commas); without any nobody is told. All coordinators of
+    /// a database are to be told the same.
+    #[arg(long, env = "POSTQ_WEBHOOK_ALLOW", value_delimiter = ',', value_name = "ADDRESS")]
+    pub webhook_allow: Vec<String>,
+    /// A directory with the secrets that webhooks are signed with, a file each.
+    #[arg(long, env = "POSTQ_WEBHOOK_SECRETS", value_name = "DIRECTORY")]
+    pub webhook_secrets: Option<PathBuf>,
     /// Seconds that streams may take to end when the coordinator stops.
     #[arg(long, env = "POSTQ_STOP_GRACE", default_value_t = 10)]
     pub stop_grace: u64,

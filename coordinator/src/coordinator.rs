@@ -46,9 +46,10 @@ use crate::{
     upkeep::{
         deadlines::Deadlines, due::Due, floors, garbage, heart::Heart, hints::Hints, inbox::Inbox,
         leases::Leases, openings::Openings, parked::Parked, relations, retention,
-        schedules::Schedules, submissions::Submissions,
+        schedules::Schedules, submissions::Submissions, webhooks::Webhooks,
     },
     watch::Looks,
+    webhook::{Door, Sender},
     workspace::{Blobs, Garbage, Joins, OpenError},
 };
 
@@ -79,6 +80,8 @@ pub struct Options {
     pub tokens: Tokens,
     /// How long jobs that have ended stay; none: for ever.
     pub retain: Option<Duration>,
+    /// Where webhooks may be sent.
+    pub webhooks: Door,
 }
 
 /// Why a coordinator cannot start.
@@ -101,6 +104,9 @@ pub enum StartError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// Requests cannot be made.
+    #[error("cannot send webhooks")]
+    Webhooks(#[from] reqwest::Error),
     /// The server failed.
     #[error("the server failed")]
     Serve(#[from] tonic::transport::Error),
@@ -119,6 +125,7 @@ pub struct Coordinator {
     /// the heart, the dispatcher, the committer, the sessions.
     core: Store,
     blobs: Blobs,
+    sender: Sender,
     listener: TcpListener,
 }
 
@@ -153,8 +160,10 @@ impl Coordinator {
             .map_err(|source| StartError::Listen { address: listen, source })?;
         let host = hostname();
         let id = CoordinatorId(Uuid::new_v4());
+        store.note_webhooks(&options.webhooks.shown()).await?;
         store.enlist(id, &host).await?;
-        Ok(Self { id, host, options, store, core, blobs, listener })
+        let sender = Sender::new(options.webhooks.clone())?;
+        Ok(Self { id, host, options, store, core, blobs, sender, listener })
     }
 
     /// Where it listens.
@@ -281,6 +290,13 @@ impl Coordinator {
         shutdown.spawn_critical("floors", floors::run(store.clone(), stop()));
         let garbage = Garbage::new(self.blobs.clone(), parts.joins.clone());
         shutdown.spawn_critical("garbage", garbage::run(store.clone(), garbage, stop()));
+        let webhooks = Webhooks::new(
+            store.clone(),
+            self.sender.clone(),
+            Arc::clone(signals),
+            Arc::clone(&parts.metrics),
+        );
+        shutdown.spawn_critical("webhooks", webhooks.run(stop()));
         shutdown.spawn_critical("relations", relations::run(store.clone(), stop()));
     }
 

@@ -8,6 +8,7 @@
 //! | [`http`] | health and metrics |
 //! | [`dispatch`] | from ready tasks to agents and back |
 //! | [`upkeep`] | sweepers |
+//! | [`webhook`] | what may be sent to whom, and one request |
 //! | [`wire`] | between what it knows and the words of the protocol |
 //! | [`workspace`] | blobs, and the merge at joins |
 //! | [`store`] | all SQL |
@@ -26,5 +27,6 @@ pub mod signals;
 pub mod store;
 pub mod upkeep;
 pub mod watch;
+pub mod webhook;
 pub mod wire;
 pub mod workspace;

@@ -8,6 +8,7 @@ use postq_coordinator::{
     api::auth::Tokens,
     config::Args,
     coordinator::{Coordinator, Options},
+    webhook::Door,
 };
 use postq_runtime::{Shutdown, telemetry};
 
@@ -37,6 +38,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
         store: args.store.clone(),
         tokens,
         retain: retain(args.retain_days),
+        webhooks: Door::read(&args.webhook_allow, args.webhook_secrets.as_deref())?,
     };
     let shutdown = Shutdown::new();
     shutdown.begin_on_signal().context("cannot handle signals")?;

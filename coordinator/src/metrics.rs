@@ -23,6 +23,11 @@ struct OutcomeLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabel {
+    result: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabels {
     queue: String,
     state: String,
@@ -42,6 +47,7 @@ pub struct Metrics {
     finish_batch: Histogram,
     jobs_ended: Count,
     jobs_submitted: Count,
+    webhooks: Family<ResultLabel, Count>,
     jobs: Family<StateLabels, Level>,
     tasks: Family<StateLabels, Level>,
     agents: Level,
@@ -67,6 +73,7 @@ impl Metrics {
             finish_batch: Histogram::new(exponential_buckets(1.0, 2.0, 10)),
             jobs_ended: Count::default(),
             jobs_submitted: Count::default(),
+            webhooks: Family::default(),
             jobs: Family::default(),
             tasks: Family::default(),
             agents: Level::default(),
@@ -85,6 +92,7 @@ impl Metrics {
         r.register_with_unit("finish", "Time of one recording", Unit::Seconds, finish);
         r.register("finish_batch", "Attempts in one recording", self.finish_batch.clone());
         r.register("jobs_submitted", "Jobs submitted by gRPC", self.jobs_submitted.clone());
+        r.register("webhooks", "Tries to tell webhooks, by result", self.webhooks.clone());
         r.register("jobs_ended", "Jobs ended", self.jobs_ended.clone());
         r.register("jobs", "Jobs that have not ended, by queue and state", self.jobs.clone());
         r.register("tasks", "Tasks that wait or run, by queue and state", self.tasks.clone());
@@ -112,6 +120,12 @@ impl Metrics {
     /// A job was submitted here.
     pub fn submitted(&self) {
         self.jobs_submitted.inc();
+    }
+
+    /// A webhook was told, or not.
+    pub fn webhook_sent(&self, is_told: bool) {
+        let result = if is_told { "told" } else { "failed" }.to_owned();
+        self.webhooks.get_or_create(&ResultLabel { result }).inc();
     }
 
     /// A job ended here.

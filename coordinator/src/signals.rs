@@ -24,6 +24,8 @@ pub struct Signals {
     pub deadlines: Notify,
     /// A schedule is to be looked at before the next beat.
     pub schedules: Notify,
+    /// A webhook is to be told of something before the next beat.
+    pub deliveries: Notify,
 }
 
 impl Signals {
@@ -39,6 +41,7 @@ impl Signals {
             &self.cancels,
             &self.deadlines,
             &self.schedules,
+            &self.deliveries,
         ] {
             signal.notify_one();
         }

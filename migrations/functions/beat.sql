@@ -3,7 +3,7 @@
 -- due or null, "submissions": bool, "inbox": bool, "parked": bool, "openings": bool, "orphans": bool, "leases_ms":
 -- milliseconds until the next lease of a consumer ends or null, "deadlines_ms": until the next deadline
 -- of a job, not above zero where one has passed, or null, "schedules_ms": the same of the next time of
--- a schedule, "cancels": [[agent, attempt]], "drains": [[agent, timeout_ms]],
+-- a schedule, "deliveries_ms": the same of what a webhook is to be told, "cancels": [[agent, attempt]], "drains": [[agent, timeout_ms]],
 -- "agents": [[agent, session]]} with the requests to cancel that concern its own agents, and the
 -- agents that are connected to it as far as the database knows.
 create or replace function postq.beat(p_coordinator uuid) returns jsonb
@@ -32,6 +32,8 @@ begin
         'leases_ms', postq.next_lease_ms(),
         'deadlines_ms', (select (extract(epoch from min(d.at) - postq.now()) * 1000)::bigint from postq.deadline d),
         'schedules_ms', postq.next_schedule_ms(),
+        'deliveries_ms', (select (extract(epoch from min(d.next_at) - postq.now()) * 1000)::bigint
+                          from postq.delivery d where d.next_at is not null),
         'cancels', postq.cancels(p_coordinator),
         'drains', postq.drains(p_coordinator),
         'agents', (select coalesce(jsonb_agg(jsonb_build_array(a.id, a.session)), '[]')

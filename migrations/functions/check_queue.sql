@@ -10,7 +10,7 @@ declare
         "expiresAfter": "expires_after", "deadLetters": "dead_letters"}';
     c_kinds constant jsonb := '{"description": "string", "paused": "boolean", "max_running": "number",
         "max_jobs": "number", "retry": "object", "timeout": "string", "expires_after": "string",
-        "dead_letters": "boolean", "aging": "number", "retention": "object", "notify": "boolean"}';
+        "dead_letters": "boolean", "aging": "number", "retention": "object", "notify": "boolean", "webhook": "object"}';
     v_settings jsonb;
     v_fault record;
     v_document jsonb;
@@ -44,7 +44,7 @@ begin
     order by 2 nulls last limit 1;
     perform postq.check_argument(v_fault.key, v_fault.message) where v_fault.message is not null;
     v_document := jsonb_strip_nulls(jsonb_build_object(
-        'expires_after', v_settings -> 'expires_after', 'tasks', jsonb_build_object('t', jsonb_build_object(
+        'expires_after', v_settings -> 'expires_after', 'webhook', v_settings -> 'webhook', 'tasks', jsonb_build_object('t', jsonb_build_object(
             'command', 'true', 'retry', v_settings -> 'retry', 'timeout', v_settings -> 'timeout'))));
     v_lines := postq.check_shape(v_document);
     if v_lines = '{}' then
@@ -53,6 +53,7 @@ begin
     if v_lines <> '{}' then
         raise exception using errcode = 'PQ005', message = regexp_replace(v_lines[1], '^tasks\.t\.', '');
     end if;
+    perform postq.check_webhook(postq.webhook_of(v_settings -> 'webhook'));
     return v_settings;
 end;
 $$;

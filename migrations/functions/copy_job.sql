@@ -17,7 +17,8 @@ begin
         'task_count', v_old.task_count, 'spec', v_old.spec, 'attributes', v_old.attributes,
         -- Not that of the document: the same id with other tasks is another retry.
         'digest', encode(sha256(v_old.digest || convert_to(p_job::text || p_rerun::text, 'UTF8')), 'hex'),
-        'traceparent', v_old.traceparent, 'retry_of', p_job, 'timeout_ms', v_old.timeout_ms, 'notify', v_old.notify))
+        'traceparent', v_old.traceparent, 'retry_of', p_job, 'timeout_ms', v_old.timeout_ms, 'notify', v_old.notify,
+        'webhook', v_old.webhook))
     then
         return p_id;
     end if;

@@ -3,7 +3,7 @@
 -- id is refused (SQLSTATE PQ001), and so are unknown jobs to wait for (PQ003). Called by everything
 -- that makes jobs. p_job: {id, queue, priority, name, task_count, spec, attributes, digest (hex),
 -- traceparent, run_at?, delay_ms?, expires_after_ms?, timeout_ms?, notify?, retry_of?, unique? (see
--- take_key), after? (see await_jobs), require_queue? (PQ011 where nobody has declared it), wait_ms?}. A
+-- take_key), after? (see await_jobs), webhook? (see webhook_of), require_queue? (PQ011 where nobody has declared it), wait_ms?}. A
 -- queue with a bound takes it or refuses it (PQ010, see enter_queue).
 create or replace function postq.create_job(p_job jsonb) returns boolean
 language plpgsql volatile
@@ -21,6 +21,10 @@ begin
         perform postq.need_queue(p_job ->> 'queue');
     end if;
     v_expires_ms := coalesce(v_expires_ms, v_queue.expires_after_ms);
+    -- A copy tells whom the job it repeats would have told.
+    if p_job ->> 'webhook' is not null and p_job ->> 'retry_of' is null then
+        perform postq.check_webhook(p_job -> 'webhook');
+    end if;
     if p_job #>> '{unique,key}' is not null
        and not exists (select from postq.job j where j.id = v_id)
        and not postq.take_key(v_id, p_job ->> 'queue', p_job -> 'unique') then
@@ -43,11 +47,12 @@ begin
         perform postq.enter_queue(v_queue.name, v_queue.max_jobs, (p_job ->> 'wait_ms')::bigint);
     end if;
     insert into postq.job_spec (job, name, task_count, spec, attributes, digest, traceparent, retry_of,
-        timeout_ms, notify)
+        timeout_ms, notify, webhook)
     values (v_id, p_job ->> 'name', (p_job ->> 'task_count')::int, p_job -> 'spec',
             coalesce(p_job -> 'attributes', '{}'), v_digest, p_job ->> 'traceparent',
             (p_job ->> 'retry_of')::uuid, (p_job ->> 'timeout_ms')::bigint,
-            coalesce((p_job ->> 'notify')::boolean, false) or coalesce(v_queue.has_notify, false));
+            coalesce((p_job ->> 'notify')::boolean, false) or coalesce(v_queue.has_notify, false),
+            coalesce(nullif(p_job -> 'webhook', 'null'), v_queue.webhook));
     insert into postq.deadline (at, job, kind)
     select v_start + make_interval(secs => v_expires_ms / 1000.0), v_id, 'expire'
     where v_expires_ms is not null;

@@ -16,6 +16,7 @@ begin
     delete from postq.gate g where g.job = any (p_job);
     delete from postq.job_after a where a.child = any (p_job);
     delete from postq.job_wait w where w.job = any (p_job);
+    delete from postq.delivery d where d.job = any (p_job);
     delete from postq.deadline d where d.job = any (p_job);
     delete from postq.job_progress p where p.job = any (p_job);
     delete from postq.task_spec s where s.job = any (p_job);

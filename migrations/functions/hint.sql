@@ -1,7 +1,7 @@
 -- Tells sleeping coordinators that something is there to be done; does nothing while none sleeps.
 -- A topic is told once per transaction: NOTIFY serialises commits, so it is never sent per row.
 -- Topics: "ready:LANE:SEQ", "due", "submission", "inbox", "cancel",
--- "deadline", "schedule".
+-- "deadline", "schedule", "delivery".
 create or replace function postq.hint(p_topic text, p_detail text default '') returns void
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp

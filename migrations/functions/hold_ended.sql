@@ -1,4 +1,5 @@
--- Locks those of the jobs that have ended and that nothing needs any more (a dead letter does), as many
+-- Locks those of the jobs that have ended and that nothing needs any more (a dead letter does, and a
+-- webhook that is still to be told), as many
 -- as have p_tasks tasks together, and one more. What somebody has at hand is left out. o_last: the last
 -- one looked at, null where that was all.
 create or replace function postq.hold_ended(p_job uuid[], p_tasks bigint, out o_job uuid[], out o_last uuid)
@@ -17,7 +18,8 @@ begin
             return;
         end if;
         o_last := v_job;
-        continue when exists (select from postq.dead_letter d where d.job = v_job);
+        continue when exists (select from postq.dead_letter d where d.job = v_job)
+            or exists (select from postq.delivery d where d.job = v_job and d.next_at is not null);
         perform 1 from postq.job j where j.id = v_job and j.finished_at is not null for update skip locked;
         continue when not found;
         o_job := o_job || v_job;

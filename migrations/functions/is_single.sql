@@ -7,6 +7,7 @@ as $$
     select jsonb_array_length(p_tasks) = 1
        and p_job #>> '{unique,key}' is null and p_job #>> '{after,jobs}' is null
        and p_job ->> 'require_queue' is null and p_job ->> 'expires_after_ms' is null and p_job ->> 'input' is null
+       and p_job ->> 'webhook' is null
        and p_tasks #>> '{0,concurrency}' is null and p_tasks #>> '{0,rate}' is null;
 $$;
 revoke all on function postq.is_single(jsonb, jsonb) from public;

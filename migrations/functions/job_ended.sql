@@ -1,5 +1,6 @@
 -- What follows from the end of jobs, for whoever has just ended them and holds their rows: those that
--- wait for them are to look, after the commit, and those who asked for it are told. Every verb that
+-- wait for them are to look, after the commit, and those who asked for it are told, webhooks
+-- by a row that coordinators send. Every verb that
 -- sets a job's finished_at calls this afterwards.
 create or replace function postq.job_ended(p_job uuid[]) returns void
 language plpgsql volatile
@@ -22,6 +23,7 @@ begin
         end if;
     end if;
     perform postq.tell('postq_completed', p_job);
+    perform postq.deliver(p_job);
 end;
 $$;
 revoke all on function postq.job_ended(uuid[]) from public;

@@ -52,6 +52,9 @@ begin
         ) as r (rank, field, message)
         where r.message is not null;
     end if;
+    if jsonb_typeof(p_job -> 'webhook') = 'object' then
+        return query select f.rank::numeric, f.field, '', f.message from postq.webhook_faults(p_job -> 'webhook') f;
+    end if;
     if jsonb_typeof(p_job -> 'after') = 'object' then
         return query
         select 22::numeric, 'after.jobs', '', case

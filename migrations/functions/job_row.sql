@@ -5,7 +5,7 @@ set search_path = pg_catalog, postq, pg_temp
 as $$
 declare
     -- Most documents have none of these.
-    c_rare constant text[] := '{run_at,runAt,delay,expires_after,expiresAfter,timeout,unique,after}';
+    c_rare constant text[] := '{run_at,runAt,delay,expires_after,expiresAfter,timeout,unique,after,webhook}';
     v_row jsonb := jsonb_build_object(
         'id', p_id, 'queue', coalesce(nullif(p_job ->> 'queue', ''), 'default'),
         'priority', coalesce((p_job ->> 'priority')::int, 0), 'name', coalesce(p_job ->> 'name', ''),
@@ -21,7 +21,7 @@ begin
         'delay_ms', postq.duration_ms(p_job ->> 'delay'),
         'expires_after_ms', postq.duration_ms(coalesce(p_job ->> 'expires_after', p_job ->> 'expiresAfter')),
         'timeout_ms', postq.some_ms(p_job ->> 'timeout'),
-        'unique', postq.unique_of(p_job), 'after', postq.after_of(p_job)));
+        'unique', postq.unique_of(p_job), 'after', postq.after_of(p_job), 'webhook', postq.webhook_of(p_job -> 'webhook')));
 end;
 $$;
 revoke all on function postq.job_row(jsonb, uuid, text) from public;

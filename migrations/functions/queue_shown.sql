@@ -11,7 +11,7 @@ as $$
             'retry', q.retry,
             'timeout', trim_scale(q.timeout_ms / 1000.0) || 's',
             'expires_after', trim_scale(q.expires_after_ms / 1000.0) || 's',
-            'dead_letters', q.has_dead_letters, 'aging', q.aging, 'notify', q.has_notify,
+            'dead_letters', q.has_dead_letters, 'aging', q.aging, 'notify', q.has_notify, 'webhook', q.webhook,
             'retention', case when num_nonnulls(q.retain_ms, q.retain_jobs) > 0 then jsonb_build_object(
                 'age', trim_scale(q.retain_ms / 1000.0) || 's', 'jobs', q.retain_jobs) end) end,
         'stats', jsonb_build_object(

@@ -25,7 +25,8 @@ begin
         aging = case when p_settings ? 'aging' then coalesce((p_settings ->> 'aging')::double precision, 0) else q.aging end,
         retain_ms = case when p_settings ? 'retention' then postq.some_ms(p_settings #>> '{retention,age}') else q.retain_ms end,
         retain_jobs = case when p_settings ? 'retention' then nullif((p_settings #>> '{retention,jobs}')::int, 0) else q.retain_jobs end,
-        has_notify = case when p_settings ? 'notify' then coalesce((p_settings ->> 'notify')::boolean, false) else q.has_notify end
+        has_notify = case when p_settings ? 'notify' then coalesce((p_settings ->> 'notify')::boolean, false) else q.has_notify end,
+        webhook = case when p_settings ? 'webhook' then postq.webhook_of(p_settings -> 'webhook') else q.webhook end
     where q.name = p_queue
     returning * into v_new;
     if v_new.max_jobs is not null and v_old.max_jobs is null then

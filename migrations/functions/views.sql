@@ -68,7 +68,7 @@ select q.name, q.description, q.is_paused, q.max_running, q.max_jobs, q.retry,
        make_interval(secs => q.timeout_ms / 1000.0) as timeout,
        make_interval(secs => q.expires_after_ms / 1000.0) as expires_after,
        q.has_dead_letters, q.aging, q.created_at,
-       make_interval(secs => q.retain_ms / 1000.0) as retain_for, q.retain_jobs, q.has_notify
+       make_interval(secs => q.retain_ms / 1000.0) as retain_for, q.retain_jobs, q.has_notify, q.webhook
 from postq.queue q;
 
 revoke all on postq.jobs, postq.tasks, postq.running, postq.expired, postq.dead_letters, postq.queue_stats,

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use postq_proto::v1::{
     DeleteQueueRequest, GetQueueRequest, ListQueuesRequest, ListQueuesResponse, PauseQueueRequest,
     PutQueueRequest, PutQueueResponse, Queue as QueueMessage, QueueSettings, ResumeQueueRequest,
-    RetryPolicy, queue_settings::Retention,
+    RetryPolicy, job_spec::Webhook, queue_settings::Retention,
 };
 use tonic::Status;
 
@@ -102,6 +102,12 @@ pub struct Put {
     /// Whether its jobs notify what becomes of them.
     #[arg(long, value_name = "BOOL")]
     notify: Option<bool>,
+    /// Whom the end of its jobs is told by HTTP; one that the coordinators allow.
+    #[arg(long, value_name = "URL")]
+    webhook: Option<String>,
+    /// The name of the secret that is signed with; without it, default.
+    #[arg(long, value_name = "NAME", requires = "webhook", default_value = "")]
+    webhook_secret: String,
     /// Take the default of this setting again; may be given several times.
     #[arg(long, value_name = "SETTING")]
     unset: Vec<String>,
@@ -184,6 +190,7 @@ impl Put {
                 Retention { age: self.retain_for, jobs: self.retain_jobs.unwrap_or_default() }
             }),
             notify: self.notify.unwrap_or_default(),
+            webhook: self.webhook.map(|url| Webhook { url, secret: self.webhook_secret }),
             paused: false,
         });
         if !if_absent && fields == ["paused"] {
@@ -209,6 +216,7 @@ impl Put {
             ("aging", self.aging.is_some()),
             ("retention", self.retain_for.is_some() || self.retain_jobs.is_some()),
             ("notify", self.notify.is_some()),
+            ("webhook", self.webhook.is_some()),
         ];
         let given = given.into_iter().filter(|(_, is_given)| *is_given);
         given.map(|(name, _)| name.to_owned()).chain(self.unset.iter().cloned()).collect()
@@ -326,6 +334,9 @@ fn details(queue: &QueueMessage) -> String {
     }
     if settings.notify {
         lines.push("its jobs notify what becomes of them".to_owned());
+    }
+    if let Some(Webhook { url, secret }) = &settings.webhook {
+        lines.push(format!("webhook: {url}, signed with the secret {secret}"));
     }
     lines.join("\n")
 }

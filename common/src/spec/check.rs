@@ -11,7 +11,10 @@ use super::{
     Concurrency, Executor, JobSpec, Limits, Problem, Problems, Rate, RetryPolicy, TaskSpec, shown,
     text::{name_fault, queue_fault, task_name_fault, variable_name_fault},
 };
-use crate::id::JobId;
+use crate::{
+    id::JobId,
+    webhook::{secret_fault, url_fault},
+};
 
 /// Adds what is wrong with single fields of `job`.
 pub(crate) fn check_fields(job: &JobSpec, limits: &Limits, problems: &mut Problems) {
@@ -103,6 +106,10 @@ impl Check<'_> {
                 self.add("unique.period", "is zero; leave it out for as long as the job is open");
             }
             self.duration("unique.period", unique.period.unwrap_or_default());
+        }
+        if let Some(webhook) = &job.webhook {
+            self.add_fault("webhook.url", url_fault(&webhook.url));
+            self.add_fault("webhook.secret", secret_fault(&webhook.secret));
         }
         let Some(after) = &job.after else { return };
         match after.jobs.len() {

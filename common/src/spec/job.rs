@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::{LabelRule, Needs, RetryPolicy};
-use crate::tree::Digest;
+use crate::{tree::Digest, webhook::Webhook};
 
 /// A job as submitted: a directed acyclic graph of named tasks.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,6 +43,8 @@ pub struct JobSpec {
     pub after: Option<After>,
     /// Whether its end is told by a notification.
     pub notify: bool,
+    /// Whom its end is told by HTTP.
+    pub webhook: Option<Webhook>,
 }
 
 /// When a job may begin: at most one of the two may be set.

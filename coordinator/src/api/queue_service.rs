@@ -8,7 +8,7 @@ use super::page::Page;
 use crate::{store::Store, wire::status};
 
 /// The settings by their names in the contract.
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 12] = [
     "description",
     "paused",
     "max_running",
@@ -20,6 +20,7 @@ const FIELDS: [&str; 11] = [
     "aging",
     "retention",
     "notify",
+    "webhook",
 ];
 
 /// The service.

@@ -29,6 +29,8 @@ pub struct Beat {
     pub deadlines_ms: Option<i64>,
     /// Milliseconds until a schedule is to be looked at; not above zero where one is now.
     pub schedules_ms: Option<i64>,
+    /// Milliseconds until a webhook is to be told of something; not above zero where one is now.
+    pub deliveries_ms: Option<i64>,
     /// Attempts of this coordinator's agents that were asked to stop.
     pub cancels: Vec<(AgentId, AttemptId)>,
     /// Its agents that are to leave and were not told yet.

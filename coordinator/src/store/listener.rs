@@ -35,6 +35,8 @@ pub enum Hint {
     Deadline,
     /// A schedule has changed.
     Schedule,
+    /// A webhook is to be told of something.
+    Delivery,
     /// Jobs have ended.
     Completed(Vec<JobId>),
     /// The connection was lost and is back: hints may have been missed.
@@ -51,6 +53,7 @@ impl Hint {
             "cancel" => Some(Self::Cancel),
             "deadline" => Some(Self::Deadline),
             "schedule" => Some(Self::Schedule),
+            "delivery" => Some(Self::Delivery),
             _ => {
                 let (lane, seq) = payload.strip_prefix("ready:")?.split_once(':')?;
                 Some(Self::Ready(Readied(LaneId(lane.parse().ok()?), seq.parse().ok()?)))

@@ -117,6 +117,7 @@ impl Heart {
             (beat.leases_ms, &self.signals.leases),
             (beat.deadlines_ms, &self.signals.deadlines),
             (beat.schedules_ms, &self.signals.schedules),
+            (beat.deliveries_ms, &self.signals.deliveries),
         ] {
             if left_ms.is_some_and(|left| left < SOON_MS) {
                 signal.notify_one();

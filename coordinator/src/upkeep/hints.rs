@@ -80,6 +80,7 @@ impl Hints {
             Hint::Cancel => self.signals.cancels.notify_one(),
             Hint::Deadline => self.signals.deadlines.notify_one(),
             Hint::Schedule => self.signals.schedules.notify_one(),
+            Hint::Delivery => self.signals.deliveries.notify_one(),
             Hint::Completed(jobs) => jobs.into_iter().for_each(|job| self.looks.look_now(job)),
             Hint::Reconnected => {
                 self.wakes.wake(Wake::Rewind);

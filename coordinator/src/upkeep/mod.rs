@@ -15,6 +15,7 @@
 //! | [`openings`] | gates too wide for one transaction |
 //! | [`parked`] | tasks that wait for a concurrency key or a rate |
 //! | [`relations`] | unique keys that are free, and jobs that wait for jobs |
+//! | [`webhooks`] | whom the end of jobs is told by HTTP |
 //! | [`floors`] | how far lanes are empty for good |
 //! | [`garbage`] | files that nobody needs any more |
 
@@ -32,3 +33,4 @@ pub mod relations;
 pub mod retention;
 pub mod schedules;
 pub mod submissions;
+pub mod webhooks;

@@ -42,29 +42,38 @@ pub async fn run(store: Store, retain: Option<Duration>, stop: CancellationToken
 async fn pass(store: &Store, retain: Option<Duration>) -> Result<i64, StoreError> {
     let mut total = 0;
     if let Some(retain) = retain {
-        let page = async |before: Purged| store.purge_finished(retain, PAGE, before.last).await;
-        total += pages(page).await?;
+        total += by_age(store, retain).await?;
     }
     for queue in store.retaining_queues().await? {
-        let page = async |before: Purged| store.purge_queue(&queue, PAGE, &before).await;
-        total += pages(page).await?;
+        total += of_queue(store, &queue).await?;
     }
     Ok(total)
 }
 
-/// Page after page until there are no more; how many jobs are gone.
-async fn pages(
-    page: impl AsyncFn(Purged) -> Result<Purged, StoreError>,
-) -> Result<i64, StoreError> {
-    let mut total = 0;
-    let mut before = Purged::default();
+/// Jobs of queues that say nothing themselves; how many are gone.
+async fn by_age(store: &Store, retain: Duration) -> Result<i64, StoreError> {
+    let (mut total, mut after) = (0, None);
     loop {
-        let purged = page(before).await?;
-        total += purged.purged;
-        if purged.last.is_none() {
+        let page = store.purge_finished(retain, PAGE, after).await?;
+        total += page.purged;
+        after = page.last;
+        if after.is_none() {
             return Ok(total);
         }
-        before = purged;
+        tokio::time::sleep(BREATH).await;
+    }
+}
+
+/// Jobs of a queue that says how long or how many of them stay; how many are gone.
+async fn of_queue(store: &Store, queue: &str) -> Result<i64, StoreError> {
+    let (mut total, mut before) = (0, Purged::default());
+    loop {
+        let page = store.purge_queue(queue, PAGE, &before).await?;
+        total += page.purged;
+        if page.last.is_none() {
+            return Ok(total);
+        }
+        before = page;
         tokio::time::sleep(BREATH).await;
     }
 }

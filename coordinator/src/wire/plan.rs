@@ -11,6 +11,7 @@ use postq_common::{
         Scope, Unique, WorkspaceUse,
     },
     tree::Digest,
+    webhook::Webhook,
 };
 use postq_proto::{
     convert,
@@ -126,6 +127,7 @@ fn job_row(
         "timeout_ms": written.timeout.map(some_millis), "notify": written.notify,
         "unique": written.unique.as_ref().map(unique_row),
         "after": written.after.as_ref().map(after_row),
+        "webhook": written.webhook.as_ref().map(webhook_row),
     })
 }
 
@@ -133,6 +135,10 @@ fn after_row(after: &After) -> Value {
     // The check has read them before.
     let ids: Vec<JobId> = after.jobs.iter().filter_map(|id| id.parse().ok()).collect();
     json!({"jobs": ids, "run_if": after.run_if.as_str()})
+}
+
+fn webhook_row(webhook: &Webhook) -> Value {
+    json!({"url": webhook.url, "secret": webhook.secret()})
 }
 
 fn unique_row(unique: &Unique) -> Value {

@@ -12,6 +12,7 @@ use postq_common::{
         Problems, Rate, RetryPolicy, RunIf, Start, TaskSpec, Unique, WorkspaceUse, shown,
     },
     tree::Digest,
+    webhook::Webhook,
 };
 use prost::Message;
 
@@ -66,6 +67,10 @@ fn convert_job(job: &v1::JobSpec, problems: &mut Problems) -> JobSpec {
         unique: job.unique.as_ref().map(|unique| convert.unique(unique)),
         after: job.after.as_ref().map(|after| convert.after(after)),
         notify: job.notify,
+        webhook: job
+            .webhook
+            .as_ref()
+            .map(|webhook| Webhook { url: webhook.url.clone(), secret: webhook.secret.clone() }),
         ..JobSpec::default()
     };
     if let Some(attributes) = &job.attributes {

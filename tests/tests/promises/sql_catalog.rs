@@ -4,7 +4,7 @@ use postq_tests::Database;
 use serde_json::json;
 
 /// Those that applications may be given: they run with the rights of the schema's owner.
-const FOR_USERS: [&str; 31] = [
+const FOR_USERS: [&str; 32] = [
     "ack",
     "alter_queue",
     "cancel",
@@ -23,6 +23,7 @@ const FOR_USERS: [&str; 31] = [
     "publish_bulk",
     "purge",
     "queue_depth",
+    "redeliver",
     "redrive",
     "redrive_all",
     "release",
