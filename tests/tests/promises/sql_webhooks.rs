@@ -72,7 +72,7 @@ async fn however_a_job_ends_its_webhook_is_to_be_told_once() {
         (skipped, "job.cancelled"),
         (expired, "job.failed"),
     ];
-    assert_eq!(told, wanted.map(|(job, what)| (job, what.to_owned())).into());
+    assert_eq!(told, BTreeMap::from(wanted.map(|(job, what)| (job, what.to_owned()))));
 }
 
 #[tokio::test]

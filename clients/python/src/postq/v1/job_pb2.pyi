@@ -13,7 +13,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class JobSpec(_message.Message):
-    __slots__ = ("name", "queue", "attributes", "env", "tasks", "priority", "input", "on_conflict", "data", "run_at", "delay", "expires_after", "timeout", "unique", "after", "notify")
+    __slots__ = ("name", "queue", "attributes", "env", "tasks", "priority", "input", "on_conflict", "data", "run_at", "delay", "expires_after", "timeout", "unique", "after", "notify", "webhook")
     class OnConflict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         FAIL: _ClassVar[JobSpec.OnConflict]
@@ -64,6 +64,13 @@ class JobSpec(_message.Message):
         jobs: _containers.RepeatedScalarFieldContainer[str]
         run_if: TaskSpec.RunIf
         def __init__(self, jobs: _Optional[_Iterable[str]] = ..., run_if: _Optional[_Union[TaskSpec.RunIf, str]] = ...) -> None: ...
+    class Webhook(_message.Message):
+        __slots__ = ("url", "secret")
+        URL_FIELD_NUMBER: _ClassVar[int]
+        SECRET_FIELD_NUMBER: _ClassVar[int]
+        url: str
+        secret: str
+        def __init__(self, url: _Optional[str] = ..., secret: _Optional[str] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
@@ -80,6 +87,7 @@ class JobSpec(_message.Message):
     UNIQUE_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
     NOTIFY_FIELD_NUMBER: _ClassVar[int]
+    WEBHOOK_FIELD_NUMBER: _ClassVar[int]
     name: str
     queue: str
     attributes: _struct_pb2.Struct
@@ -96,7 +104,8 @@ class JobSpec(_message.Message):
     unique: JobSpec.Unique
     after: JobSpec.After
     notify: bool
-    def __init__(self, name: _Optional[str] = ..., queue: _Optional[str] = ..., attributes: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., env: _Optional[_Mapping[str, str]] = ..., tasks: _Optional[_Mapping[str, TaskSpec]] = ..., priority: _Optional[int] = ..., input: _Optional[str] = ..., on_conflict: _Optional[_Union[JobSpec.OnConflict, str]] = ..., data: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., run_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., expires_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., unique: _Optional[_Union[JobSpec.Unique, _Mapping]] = ..., after: _Optional[_Union[JobSpec.After, _Mapping]] = ..., notify: bool = ...) -> None: ...
+    webhook: JobSpec.Webhook
+    def __init__(self, name: _Optional[str] = ..., queue: _Optional[str] = ..., attributes: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., env: _Optional[_Mapping[str, str]] = ..., tasks: _Optional[_Mapping[str, TaskSpec]] = ..., priority: _Optional[int] = ..., input: _Optional[str] = ..., on_conflict: _Optional[_Union[JobSpec.OnConflict, str]] = ..., data: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., run_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., expires_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., unique: _Optional[_Union[JobSpec.Unique, _Mapping]] = ..., after: _Optional[_Union[JobSpec.After, _Mapping]] = ..., notify: bool = ..., webhook: _Optional[_Union[JobSpec.Webhook, _Mapping]] = ...) -> None: ...
 
 class TaskSpec(_message.Message):
     __slots__ = ("depends", "command", "image", "handler", "arguments", "env", "timeout", "grace", "retry", "run_if", "workspace", "priority", "delivery", "crash_limit", "concurrency", "rate", "container", "secrets", "resources", "requires")

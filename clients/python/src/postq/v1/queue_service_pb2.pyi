@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class QueueSettings(_message.Message):
-    __slots__ = ("description", "paused", "max_running", "max_jobs", "retry", "timeout", "expires_after", "dead_letters", "aging", "retention", "notify")
+    __slots__ = ("description", "paused", "max_running", "max_jobs", "retry", "timeout", "expires_after", "dead_letters", "aging", "retention", "notify", "webhook")
     class Retention(_message.Message):
         __slots__ = ("age", "jobs")
         AGE_FIELD_NUMBER: _ClassVar[int]
@@ -31,6 +31,7 @@ class QueueSettings(_message.Message):
     AGING_FIELD_NUMBER: _ClassVar[int]
     RETENTION_FIELD_NUMBER: _ClassVar[int]
     NOTIFY_FIELD_NUMBER: _ClassVar[int]
+    WEBHOOK_FIELD_NUMBER: _ClassVar[int]
     description: str
     paused: bool
     max_running: int
@@ -42,7 +43,8 @@ class QueueSettings(_message.Message):
     aging: float
     retention: QueueSettings.Retention
     notify: bool
-    def __init__(self, description: _Optional[str] = ..., paused: bool = ..., max_running: _Optional[int] = ..., max_jobs: _Optional[int] = ..., retry: _Optional[_Union[_job_pb2.RetryPolicy, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., expires_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., dead_letters: bool = ..., aging: _Optional[float] = ..., retention: _Optional[_Union[QueueSettings.Retention, _Mapping]] = ..., notify: bool = ...) -> None: ...
+    webhook: _job_pb2.JobSpec.Webhook
+    def __init__(self, description: _Optional[str] = ..., paused: bool = ..., max_running: _Optional[int] = ..., max_jobs: _Optional[int] = ..., retry: _Optional[_Union[_job_pb2.RetryPolicy, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., expires_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., dead_letters: bool = ..., aging: _Optional[float] = ..., retention: _Optional[_Union[QueueSettings.Retention, _Mapping]] = ..., notify: bool = ..., webhook: _Optional[_Union[_job_pb2.JobSpec.Webhook, _Mapping]] = ...) -> None: ...
 
 class Queue(_message.Message):
     __slots__ = ("name", "settings", "is_declared", "created_at", "stats")
