@@ -48,6 +48,7 @@ impl Bed {
             store: store.clone(),
             tokens: Tokens::default(),
             retain: None,
+            webhooks: postq_coordinator::webhook::Door::default(),
         };
         let shutdown = Shutdown::new();
         let coordinator = Coordinator::open(options, ([127, 0, 0, 1], 0).into()).await?;

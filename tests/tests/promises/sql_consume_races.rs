@@ -155,7 +155,7 @@ async fn nobody_waits_for_a_transaction_that_consumes_or_ends_a_task() {
     for (verb, ends_as) in [
         ("ack", "succeeded"),
         ("nack", "cancelled"),
-        ("nack for good", "cancelled"),
+        ("nack for good", "failed"),
         ("renew", "running"),
         ("release", "cancelled"),
         ("consume", "cancelled"),
