@@ -65,6 +65,8 @@ pub struct View {
     pub waiting: Vec<DateTime<Utc>>,
     /// The job of the last one has not ended.
     pub is_busy: bool,
+    /// Its time has come before, and its job was not taken.
+    pub is_deferred: bool,
 }
 
 /// What a look decides.
@@ -83,8 +85,7 @@ pub struct Step {
 /// Looks at a schedule.
 pub fn step(rule: &Rule, policy: Policy, view: &View, now: DateTime<Utc>) -> Step {
     let next_at = view.next_at.or_else(|| rule.next(view.since, view.since));
-    let come =
-        next_at.filter(|at| *at <= now).map(|from| come(rule, policy, view.since, from, now));
+    let come = next_at.filter(|at| *at <= now).map(|from| come(rule, policy, view, from, now));
     let (come, next_at) = match come {
         Some(come) => (come, rule.next(view.since, now)),
         None => (Vec::new(), next_at),
@@ -101,11 +102,13 @@ pub fn step(rule: &Rule, policy: Policy, view: &View, now: DateTime<Utc>) -> Ste
 fn come(
     rule: &Rule,
     policy: Policy,
-    since: DateTime<Utc>,
+    view: &View,
     from: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> Vec<DateTime<Utc>> {
-    let late = now - LATE;
+    let since = view.since;
+    // All that came while its jobs were not taken was missed.
+    let late = if view.is_deferred { now } else { now - LATE };
     let limit = match policy.catch_up {
         CatchUp::All => policy.catch_up_limit,
         CatchUp::Last | CatchUp::None => 1,
@@ -124,12 +127,15 @@ fn come(
 
 type Decided = (Vec<DateTime<Utc>>, Vec<DateTime<Utc>>, usize);
 
-/// Many are made in several looks.
+/// Many are made in several looks; one by one where they may not all be taken.
 fn at_once(view: &View, come: Vec<DateTime<Utc>>) -> Decided {
+    let most = if view.is_deferred { 1 } else { AT_ONCE };
     let mut fire = view.waiting.clone();
     fire.extend(come);
-    let waiting = fire.split_off(fire.len().min(AT_ONCE));
-    (fire, waiting, 0)
+    let mut waiting = fire.split_off(fire.len().min(most));
+    let skipped = waiting.len().saturating_sub(WAITING);
+    waiting.truncate(WAITING);
+    (fire, waiting, skipped)
 }
 
 /// Of several only the last is made, for they would overlap each other.
@@ -177,7 +183,8 @@ mod tests {
     ) -> (Vec<i64>, Vec<i64>, usize) {
         let rule = Rule::every(Duration::from_secs(10)).unwrap();
         let waiting = waiting.iter().map(|s| at(*s)).collect();
-        let view = View { since: at(0), next_at: Some(at(10)), waiting, is_busy };
+        let view =
+            View { since: at(0), next_at: Some(at(10)), waiting, is_busy, is_deferred: false };
         let step = step(&rule, policy, &view, at(now));
         assert_eq!(
             step.next_at,
@@ -204,12 +211,38 @@ mod tests {
         assert_eq!(of(CatchUp::Last), [90, 100], "what is recent stands for it");
         assert_eq!(of(CatchUp::All), [60, 70, 80, 90, 100]);
         let rule = Rule::every(Duration::from_secs(1000)).unwrap();
-        let view = View { since: at(0), next_at: None, waiting: vec![], is_busy: false };
+        let view = View {
+            since: at(0),
+            next_at: None,
+            waiting: vec![],
+            is_busy: false,
+            is_deferred: false,
+        };
         let last = policy(Overlap::Allow, CatchUp::Last);
         let missed = step(&rule, last, &view, at(2500));
         assert_eq!((missed.fire, missed.next_at), (vec![at(2000)], Some(at(3000))));
         let none = step(&rule, policy(Overlap::Allow, CatchUp::None), &view, at(2500));
         assert_eq!((none.fire, none.next_at), (vec![], Some(at(3000))));
+    }
+
+    #[test]
+    fn what_came_while_its_jobs_were_not_taken_was_missed_and_is_made_up_for_one_by_one() {
+        let of = |catch_up, waiting: &[i64]| {
+            let rule = Rule::every(Duration::from_secs(10)).unwrap();
+            let waiting = waiting.iter().map(|s| at(*s)).collect();
+            let (since, next_at) = (at(0), Some(at(10)));
+            let view = View { since, next_at, waiting, is_busy: false, is_deferred: true };
+            let step = step(&rule, policy(Overlap::Allow, catch_up), &view, at(35));
+            assert_eq!(step.next_at, Some(at(40)));
+            let seconds = |all: &[DateTime<Utc>]| -> Vec<i64> {
+                all.iter().map(|at| at.timestamp() - START).collect()
+            };
+            (seconds(&step.fire), seconds(&step.waiting))
+        };
+        assert_eq!(of(CatchUp::None, &[]), (vec![], vec![]));
+        assert_eq!(of(CatchUp::Last, &[]), (vec![30], vec![]));
+        assert_eq!(of(CatchUp::All, &[]), (vec![10], vec![20, 30]));
+        assert_eq!(of(CatchUp::Last, &[1, 2]), (vec![1], vec![2, 30]));
     }
 
     #[test]

@@ -124,6 +124,7 @@ impl Schedules {
             next_at: row.next_at,
             waiting: row.waiting.clone(),
             is_busy: row.is_busy,
+            is_deferred: row.retry_at.is_some(),
         };
         let step = schedule::step(&rule, policy, &view, row.now);
         // Also where nothing fires now: what is wrong with its job is told early.

@@ -1,25 +1,25 @@
 //! What a set-up does to its database while there is nothing to do, and while a task takes long: hardly a
 //! statement, no transaction that stays open. And it starts at once when something comes.
 
-use std::{cell::Cell, collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
-use postq_tests::{Cluster, Database, PATIENCE, eventually};
+use postq_tests::{Cluster, Database, PATIENCE, Session, eventually};
 use serde_json::json;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 
 /// How often the coordinator has said that it lives: the clock of these tests.
-async fn beats(database: &Database) -> i64 {
-    database.value("select sum(beat)::bigint from postq.coordinator").await
-}
+const BEATS: &str = "select sum(beat)::bigint from postq.coordinator";
 
-async fn wait_for_beats(database: &Database, count: i64) -> i64 {
-    let (first, looks) = (beats(database).await, Cell::new(0));
+/// Returns how many statements it took.
+async fn wait_for_beats(session: &mut Session, count: i64) -> i64 {
+    let first: i64 = session.value(BEATS).await;
+    let mut looks = 1;
     eventually("it has beaten a few times", PATIENCE, async || {
-        looks.set(looks.get() + 1);
-        (beats(database).await >= first + count).then_some(())
+        looks += 1;
+        (session.value::<i64>(BEATS).await >= first + count).then_some(())
     })
     .await;
-    looks.get()
+    looks
 }
 
 async fn wait_for_sleep(database: &Database) {
@@ -37,14 +37,13 @@ async fn an_idle_set_up_hardly_asks() {
     let cluster = Cluster::start(&[4, 4, 4]).await;
     let database = &cluster.database;
     wait_for_sleep(database).await;
-    wait_for_beats(database, 2).await;
+    let mut session = database.session().await;
+    wait_for_beats(&mut session, 2).await;
     let commits = "select xact_commit from pg_stat_database where datname = current_database()";
-    let before: i64 = database.value(commits).await;
+    let before: i64 = session.value(commits).await;
     // What was counted last is told a second late.
-    let looks = wait_for_beats(database, 6).await + wait_for_beats(database, 1).await;
-    let all = database.value::<i64>(commits).await - before;
-    // The looks of this test on the way are its own, and some more at its ends.
-    let theirs = all - looks;
+    let looks = wait_for_beats(&mut session, 6).await + wait_for_beats(&mut session, 1).await;
+    let theirs = session.value::<i64>(commits).await - before - looks;
     assert!(theirs < 7 * 6, "{theirs} transactions in seven beats");
 }
 
@@ -107,7 +106,7 @@ async fn a_long_task_keeps_no_transaction_open() {
     })
     .await;
     let first = open_transactions(database).await;
-    wait_for_beats(database, 1).await;
+    wait_for_beats(&mut database.session().await, 1).await;
     let second = open_transactions(database).await;
     let still: Vec<_> = first.intersection(&second).collect();
     assert!(still.is_empty(), "{still:?}");
