@@ -167,7 +167,7 @@ async fn a_blob_that_is_not_there_is_named() {
     let served = Served::start().await;
     let digest = Digest::of(b"nowhere");
     let digests = vec![digest.as_bytes().to_vec()];
-    let request = DownloadRequest { digests, batches: false };
+    let request = DownloadRequest { digests, ..DownloadRequest::default() };
     let mut stream = served.client().download(request).await.unwrap().into_inner();
     let status = stream.message().await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound);
