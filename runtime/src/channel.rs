@@ -27,8 +27,8 @@ pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(4);
 pub const STREAM_WINDOW: u32 = 4 << 20;
 /// As [`STREAM_WINDOW`], of a connection.
 pub const CONNECTION_WINDOW: u32 = 16 << 20;
-/// Largest frame that a peer may send. Each is a system call on both sides, and what waits behind it,
-/// such as a ping, waits for a millisecond or two on a slow network.
+/// Largest frame that a peer may send. Each is a system call on both sides; what waits behind one,
+/// such as a ping, waits two milliseconds where a network carries a gigabit per second.
 pub const FRAME_SIZE: u32 = 256 << 10;
 /// How long making a connection may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

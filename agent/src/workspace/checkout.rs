@@ -136,13 +136,11 @@ impl Checkout {
 
     /// Whether a file could be made from one that is near.
     fn clone_near(&self, file: &Wanted, near: &Near) -> Result<bool, WorkspaceError> {
-        if !near.has_clone(&file.digest) {
-            return Ok(false);
-        }
+        let Some(from) = near.unchanged(&file.digest, file.size) else { return Ok(false) };
         let path = self.path(file.at);
         let made = self.root.create_file_below(&path);
         let made = made.map_err(WorkspaceError::io("make", &path))?;
-        if near.clone_to(&file.digest, file.size, &made).unwrap_or(false) {
+        if from.clone_to(&made).unwrap_or(false) {
             let completed = self.complete(file.at, &made);
             completed.map_err(WorkspaceError::io("make", &path))?;
             self.local_bytes.fetch_add(file.size, Ordering::Relaxed);

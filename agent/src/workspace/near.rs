@@ -10,7 +10,7 @@ use std::{
     fs::File,
     io::{self, Read},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use postq_common::tree::Digest;
@@ -40,10 +40,15 @@ impl Source {
 }
 
 /// Where contents can be had.
-#[derive(Default)]
 pub(super) struct Near {
-    roots: Vec<(Folder, Arc<Listing>)>,
+    roots: Vec<Root>,
     spots: HashMap<Digest, Option<Spot>>,
+}
+
+/// Opened when something is wanted from it: there may be very many.
+struct Root {
+    source: Source,
+    folder: OnceLock<Option<Folder>>,
 }
 
 /// A file of one of the roots.
@@ -52,21 +57,23 @@ struct Spot {
     root: u32,
     folder: u32,
     row: u32,
+    size: u64,
     stamp: Option<Stamp>,
 }
 
 impl Near {
     /// Looks for `wanted` in `sources`; the first ones are the likeliest to have stayed as they are.
     pub(super) fn find(sources: Vec<Source>, wanted: impl Iterator<Item = Digest>) -> Self {
+        // Where there is nowhere to look, nothing has to be held in mind either.
+        let wanted = wanted.filter(|_| !sources.is_empty());
         let mut near = Self { roots: Vec::new(), spots: wanted.map(|it| (it, None)).collect() };
         let mut open = near.spots.len();
         for source in sources {
             if open == 0 {
                 break;
             }
-            let Some(folder) = source.open() else { continue };
             open -= near.note(&source.listing);
-            near.roots.push((folder, source.listing));
+            near.roots.push(Root { source, folder: OnceLock::new() });
         }
         near
     }
@@ -77,35 +84,24 @@ impl Near {
         let mut found = 0;
         for (folder, of) in (0..).zip(&listing.folders) {
             for (row, entry) in (0..).zip(&of.rows) {
-                if let What::File { digest: Some(digest), stamp, .. } = entry.what
+                if let What::File { digest: Some(digest), size, stamp, .. } = entry.what
                     && let Some(spot) = self.spots.get_mut(&digest)
                     && spot.is_none_or(|spot| spot.stamp.is_none() && stamp.is_some())
                 {
                     found += usize::from(stamp.is_some());
-                    *spot = Some(Spot { root, folder, row, stamp });
+                    *spot = Some(Spot { root, folder, row, size, stamp });
                 }
             }
         }
         found
     }
 
-    /// Whether that content was in a file that has not changed since, as far as is known.
-    pub(super) fn has_clone(&self, digest: &Digest) -> bool {
-        self.spots.get(digest).copied().flatten().is_some_and(|spot| spot.stamp.is_some())
-    }
-
-    /// Fills the empty file `to` with that content of `size` bytes; false where it is not there.
-    pub(super) fn clone_to(&self, digest: &Digest, size: u64, to: &File) -> io::Result<bool> {
-        let Some(spot) = self.spots.get(digest).copied().flatten() else { return Ok(false) };
-        let from = self.open(&spot)?;
-        let is_same = || Ok::<_, io::Error>(Some(stamp_of(&from.metadata()?)) == spot.stamp);
-        if !is_same()? {
-            return Ok(false);
-        }
-        // The kernel shares blocks where it can.
-        let copied = io::copy(&mut (&from).take(size), &mut &*to)?;
-        // A change while it was copied shows in the stamp.
-        Ok(copied == size && is_same()?)
+    /// A file that had that content and size when it was looked at, and has not changed since.
+    pub(super) fn unchanged(&self, digest: &Digest, size: u64) -> Option<Unchanged> {
+        // A tree that lies about the size of a blob finds nothing here, and is refused by the store's.
+        let spot = self.spots.get(digest).copied().flatten().filter(|spot| spot.size == size)?;
+        let file = Unchanged { stamp: spot.stamp?, file: self.open(&spot).ok()?, size };
+        file.is_same().ok()?.then_some(file)
     }
 
     /// Passes to `checkout` what it still waits for, as far as it is what it was.
@@ -120,8 +116,30 @@ impl Near {
     }
 
     fn open(&self, spot: &Spot) -> io::Result<File> {
-        let (root, listing) = &self.roots[spot.root as usize];
-        let folder = &listing.folders[spot.folder as usize];
+        let Root { source, folder } = &self.roots[spot.root as usize];
+        let root = folder.get_or_init(|| source.open());
+        let root = root.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        let folder = &source.listing.folders[spot.folder as usize];
         root.open_file_below(&folder.path_of(&folder.rows[spot.row as usize].name))
+    }
+}
+
+/// A file whose content is known by its stamp.
+pub(super) struct Unchanged {
+    file: File,
+    size: u64,
+    stamp: Stamp,
+}
+
+impl Unchanged {
+    fn is_same(&self) -> io::Result<bool> {
+        Ok(stamp_of(&self.file.metadata()?) == self.stamp)
+    }
+
+    /// Fills an empty file; false where this one has changed meanwhile.
+    pub(super) fn clone_to(&self, mut to: &File) -> io::Result<bool> {
+        // The kernel shares blocks where it can.
+        let copied = io::copy(&mut (&self.file).take(self.size), &mut to)?;
+        Ok(copied == self.size && self.is_same()?)
     }
 }

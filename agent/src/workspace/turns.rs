@@ -11,9 +11,11 @@ use std::{
 use postq_common::tree::Digest;
 use tokio::sync::OwnedMutexGuard;
 
+type Cell = tokio::sync::Mutex<()>;
+
 /// Those under way. Clones share them.
 #[derive(Clone, Default)]
-pub(super) struct Turns(Arc<Mutex<HashMap<Digest, Weak<tokio::sync::Mutex<()>>>>>);
+pub(super) struct Turns(Arc<Mutex<HashMap<Digest, Weak<Cell>>>>);
 
 /// Nobody else has one for the same content.
 pub(super) struct Turn {

@@ -1,7 +1,7 @@
 //! An agent's memory is bounded, however large or many the files of a task are.
 //!
 //! `POSTQ_SOAK=1` makes it a file of 4 GiB and 300,000 small ones; without it they are 192 MiB and
-//! 20,000, for a smaller bound.
+//! 5,000, for a smaller bound.
 
 use std::{env, time::Duration};
 
@@ -43,7 +43,7 @@ async fn soak_a_large_file_passes_through_an_agent_in_bounded_memory() {
 #[tokio::test]
 async fn soak_very_many_files_pass_through_an_agent_in_bounded_memory() {
     let (thousands, bound) =
-        if env::var_os("POSTQ_SOAK").is_some() { (300, 512) } else { (20, 256) };
+        if env::var_os("POSTQ_SOAK").is_some() { (300, 512) } else { (5, 256) };
     let make = format!(
         "for d in $(seq {thousands}); do mkdir $d
          head -c 100000 /dev/urandom | split -b 100 -a 3 -d - $d/; done"

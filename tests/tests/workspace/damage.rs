@@ -108,7 +108,7 @@ async fn damage_in_the_store_is_named_and_can_be_mended() {
     }
 }
 
-async fn upload(served: &Served, pieces: Vec<Piece>) -> Result<u64, Status> {
+pub(crate) async fn upload(served: &Served, pieces: Vec<Piece>) -> Result<u64, Status> {
     let requests = pieces
         .into_iter()
         .map(|piece| UploadRequest { piece: Some(BlobPiece { piece: Some(piece) }) });
@@ -117,7 +117,7 @@ async fn upload(served: &Served, pieces: Vec<Piece>) -> Result<u64, Status> {
     Ok(answer.into_inner().blobs)
 }
 
-fn start(digest: Digest, size: u64) -> Piece {
+pub(crate) fn start(digest: Digest, size: u64) -> Piece {
     Piece::Start(BlobStart { digest: digest.as_bytes().to_vec(), size })
 }
 

@@ -9,11 +9,12 @@ use std::{
 
 use nix::sys::statvfs::statvfs;
 use postq_agent::workspace::Workspace;
-use postq_proto::v1;
+use postq_common::tree::{Digest, Directory, Entry, Kind, Node, Snapshot};
+use postq_proto::v1::{self, blob_piece::Piece};
 
 use crate::{
-    damage::noise,
-    files::{Served, seen, write},
+    damage::{noise, start, upload},
+    files::{Served, message, seen, write},
 };
 
 fn cached(served: &Served, dir: &Path) -> Workspace {
@@ -75,6 +76,26 @@ async fn a_sibling_never_gets_what_another_one_has_made_of_its_files() {
     // Of the large file, all but one chunk was there.
     assert!(effort.received_bytes < 3 << 20, "{effort:?}");
     assert!(effort.local_bytes > 6_000_000, "{effort:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tree_that_lies_about_a_size_gets_no_part_of_a_file_that_is_here() {
+    let served = Served::start().await;
+    let left = left_elsewhere(&served, 3_000_000).await;
+    let workspace = cached(&served, served.scratch.path());
+    finish_one(&workspace, &left, &served.scratch.path().join("parent")).await;
+    let digest = Digest::of(b"content 3");
+    for size in [4, 10, 3_000_000] {
+        let entry = Entry { name: "f".into(), kind: Kind::File { digest, size, bits: 0o644 } };
+        let node = Directory::new(vec![entry]).unwrap().encode();
+        let name = Digest::of(&node);
+        let pieces = vec![start(name, node.len() as u64), Piece::Data(node)];
+        upload(&served, pieces).await.unwrap();
+        let tree = message(&Snapshot { content: Some(name), ..Snapshot::default() });
+        let to = served.directory(&format!("to-{size}"));
+        assert!(workspace.checkout(&tree, &to).await.is_err(), "{size}");
+        assert!(!to.join("f").exists(), "{size}");
+    }
 }
 
 /// A file system that shares blocks, in a file; gone when the test ends.
