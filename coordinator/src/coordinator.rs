@@ -7,9 +7,9 @@ use postq_common::id::CoordinatorId;
 use postq_proto::{
     FILE_DESCRIPTOR_SET,
     v1::{
-        agent_service_server::AgentServiceServer, dispatch_service_server::DispatchServiceServer,
-        job_service_server::JobServiceServer, queue_service_server::QueueServiceServer,
-        schedule_service_server::ScheduleServiceServer,
+        agent_service_server::AgentServiceServer, artifact_service_server::ArtifactServiceServer,
+        dispatch_service_server::DispatchServiceServer, job_service_server::JobServiceServer,
+        queue_service_server::QueueServiceServer, schedule_service_server::ScheduleServiceServer,
         workspace_service_server::WorkspaceServiceServer,
     },
 };
@@ -26,6 +26,7 @@ use crate::{
     admission::Admission,
     api::{
         agent_service::AgentApi,
+        artifact_service::ArtifactApi,
         auth::{self, Tokens},
         deadline,
         dispatch_service::DispatchApi,
@@ -44,9 +45,9 @@ use crate::{
     signals::Signals,
     store::{MigrationError, Store, StoreError, migrate},
     upkeep::{
-        deadlines::Deadlines, due::Due, floors, garbage, heart::Heart, hints::Hints, inbox::Inbox,
-        leases::Leases, openings::Openings, parked::Parked, relations, retention,
-        schedules::Schedules, submissions::Submissions,
+        artifacts::Keeper, deadlines::Deadlines, due::Due, floors, garbage, heart::Heart,
+        hints::Hints, inbox::Inbox, leases::Leases, openings::Openings, parked::Parked, relations,
+        retention, schedules::Schedules, submissions::Submissions,
     },
     watch::Looks,
     workspace::{Blobs, Garbage, Joins, OpenError},
@@ -280,7 +281,13 @@ impl Coordinator {
         shutdown.spawn_critical("openings", openings.run(stop()));
         shutdown.spawn_critical("floors", floors::run(store.clone(), stop()));
         let garbage = Garbage::new(self.blobs.clone(), parts.joins.clone());
-        shutdown.spawn_critical("garbage", garbage::run(store.clone(), garbage, stop()));
+        let keeper = Keeper::new(
+            store.clone(),
+            self.blobs.clone(),
+            parts.joins.clone(),
+            parts.graphs.clone(),
+        );
+        shutdown.spawn_critical("garbage", garbage::run(store.clone(), garbage, keeper, stop()));
         shutdown.spawn_critical("relations", relations::run(store.clone(), stop()));
     }
 
@@ -289,6 +296,7 @@ impl Coordinator {
         let store = &self.store;
         let jobs = JobApi {
             store: store.clone(),
+            blobs: self.blobs.clone(),
             admission: parts.admission.clone(),
             looks: Arc::clone(&parts.looks),
             metrics: Arc::clone(&parts.metrics),
@@ -327,6 +335,7 @@ impl Coordinator {
                 .add_service(
                     WorkspaceServiceServer::new(files).max_decoding_message_size(MESSAGE_LIMIT),
                 )
+                .add_service(ArtifactServiceServer::new(ArtifactApi { store: store.clone() }))
                 .add_service(QueueServiceServer::new(QueueApi { store: store.clone() }))
                 .add_service(ScheduleServiceServer::new(ScheduleApi {
                     store: store.clone(),

@@ -84,6 +84,8 @@ pub struct Effort {
     pub hashed_bytes: u64,
     /// What the store did not have.
     pub sent_bytes: u64,
+    /// What was read, and the store had.
+    pub saved_bytes: u64,
     /// What came from the store, as it travelled.
     pub received_bytes: u64,
     /// What was copied from other directories of this agent, or taken over with one.
@@ -168,6 +170,12 @@ impl Workspace {
         open.retain(|dir, _| dir.exists());
         open.insert(dir.to_owned(), opened);
         Ok(())
+    }
+
+    /// What it took to fill `dir`, which has not been kept yet.
+    pub fn effort_of(&self, dir: &Path) -> Option<Effort> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.get(dir).map(|opened| opened.effort)
     }
 
     /// Keeps what `task` has made of `input` in `dir`. All of it is durable when this returns.

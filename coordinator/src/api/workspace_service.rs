@@ -64,6 +64,10 @@ pub trait SnapshotSource: Send + Sync + 'static {
     /// `FAILED_PRECONDITION` where it has left nothing (yet).
     async fn left_by(&self, job: Uuid, task: Option<&str>) -> Result<Left, Status>;
 
+    /// Those files of the whole job that stay when it is forgotten. Errors as with
+    /// [`SnapshotSource::left_by`].
+    async fn artifacts_of(&self, job: Uuid) -> Result<Snapshot, Status>;
+
     /// What the job starts from: nothing, or the snapshot it names.
     async fn input_of_job(&self, job: Uuid) -> Result<Snapshot, Status>;
 
@@ -153,7 +157,8 @@ impl WorkspaceService for WorkspaceApi {
         &self,
         request: Request<v1::GetSnapshotRequest>,
     ) -> Result<Response<v1::GetSnapshotResponse>, Status> {
-        let v1::GetSnapshotRequest { job_id, task, input, attempt } = request.into_inner();
+        let v1::GetSnapshotRequest { job_id, task, input, attempt, artifacts } =
+            request.into_inner();
         if attempt != 0 {
             return self.started_from(self.source.input_of_attempt(attempt).await?).await;
         }
@@ -166,6 +171,7 @@ impl WorkspaceService for WorkspaceApi {
                 return self.started_from(self.source.input_of_task(job, task).await?).await;
             }
             (None, true) => self.source.input_of_job(job).await?,
+            (None, false) if artifacts => self.source.artifacts_of(job).await?,
             (task, false) => {
                 let left = self.source.left_by(job, task).await?;
                 self.merged((job, i32::MAX), left, OnConflict::Fail).await?

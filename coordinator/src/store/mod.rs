@@ -6,6 +6,7 @@
 
 mod admit;
 mod agents;
+mod artifacts;
 mod assignments;
 mod attempts;
 mod beat;
@@ -15,6 +16,7 @@ mod counts;
 mod deadlines;
 mod door;
 mod drain;
+mod effort;
 mod facts;
 mod finish;
 mod garbage;
@@ -36,6 +38,7 @@ mod tasks;
 
 pub use admit::{Admitted, AdmittedMany, NewJob, Readied};
 pub use agents::{AgentRow, RunningRow};
+pub use artifacts::{ArtifactRow, Artifacts};
 pub use assignments::{AssignmentRow, Sources};
 pub use beat::Beat;
 pub use blobs::BlobPlace;
@@ -44,6 +47,7 @@ pub use counts::StateCount;
 pub use deadlines::Overdue;
 pub use door::{Store, StoreError};
 pub use drain::Drain;
+pub use effort::Effort;
 pub use finish::{AttemptKey, Finish, Finished, Verdict};
 pub use garbage::{KeptSnapshot, SweptBlobs, Untrimmed};
 pub use inputs::InputRow;

@@ -12,11 +12,8 @@ use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt, path::Path};
 use postq_common::{
-    chunk::{ChunkList, is_chunked},
     frame::Frame,
-    provenance::{Below, Provenance},
-    times::Times,
-    tree::{BadNode, Digest, Directory, Kind, Node, Snapshot},
+    tree::{Digest, Snapshot},
 };
 use tracing::{info, warn};
 use uuid::Uuid;
@@ -25,6 +22,7 @@ use super::{
     BlobError, Blobs, Joins,
     blobs::{FRESH, GRACE},
     pack,
+    reach::Tree,
 };
 use crate::store::BlobPlace;
 
@@ -56,15 +54,6 @@ pub struct Collected {
 pub struct Garbage {
     blobs: Blobs,
     joins: Joins,
-}
-
-/// A tree node that is to be read.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Tree {
-    Content(Digest),
-    Provenance(Digest),
-    Times(Digest),
-    Chunks(Digest),
 }
 
 impl Garbage {
@@ -115,9 +104,7 @@ impl Garbage {
                 let Ok(roots) = roots else { continue };
                 // It is named by a blob where it was uploaded.
                 self.touch(&[roots.digest()]).await?;
-                trees.extend(roots.content.map(Tree::Content));
-                trees.extend(roots.provenance.map(Tree::Provenance));
-                trees.extend(roots.times.map(Tree::Times));
+                trees.extend(Tree::roots(&roots));
             }
             self.touch_trees(trees, &mut seen).await?;
         }
@@ -249,53 +236,5 @@ impl Garbage {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(BlobError::store("remove a pack")(error)),
         }
-    }
-}
-
-impl Tree {
-    fn digest(&self) -> Digest {
-        let (Self::Content(digest)
-        | Self::Provenance(digest)
-        | Self::Times(digest)
-        | Self::Chunks(digest)) = self;
-        *digest
-    }
-
-    /// What is directly below: nodes to be read, and blobs that hold no more digests.
-    fn below(
-        self,
-        bytes: Bytes,
-        open: &mut Vec<Self>,
-        leaves: &mut Vec<Digest>,
-    ) -> Result<(), BadNode> {
-        match self {
-            Self::Content(_) => {
-                for entry in Directory::parse(bytes)?.entries() {
-                    match entry.kind {
-                        Kind::File { digest, size, .. } if is_chunked(size) => {
-                            open.push(Self::Chunks(digest));
-                        }
-                        Kind::File { digest, .. } => leaves.push(digest),
-                        Kind::Directory { digest, .. } => open.extend(digest.map(Self::Content)),
-                        Kind::Symlink { .. } => {}
-                    }
-                }
-            }
-            Self::Provenance(_) => {
-                for entry in Provenance::parse(bytes)?.entries() {
-                    if let Below::Node(Some(digest)) = entry.trace.below {
-                        open.push(Self::Provenance(digest));
-                    }
-                }
-            }
-            Self::Times(_) => {
-                let times = Times::parse(bytes)?;
-                open.extend(times.entries().iter().filter_map(|time| time.below.map(Self::Times)));
-            }
-            Self::Chunks(_) => {
-                leaves.extend(ChunkList::parse(bytes)?.chunks().iter().map(|chunk| chunk.digest));
-            }
-        }
-        Ok(())
     }
 }

@@ -4,14 +4,17 @@
 //! |---|---|
 //! | `blobs` | the store: blobs by digest, verified on the way in and out |
 //! | `pack` | many blobs in one object, written once, read in runs |
+//! | `reach` | what a snapshot holds |
 //! | `garbage` | what nobody needs any more, found and freed |
 //! | `open` | finding or making the store, and the id that ties it to a database |
 //! | `intake` | blobs on their way into the store |
 //! | `joins` | the input of a task with several parents, merged and remembered |
+//! | `artifacts` | a part of what a job left, made a snapshot of its own |
 //! | `describe` | conflicts told to a person |
 //!
 //! It knows no gRPC.
 
+mod artifacts;
 mod blobs;
 mod describe;
 mod garbage;
@@ -19,7 +22,9 @@ mod intake;
 mod joins;
 mod open;
 mod pack;
+mod reach;
 
+pub use artifacts::Chosen;
 pub use blobs::{BlobError, Blobs, GRACE};
 pub use describe::describe;
 pub use garbage::{Collected, Garbage};

@@ -67,6 +67,7 @@ pub(crate) fn bad() -> Vec<Value> {
         retries(),
         extras(),
         needs(),
+        files(),
         graphs(),
         several(),
     ]
@@ -491,6 +492,57 @@ fn needs() -> Vec<Value> {
     all
 }
 
+/// Which files are kept.
+fn files() -> Vec<Value> {
+    let patterns = [
+        "",
+        "!",
+        "/",
+        "!//",
+        "#x",
+        "a ",
+        "a\u{2003}",
+        "a\tb",
+        "a\\",
+        "a\\/b",
+        "\\\\/",
+        "[",
+        "[]",
+        "[!]",
+        "[a",
+        "[z-a]",
+        "[!z-a]",
+        "[ab-c-a]",
+        "[a-c-e]",
+        "[---]",
+        "[é-e]",
+        "{",
+        "a}",
+        "{a,{b}}",
+        "{a[}",
+        "\\[[b-a]",
+    ];
+    let mut all = vec![
+        with_field("keep_workspace", json!("SOMETIMES")),
+        with_field("keepWorkspace", json!(3)),
+        with_field("artifacts", json!("*")),
+        with_field("artifacts", json!(patterns)),
+        with_field("ignore", json!([5])),
+        with_field("ignore", json!(vec!["a"; 101])),
+        with_field("outputs", json!(["a"])),
+        with_task_field("artifacts", json!(["a"])),
+        with_task_field("ignore", json!({"a": "b"})),
+        with_task_field("ignore", json!(patterns)),
+        with_task_field("outputs", json!(vec![""; 101])),
+        with_task_field("outputs", json!(["x".repeat(4097)])),
+        with_task(json!({"handler": "h", "outputs": ["a"], "ignore": ["b", "["]})),
+        with_task(json!({"command": "c", "workspace": "NONE", "outputs": ["a"]})),
+        with_task(json!({"image": "i", "workspace": 2, "ignore": ["#"]})),
+    ];
+    all.extend(patterns.map(|pattern| with_task_field("outputs", json!([pattern]))));
+    all
+}
+
 /// Tasks that cannot be put in an order.
 fn graphs() -> Vec<Value> {
     let mut all = vec![
@@ -557,6 +609,8 @@ pub(crate) fn good() -> Vec<Value> {
         json!({"tasks": {"a": {"command": "true", "secrets": {"A": "env:B", "C": "file:d/e.f", "G": "h-i.j", "a b": "-x"}}, "b": {"handler": "h", "secrets": {}}}}),
         json!({"tasks": {"a": {"command": "true", "resources": {"cpus": 1.5, "memory": "1.5GiB", "gpus": 2.0, "licence": 1}, "requires": [{"label": "zone", "in": ["eu", "us", "eu"]}, {"label": "arch", "notIn": ["arm"]}, {"label": "ssd", "exists": true}, {"label": "old", "exists": false}]}}}),
         json!({"tasks": {"a": {"command": "true", "resources": {"cpus": 0.07, "memory": "0.001kB"}}, "b": {"handler": "h", "resources": {"memory": 4096}, "requires": []}, "c": {"image": "i", "resources": {}, "requires": [{"label": "a", "in": [""]}]}}}),
+        json!({"keep_workspace": "ALWAYS", "artifacts": ["*.{csv,json}", "!old/"], "ignore": ["target/", " a"], "tasks": {"a": {"command": "true", "outputs": ["/out/", "[]a-c-]", "[!]a]", "\\[z-a]", "a\\\\b"], "ignore": ["!target/", "{a,b[}]}", "[--a]x", "**"]}}}),
+        json!({"keepWorkspace": 2, "artifacts": [], "tasks": {"a": {"handler": "h", "workspace": "FILES", "outputs": ["x"], "ignore": []}, "b": {"handler": "h", "outputs": [], "ignore": []}}}),
         json!({"tasks": {"a": {"command": "c".repeat(131_071), "env": {"A": "", "b c": "line\nline"}}}}),
         json!({"tasks": (0..300).map(|n| (format!("t{n}"), json!({"command": "true", "depends": if n == 0 { vec![] } else { vec![format!("t{}", n - 1)] }}))).collect::<Map<_, _>>()}),
     ]

@@ -13,6 +13,7 @@ mod e2e_disk;
 mod e2e_docker;
 mod e2e_drain;
 mod e2e_endings;
+mod e2e_files;
 mod e2e_graph;
 mod e2e_hostile;
 mod e2e_http;

@@ -52,6 +52,8 @@ pub(in super::super) struct Sent {
     /// Of the blobs that the store lacked.
     pub(in super::super) blobs: u64,
     pub(in super::super) bytes: u64,
+    /// Of the contents that it had.
+    pub(in super::super) saved_bytes: u64,
 }
 
 impl Part {
@@ -69,7 +71,7 @@ impl Remote {
         let digests: Vec<Digest> = stock.blobs.iter().map(|(digest, _)| *digest).collect();
         let missing: HashSet<Digest> = self.find_missing(&digests).await?.into_iter().collect();
         let loads = loads(&stock, &missing);
-        let mut sent = Sent { blobs: 0, bytes: 0 };
+        let mut sent = Sent { saved_bytes: saved(&stock, &missing), ..Sent::default() };
         for load in &loads {
             sent.blobs += load.len() as u64;
             sent.bytes += load.iter().map(|at| stock.blobs[*at].1.size()).sum::<u64>();
@@ -100,6 +102,13 @@ impl Remote {
         };
         self.persist(attempt).await.map(drop)
     }
+}
+
+/// What need not be sent of the contents that were read.
+fn saved(stock: &Stock, missing: &HashSet<Digest>) -> u64 {
+    let known = stock.blobs.iter().filter(|(digest, _)| !missing.contains(digest));
+    let contents = known.filter(|(_, part)| matches!(part, Part::File(_)));
+    contents.map(|(_, part)| part.size()).sum()
 }
 
 /// Streams of about so much each: the places of blobs in the stock.
