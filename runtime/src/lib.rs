@@ -4,10 +4,12 @@
 //! |---|---|
 //! | [`shutdown`] | the only place that spawns tasks, and the way they stop |
 //! | [`telemetry`] | logs, traces, and the trace context that travels with calls |
+//! | [`tls`] | what encrypts |
 //! | [`channel`] | the connection of a client to a coordinator, with its credentials |
 
 pub mod channel;
 pub mod shutdown;
 pub mod telemetry;
+pub mod tls;
 
 pub use shutdown::Shutdown;

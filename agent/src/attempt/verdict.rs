@@ -115,6 +115,7 @@ pub(crate) fn effort(effort: &Effort) -> v1::Effort {
         saved_bytes: count(effort.saved_bytes),
         received_bytes: count(effort.received_bytes),
         local_bytes: count(effort.local_bytes),
+        direct_bytes: count(effort.direct_bytes),
         checkout: to_proto(effort.checkout),
         scan: to_proto(effort.scan),
         upload: to_proto(effort.upload),

@@ -90,6 +90,8 @@ pub struct Effort {
     pub received_bytes: u64,
     /// What was copied from other directories of this agent, or taken over with one.
     pub local_bytes: u64,
+    /// Of what was received and sent, as it travelled: what did not go by a coordinator.
+    pub direct_bytes: u64,
     /// Until the task could start.
     pub checkout: Duration,
     /// To look at what it left.
@@ -341,7 +343,7 @@ impl Workspace {
             Ok::<_, WorkspaceError>((Arc::new(checkout), local))
         });
         let (checkout, local_bytes) = begun.await?;
-        let received_bytes = self.remote.fill(checkout.clone()).await?;
+        let came = self.remote.fill(checkout.clone()).await?;
         let clock = self.clock;
         let listing = off(move || {
             let mut listing = checkout.finish()?;
@@ -352,7 +354,9 @@ impl Workspace {
             Ok::<_, WorkspaceError>(listing)
         });
         let listing = listing.await?;
-        Ok((listing, Effort { local_bytes, received_bytes, ..Effort::default() }))
+        let (received_bytes, direct_bytes) = (came.bytes, came.direct_bytes);
+        let effort = Effort { local_bytes, received_bytes, direct_bytes, ..Effort::default() };
+        Ok((listing, effort))
     }
 }
 

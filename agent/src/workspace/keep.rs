@@ -75,6 +75,7 @@ pub(super) async fn keep(
     let stock = Arc::new(Stock { root: dir, listing, blobs });
     let sent = remote.upload(stock.clone()).await?;
     (effort.sent_bytes, effort.saved_bytes) = (sent.bytes, sent.saved_bytes);
+    effort.direct_bytes += sent.direct_bytes;
     effort.upload = began.elapsed().saturating_sub(effort.scan);
     debug!(%digest, blobs = sent.blobs, bytes = sent.bytes, "files sent");
     let listing = Arc::into_inner(stock).filter(|_| is_all).map(|stock| {

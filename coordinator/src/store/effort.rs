@@ -14,6 +14,7 @@ pub struct Effort {
     pub saved_bytes: i64,
     pub received_bytes: i64,
     pub local_bytes: i64,
+    pub direct_bytes: i64,
     pub checkout_ms: i64,
     pub scan_ms: i64,
     pub upload_ms: i64,

@@ -19,6 +19,7 @@ pub fn from_wire(effort: &v1::Effort) -> Effort {
         saved_bytes: effort.saved_bytes.max(0),
         received_bytes: effort.received_bytes.max(0),
         local_bytes: effort.local_bytes.max(0),
+        direct_bytes: effort.direct_bytes.max(0),
         checkout_ms: millis(&effort.checkout),
         scan_ms: millis(&effort.scan),
         upload_ms: millis(&effort.upload),
@@ -28,7 +29,7 @@ pub fn from_wire(effort: &v1::Effort) -> Effort {
 /// For clients.
 pub fn to_wire(effort: &Effort) -> v1::Effort {
     let Effort { entries, bytes, hashed_bytes, sent_bytes, saved_bytes, .. } = *effort;
-    let Effort { received_bytes, local_bytes, .. } = *effort;
+    let Effort { received_bytes, local_bytes, direct_bytes, .. } = *effort;
     v1::Effort {
         entries,
         bytes,
@@ -37,6 +38,7 @@ pub fn to_wire(effort: &Effort) -> v1::Effort {
         saved_bytes,
         received_bytes,
         local_bytes,
+        direct_bytes,
         checkout: millis(effort.checkout_ms),
         scan: millis(effort.scan_ms),
         upload: millis(effort.upload_ms),

@@ -212,7 +212,7 @@ impl Garbage {
         let failed = || BlobError::store("list packs");
         let folder = Path::from(pack::FOLDER);
         let young = Utc::now() - GRACE;
-        let listed = self.blobs.objects.list(Some(&folder));
+        let listed = self.blobs.place.objects.list(Some(&folder));
         let mut pages = listed.try_chunks(NODES);
         let mut removed = 0;
         while let Some(page) = pages.try_next().await.map_err(|error| failed()(error.1))? {
@@ -232,7 +232,7 @@ impl Garbage {
     }
 
     async fn remove(&self, object: &Path) -> Result<(), BlobError> {
-        match self.blobs.objects.delete(object).await {
+        match self.blobs.place.objects.delete(object).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(BlobError::store("remove a pack")(error)),
         }

@@ -24,6 +24,7 @@ mod e2e_outputs;
 mod e2e_queues;
 mod e2e_recovery;
 mod e2e_relations;
+mod e2e_s3;
 mod e2e_shell;
 mod e2e_silence;
 mod e2e_soak;
