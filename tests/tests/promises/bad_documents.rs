@@ -3,20 +3,22 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::bad_patterns;
+
 /// A document whose only task is this.
-fn with_task(task: Value) -> Value {
+pub(crate) fn with_task(task: Value) -> Value {
     json!({"tasks": {"a": task}})
 }
 
 /// A good document with one more field.
-fn with_field(field: &str, value: Value) -> Value {
+pub(crate) fn with_field(field: &str, value: Value) -> Value {
     let mut document = json!({"tasks": {"a": {"command": "true"}}});
     document[field] = value;
     document
 }
 
 /// A good task with one more field.
-fn with_task_field(field: &str, value: Value) -> Value {
+pub(crate) fn with_task_field(field: &str, value: Value) -> Value {
     let mut document = with_task(json!({"command": "true"}));
     document["tasks"]["a"][field] = value;
     document
@@ -67,7 +69,7 @@ pub(crate) fn bad() -> Vec<Value> {
         retries(),
         extras(),
         needs(),
-        files(),
+        bad_patterns::files(),
         graphs(),
         several(),
     ]
@@ -489,57 +491,6 @@ fn needs() -> Vec<Value> {
     {
         all.push(resource("gpus", gpus));
     }
-    all
-}
-
-/// Which files are kept.
-fn files() -> Vec<Value> {
-    let patterns = [
-        "",
-        "!",
-        "/",
-        "!//",
-        "#x",
-        "a ",
-        "a\u{2003}",
-        "a\tb",
-        "a\\",
-        "a\\/b",
-        "\\\\/",
-        "[",
-        "[]",
-        "[!]",
-        "[a",
-        "[z-a]",
-        "[!z-a]",
-        "[ab-c-a]",
-        "[a-c-e]",
-        "[---]",
-        "[é-e]",
-        "{",
-        "a}",
-        "{a,{b}}",
-        "{a[}",
-        "\\[[b-a]",
-    ];
-    let mut all = vec![
-        with_field("keep_workspace", json!("SOMETIMES")),
-        with_field("keepWorkspace", json!(3)),
-        with_field("artifacts", json!("*")),
-        with_field("artifacts", json!(patterns)),
-        with_field("ignore", json!([5])),
-        with_field("ignore", json!(vec!["a"; 101])),
-        with_field("outputs", json!(["a"])),
-        with_task_field("artifacts", json!(["a"])),
-        with_task_field("ignore", json!({"a": "b"})),
-        with_task_field("ignore", json!(patterns)),
-        with_task_field("outputs", json!(vec![""; 101])),
-        with_task_field("outputs", json!(["x".repeat(4097)])),
-        with_task(json!({"handler": "h", "outputs": ["a"], "ignore": ["b", "["]})),
-        with_task(json!({"command": "c", "workspace": "NONE", "outputs": ["a"]})),
-        with_task(json!({"image": "i", "workspace": 2, "ignore": ["#"]})),
-    ];
-    all.extend(patterns.map(|pattern| with_task_field("outputs", json!([pattern]))));
     all
 }
 

@@ -156,7 +156,7 @@ async fn artifacts_outlive_their_job_until_they_are_deleted() {
 
 fn effort(job: &Job, task: &str) -> (Attempt, Effort) {
     let attempt = job.tasks[task].attempt.clone().unwrap();
-    let effort = attempt.effort.clone().unwrap_or_else(|| panic!("{task} tells no effort"));
+    let effort = attempt.effort.unwrap_or_else(|| panic!("{task} tells no effort"));
     (attempt, effort)
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // tests
 
 mod bad_documents;
+mod bad_patterns;
 mod consumer;
 mod e2e_agents;
 mod e2e_auth;
