@@ -176,11 +176,12 @@ async fn an_attempt_tells_what_its_files_took() {
     assert!(of_a.sent_bytes >= SIZE && of_a.saved_bytes == 0, "{of_a:?}");
     assert!(attempt.ran_for.is_some() && of_a.upload.is_some(), "{attempt:?}");
     let (_, of_b) = effort(&job, "b");
-    assert_eq!((of_b.entries, of_b.bytes, of_b.hashed_bytes), (2, 2 * SIZE, SIZE), "{of_b:?}");
-    assert_eq!((of_b.local_bytes, of_b.received_bytes), (SIZE, 0), "{of_b:?}");
+    // What was written an instant before is read again, to be sure.
+    assert_eq!((of_b.entries, of_b.bytes, of_b.received_bytes), (2, 2 * SIZE, 0), "{of_b:?}");
+    assert!(of_b.hashed_bytes >= SIZE, "{of_b:?}");
     assert!(of_b.saved_bytes == SIZE && of_b.sent_bytes < 10_000, "{of_b:?}");
     let (_, of_c) = effort(&job, "c");
-    assert_eq!((of_c.local_bytes, of_c.entries), (2 * SIZE, 0), "{of_c:?}");
+    assert!(of_c.checkout.is_some() && of_c.entries == 0, "{of_c:?}");
     assert!(job.tasks["none"].attempt.as_ref().unwrap().effort.is_none());
     let by_sql = "select effort ->> 'saved_bytes' from postq.tasks where name = 'b'";
     assert_eq!(cluster.database.value::<String>(by_sql).await, SIZE.to_string());
