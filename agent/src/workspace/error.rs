@@ -116,7 +116,6 @@ impl WorkspaceError {
                     | Code::Cancelled
                     | Code::Aborted
                     | Code::DeadlineExceeded
-                    | Code::ResourceExhausted
             ),
             _ => false,
         }

@@ -20,9 +20,10 @@ use tracing::error;
 use uuid::Uuid;
 
 use crate::{
+    errors,
     store::BlobPlace,
     workspace::{
-        BlobError, Blobs, Intake, IntakeError, IsAncestor, Join, Joins, Located, MergeError,
+        BlobError, Blobs, Check, Intake, IntakeError, IsAncestor, Join, Joins, Located, MergeError,
         PackError, describe,
     },
 };
@@ -144,7 +145,13 @@ impl WorkspaceService for WorkspaceApi {
         let mut wanted = HashSet::new();
         let mut digests = digests(&request.digests)?;
         digests.retain(|digest| wanted.insert(*digest));
-        let pieces = self.blobs.frames(digests).map(move |frames| {
+        let blobs = self.blobs.clone();
+        // Whole blobs are opened on their way into pieces, so they are verified anyway.
+        let check = match request.batches && !request.verify {
+            true => Check::Later,
+            false => Check::Now,
+        };
+        let pieces = blobs.frames(digests, check).map(move |frames| {
             let pieces = match request.batches {
                 true => batches(frames?),
                 false => frames?.iter().map(pieces).collect::<Result<Vec<_>, _>>()?.concat(),
@@ -334,8 +341,11 @@ fn blob_status(error: BlobError) -> Status {
         BlobError::Damaged(_) => Status::data_loss(error.to_string()),
         BlobError::Unfit(_) => Status::failed_precondition(error.to_string()),
         BlobError::Store { verb, source } => {
-            error!(error = %source, "the blob store cannot {verb}");
-            Status::unavailable(error.to_string())
+            error!(error = errors::chain(&**source), "the blob store cannot {verb}");
+            match error.is_full() {
+                true => Status::resource_exhausted("the blob store is full"),
+                false => Status::unavailable(error.to_string()),
+            }
         }
     }
 }

@@ -5,7 +5,7 @@
 //! and can be sent again. (What comes by here is verified before it becomes known, too; what an agent puts
 //! into the store itself is not, see `direct`.)
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, io, time::Duration};
 
 use bytes::Bytes;
 use futures::{
@@ -65,10 +65,34 @@ impl BlobError {
     }
 }
 
+impl BlobError {
+    /// Whether the store has no room left: waiting alone does not help.
+    pub fn is_full(&self) -> bool {
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+            if matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)) {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+}
+
 impl From<StoreError> for BlobError {
     fn from(error: StoreError) -> Self {
         Self::store("look up blobs")(error)
     }
+}
+
+/// Who verifies what is read. Hashing is most of the work of reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// What is damaged is found, forgotten and named here.
+    Now,
+    /// Whoever gets it finds that it is damaged, and asks again with [`Check::Now`].
+    Later,
 }
 
 /// The store. Cheap to clone.
@@ -109,10 +133,11 @@ impl Blobs {
         Ok(())
     }
 
-    /// The blobs asked for, each once, in an order that suits the store; verified.
+    /// The blobs asked for, each once, in an order that suits the store.
     pub fn frames(
         &self,
         digests: Vec<Digest>,
+        check: Check,
     ) -> BoxStream<'static, Result<Vec<Frame>, BlobError>> {
         let (blobs, reader) = (self.clone(), self.clone());
         stream::once(async move { blobs.runs(&digests).await })
@@ -120,7 +145,7 @@ impl Blobs {
             .try_flatten()
             .map_ok(move |run| {
                 let blobs = reader.clone();
-                async move { blobs.read_run(run).await }
+                async move { blobs.read_run(run, check).await }
             })
             .try_buffered(RUNS_AHEAD)
             .boxed()
@@ -143,7 +168,7 @@ impl Blobs {
         &self,
         digests: Vec<Digest>,
     ) -> Result<Vec<(Digest, Bytes)>, BlobError> {
-        let frames: Vec<Vec<Frame>> = self.frames(digests).try_collect().await?;
+        let frames: Vec<Vec<Frame>> = self.frames(digests, Check::Now).try_collect().await?;
         let open = |frame: Frame| {
             let damaged = |_| BlobError::Damaged(frame.digest);
             Ok((frame.digest, frame.open().map_err(damaged)?))

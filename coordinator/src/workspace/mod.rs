@@ -8,6 +8,7 @@
 //! | `garbage` | what nobody needs any more, found and freed |
 //! | `place` | where objects are, and the URLs by which others reach them |
 //! | `direct` | packs that agents put and read themselves |
+//! | `staged` | what is left of packs whose writer died, in a directory |
 //! | `open` | finding or making the store, and the id that ties it to a database |
 //! | `intake` | blobs on their way into the store |
 //! | `joins` | the input of a task with several parents, merged and remembered |
@@ -27,9 +28,10 @@ mod open;
 mod pack;
 mod place;
 mod reach;
+mod staged;
 
 pub use artifacts::Chosen;
-pub use blobs::{BlobError, Blobs, GRACE};
+pub use blobs::{BlobError, Blobs, Check, GRACE};
 pub use describe::describe;
 pub use direct::{Located, PackError};
 pub use garbage::{Collected, Garbage};

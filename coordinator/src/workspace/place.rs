@@ -23,6 +23,8 @@ const URL_LIVES: Duration = Duration::from_mins(15);
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     pub(super) objects: Arc<dyn ObjectStore>,
+    /// Where it is a directory.
+    pub(super) directory: Option<Arc<std::path::Path>>,
     signs: Option<Arc<Signs>>,
 }
 
@@ -84,7 +86,8 @@ fn directory(url: &str, path: &str) -> Result<Place, OpenError> {
     }
     let store = LocalFileSystem::new_with_prefix(&path)
         .map_err(|source| OpenError::Store { at: url.to_owned(), source })?;
-    Ok(Place { objects: Arc::new(store.with_fsync(true)), signs: None })
+    let objects = Arc::new(store.with_fsync(true));
+    Ok(Place { objects, directory: Some(path.into()), signs: None })
 }
 
 fn bucket(url: &str, rest: &str) -> Result<Place, OpenError> {
@@ -104,5 +107,6 @@ fn bucket(url: &str, rest: &str) -> Result<Place, OpenError> {
     let bucket = builder.build();
     let bucket = bucket.map_err(|source| OpenError::Store { at: url.to_owned(), source })?;
     let objects = Arc::new(PrefixStore::new(bucket.clone(), prefix.clone()));
-    Ok(Place { objects, signs: Some(Arc::new(Signs { bucket, prefix })) })
+    let signs = Some(Arc::new(Signs { bucket, prefix }));
+    Ok(Place { objects, directory: None, signs })
 }

@@ -12,7 +12,7 @@ use postq_proto::v1::{BlobPiece, BlobStart, DownloadRequest, WholeBlob, blob_pie
 use tokio::sync::mpsc;
 
 use super::{
-    PIECES_AHEAD, Remote, STREAM_BLOBS, STREAM_BYTES, STREAMS, WorkspaceError, in_time, off,
+    PIECES_AHEAD, Remote, STREAM_BLOBS, STREAM_BYTES, STREAMS, Verify, WorkspaceError, in_time, off,
 };
 use crate::workspace::checkout::Checkout;
 
@@ -36,22 +36,25 @@ impl Remote {
         checkout: Arc<Checkout>,
         (request, size): &(Vec<Digest>, u64),
     ) -> Result<Came, WorkspaceError> {
-        let attempt = || async {
-            let still = request.iter().filter(|digest| checkout.wants(digest)).copied();
-            let still: Vec<Digest> = still.collect();
-            match still.is_empty() {
-                true => Ok(Came::default()),
-                false => self.stream(checkout.clone(), &still, *size).await,
+        let attempt = |verify| {
+            let checkout = checkout.clone();
+            async move {
+                let still = request.iter().filter(|digest| checkout.wants(digest)).copied();
+                let still: Vec<Digest> = still.collect();
+                match still.is_empty() {
+                    true => Ok(Came::default()),
+                    false => self.stream(checkout, (&still, *size), verify).await,
+                }
             }
         };
-        self.persist(attempt).await
+        self.persist_verified(attempt).await
     }
 
     async fn stream(
         &self,
         checkout: Arc<Checkout>,
-        request: &[Digest],
-        size: u64,
+        (request, size): (&[Digest], u64),
+        verify: Verify,
     ) -> Result<Came, WorkspaceError> {
         let (frames, mut received) = mpsc::channel::<Vec<Frame>>(PIECES_AHEAD);
         let writing = checkout.clone();
@@ -66,8 +69,12 @@ impl Remote {
             let rest: Vec<Digest> =
                 request.iter().filter(|digest| !got.contains(digest)).copied().collect();
             let bytes = match rest.is_empty() {
-                true => 0,
-                false => self.receive(&rest, frames).await?,
+                // The writer ends with the last sender.
+                true => {
+                    drop(frames);
+                    0
+                }
+                false => self.receive(&rest, verify, frames).await?,
             };
             Ok::<_, WorkspaceError>(Came { bytes: bytes + direct_bytes, direct_bytes })
         };
@@ -84,13 +91,15 @@ impl Remote {
     pub(super) async fn receive(
         &self,
         request: &[Digest],
+        verify: Verify,
         frames: mpsc::Sender<Vec<Frame>>,
     ) -> Result<u64, WorkspaceError> {
         const VERB: &str = "send files";
         let failed = || WorkspaceError::remote(VERB);
         let digests = request.iter().map(|digest| digest.as_bytes().to_vec()).collect();
         let mut client = self.client();
-        let answer = client.download(DownloadRequest { digests, batches: true });
+        let verify = verify == Verify::ThereToo;
+        let answer = client.download(DownloadRequest { digests, batches: true, verify });
         let mut stream = in_time(VERB, 0, answer).await?.map_err(failed())?.into_inner();
         let (mut current, mut bytes) = (None, 0);
         while let Some(message) = in_time(VERB, 0, stream.message()).await?.map_err(failed())? {
