@@ -14,14 +14,12 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any, Literal
 
 import psycopg
 
 from .. import _rpc
-from ..calling import Call
+from ..calling import Call, Runners
 from ..context import current
 from ..errors import FailedPrecondition, PostqError, Stale
 from ..handlers import Handler
@@ -29,7 +27,7 @@ from ..journal import note_end, note_start
 from ..outcome import Outcome, Verdict, seconds
 from ..queue import Queue
 from ..signals import stopping_on_signals
-from ..status import Stream, TaskStatus
+from ..status import Input, Stream
 from ..values import Duration, Json, plain
 from . import verbs
 from .drivers import Verb, arun, run
@@ -63,6 +61,11 @@ class Consumer:
         others. Of several modes, `exactly_once` is for work in the same database: its handlers
         use `postq.current().connection`, and their work and the ack are one transaction.
         """
+        apart = [handler.name for handler in queue.handlers.values() if handler.has_process]
+        if mode == "exactly_once" and apart:
+            raise ValueError(
+                f"exactly_once holds a transaction in this process, and {apart[0]} runs in another"
+            )
         self.queue = queue
         self.dsn = dsn or str(getattr(queue, "dsn", ""))
         self.mode: Mode = mode
@@ -106,7 +109,7 @@ class Consumer:
     @contextlib.asynccontextmanager
     async def _working(self) -> AsyncIterator[None]:
         self._loop = asyncio.get_running_loop()
-        self._threads = ThreadPoolExecutor(self.concurrency, "postq-handler")
+        self._runners = Runners(self.concurrency)
         self._free = asyncio.Event()
         self._has_ended = asyncio.Event()
         self._all_told = asyncio.Event()
@@ -121,7 +124,7 @@ class Consumer:
             for side in sides:
                 side.cancel()
             await asyncio.gather(*sides, return_exceptions=True)
-            self._threads.shutdown(wait=False, cancel_futures=True)
+            await asyncio.to_thread(self._runners.close)
             await self._taker.close()
             await self._ender.close()
             for connection in self._idle[False]:
@@ -192,10 +195,10 @@ class Consumer:
             task = asyncio.current_task()
             assert task is not None, "invariant: this coroutine was made a task"
             self._running[task] = (delivery, call)
-            verdict = await call.run(self._threads)
+            verdict = await call.run(self._runners)
         note_end(context, verdict, time.monotonic() - began)
         if handler is not None:
-            verdict = _with_pause(verdict, handler, delivery)
+            verdict = handler.paused(verdict, delivery.attempts)
         if self.mode != "exactly_once" or verdict.outcome is not Outcome.SUCCEEDED:
             self._ended.append((delivery, verdict))
             self._all_told.clear()
@@ -235,6 +238,9 @@ class Consumer:
                 await self._ender.say(self._last_word(delivery, verdict))
             except Stale:
                 _log.warning("%s: its lease ended before it was heard of", delivery.id)
+            except (PostqError, psycopg.DataError) as error:
+                text = f"what it returned could not be stored: {error}"
+                await self._ender.say(verbs.nack(delivery, text))
 
     def _every(self, delivery: Delivery) -> bool:
         handler = self.queue.handlers.get(delivery.task)
@@ -386,17 +392,8 @@ class _Backend:
     def heartbeat(self) -> bool:
         return True  # The lease is renewed by the consumer.
 
-    def inputs(self) -> dict[str, TaskStatus]:
+    def inputs(self) -> dict[str, Input]:
         raise FailedPrecondition("a SQL consumer does not see other tasks; use a worker")
-
-
-def _with_pause(verdict: Verdict, handler: Handler[..., Any], delivery: Delivery) -> Verdict:
-    """Of a failure: with the pause that the handler's options say, also for a call that was
-    published without them."""
-    pause = handler.options.pause
-    if pause is None or verdict.outcome is not Outcome.FAILED or verdict.after is not None:
-        return verdict
-    return replace(verdict, after=pause(delivery.attempts))
 
 
 def _ack(delivery: Delivery, result: Json, handler: Handler[..., Any] | None) -> Verb[None]:

@@ -12,10 +12,10 @@ from datetime import datetime
 from typing import Any
 
 from .. import telemetry
-from ..aio import JobLike, list_of
+from ..aio import list_of
 from ..ids import new_id
 from ..outcome import seconds
-from ..spec import Job
+from ..spec import Job, JobLike
 from ..values import Duration, Json, dumps, revive
 from .drivers import Row, Verb
 
