@@ -84,16 +84,18 @@ class Consumer:
         seconds, then goes back."""
         stopping = stop or asyncio.Event()
         with stopping_on_signals(stopping) if stop is None else contextlib.nullcontext():
-            async with self._working():
+            async with self._working() as sides:
                 leaving = asyncio.ensure_future(stopping.wait())
                 taking = asyncio.ensure_future(self._for_ever())
-                await asyncio.wait({leaving, taking}, return_when=asyncio.FIRST_COMPLETED)
+                # None of them ends by itself but by something that nobody foresaw.
+                parts: set[asyncio.Future[Any]] = {leaving, taking, *sides}
+                await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
                 leaving.cancel()
                 taking.cancel()
-                results = await asyncio.gather(taking, return_exceptions=True)
-            problem = results[0]
-            if isinstance(problem, Exception):
-                raise problem
+                await asyncio.gather(taking, return_exceptions=True)
+            for part in (taking, *sides):
+                if not part.cancelled() and (problem := part.exception()) is not None:
+                    raise problem
 
     async def run_once(self) -> int:
         """Runs what is ready until nothing is, and returns how many: for tests and scripts."""
@@ -107,7 +109,7 @@ class Consumer:
         return done
 
     @contextlib.asynccontextmanager
-    async def _working(self) -> AsyncIterator[None]:
+    async def _working(self) -> AsyncIterator[list[asyncio.Task[None]]]:
         self._loop = asyncio.get_running_loop()
         self._runners = Runners(self.concurrency)
         self._free = asyncio.Event()
@@ -118,7 +120,7 @@ class Consumer:
         self._ender = _Line(self.dsn, self.queue.name)
         sides = [asyncio.ensure_future(self._end()), asyncio.ensure_future(self._renew())]
         try:
-            yield
+            yield sides
             await self._leave()
         finally:
             for side in sides:
@@ -230,14 +232,17 @@ class Consumer:
             (won if is_plain else single).append((delivery, verdict))
         try:
             if won:
-                await self._ender.say(verbs.ack_all([(d, v.result) for d, v in won]))
+                heard = await self._ender.say(verbs.ack_many([(d, v.result) for d, v in won]))
+                for delivery, _ in won:
+                    if delivery.attempt not in heard:
+                        _note_stale(delivery)
         except (PostqError, psycopg.DataError):
-            single += won  # One of them is stale, or cannot be stored: one by one, then.
+            single += won  # One of them cannot be stored: one by one, then.
         for delivery, verdict in single:
             try:
                 await self._ender.say(self._last_word(delivery, verdict))
             except Stale:
-                _log.warning("%s: its lease ended before it was heard of", delivery.id)
+                _note_stale(delivery)
             except (PostqError, psycopg.DataError) as error:
                 text = f"what it returned could not be stored: {error}"
                 await self._ender.say(verbs.nack(delivery, text))
@@ -401,6 +406,10 @@ def _ack(delivery: Delivery, result: Json, handler: Handler[..., Any] | None) ->
     if every is None:
         return verbs.ack(delivery, result)
     return verbs.ack_and_repeat(delivery, result, every)
+
+
+def _note_stale(delivery: Delivery) -> None:
+    _log.warning("%s: its lease ended before it was heard of", delivery.id)
 
 
 def _literally(name: str) -> str:
