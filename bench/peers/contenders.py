@@ -72,7 +72,10 @@ class PostqGrpc(PostqSql):
 
         queue = Queue(QUEUE)
         queue.handler(nothing)
-        await Worker(queue, target=self.coordinator, concurrency=concurrency).run()
+        # As many more held ready, as PgQueuer has them.
+        await Worker(
+            queue, target=self.coordinator, concurrency=concurrency, prefetch=concurrency
+        ).run()
 
 
 class Procrastinate(Contender):

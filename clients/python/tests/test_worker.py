@@ -343,6 +343,37 @@ def test_the_pause_of_a_retry_is_what_the_handler_asks_for(client: Client, name:
         Retry(after=float("nan"))
 
 
+def test_what_is_held_ready_starts_in_its_turn_or_goes_back_uncounted(
+    client: Client, name: str
+) -> None:
+    q = made(client, name)
+    runs: list[int] = []
+    release = threading.Event()
+
+    @q.handler(name=name)
+    def run(n: int) -> int:
+        runs.append(n)
+        if n == 0:
+            release.wait(60)
+        return n
+
+    with worker(q, client.target, concurrency=1, prefetch=3, drain=60):
+        jobs = [run.push(n) for n in range(4)]
+        eventually(lambda: all(client.get(job).state is JobState.RUNNING for job in jobs))
+        client.cancel(jobs[1], "not needed")
+        assert client.wait(jobs[1], timeout=30).state is JobState.CANCELLED
+        assert runs == [0]
+        [agent] = [agent for agent in client.agents.list() if name in agent.handlers]
+        client.agents.drain(agent.id)
+        eventually(lambda: client.get(jobs[3]).tasks[name].state is TaskState.READY)
+        release.set()
+        assert client.wait(jobs[0], timeout=30).state is JobState.SUCCEEDED
+    assert runs == [0]
+    with worker(q, client.target, prefetch=2):
+        assert [client.result(job, timeout=30) for job in jobs[2:]] == [2, 3]
+    assert client.get(jobs[3]).tasks[name].attempts == 1
+
+
 def test_what_may_run_once_only_is_not_given_again_by_a_worker_that_leaves(
     client: Client, name: str
 ) -> None:

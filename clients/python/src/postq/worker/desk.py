@@ -42,6 +42,7 @@ class Entry:
     report: wire.Report | None = None
     grace: float = 10.0
     output: wire.Snapshot | None = None
+    is_started: bool = False
     is_exclusive: bool = False
     """It must not overlap another execution of its task."""
 

@@ -54,6 +54,7 @@ class Worker:
         queues: Queue | Iterable[Queue],
         *,
         concurrency: int = 10,
+        prefetch: int = 0,
         target: str | None = None,
         token: str | None = None,
         token_file: str | os.PathLike[str] | None = None,
@@ -64,10 +65,14 @@ class Worker:
     ) -> None:
         """`concurrency` attempts at a time; `drain`: seconds that running ones get at the end.
 
+        So many more as `prefetch` says are held ready to start. That is for short handlers, many
+        in a second; behind long ones they would wait here while other workers are idle.
+
         `resources` are what they can take together, as `{"cpus": 4, "memory": 2**33, "gpus": 1}`:
         `memory` in bytes. Tasks that ask for what a worker does not name are not for it.
         """
         self.concurrency = concurrency
+        self.prefetch = prefetch
         self.drain = drain
         self.name = name or f"{socket.gethostname()}-{os.getpid()}"
         self.handlers = _handlers([queues] if isinstance(queues, Queue) else queues)
@@ -86,9 +91,9 @@ class Worker:
         self._stuck = 0
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
-        """Until `stop` is set; without one, until SIGTERM or SIGINT. A second signal ends it at
-        once, and gives back what still runs."""
-        stopping = stop or asyncio.Event()
+        """Until `stop` is set; without one, until SIGTERM or SIGINT; or until an operator drains
+        it. A second signal ends it at once, and gives back what still runs."""
+        stopping = self._stopping = stop or asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._free = asyncio.Semaphore(self.concurrency)
         self._runners = Runners(self.concurrency)
@@ -128,7 +133,7 @@ class Worker:
     @property
     def slots(self) -> int:
         """How many attempts it offers to run at once."""
-        return 0 if self._is_draining else self.concurrency - self._stuck
+        return 0 if self._is_draining else self.concurrency + self.prefetch - self._stuck
 
     def _hello(self) -> wire.Hello:
         return wire.Hello(
@@ -156,6 +161,10 @@ class Worker:
         elif kind == "what_do_you_hold":
             holding = wire.Holding(question=message.question, held=self._desk.held())
             self._session.say(holding=holding)
+        elif kind == "drain":
+            if message.HasField("timeout"):
+                self.drain = message.timeout.ToTimedelta().total_seconds()
+            self._stopping.set()
 
     def _assigned(self, assignment: wire.Assignment) -> None:
         if assignment.attempt in self._desk:
@@ -180,6 +189,8 @@ class Worker:
     def _stop(self, entry: Entry | None, reason: str) -> None:
         if entry is not None and entry.call is not None and entry.report is None:
             entry.call.stop(Outcome.CANCELLED, reason, entry.grace)
+            if not entry.is_started:
+                self._conclude(entry, Verdict(Outcome.CANCELLED, reason), None)
 
     def _call(self, entry: Entry, assignment: wire.Assignment) -> Call | None:
         """The call that an assignment asks for, which may be stopped from here on; None where it
@@ -198,6 +209,9 @@ class Worker:
 
     async def _execute(self, entry: Entry, call: Call, assignment: wire.Assignment) -> None:
         async with self._free:
+            if entry.report is not None or entry.held.attempt not in self._desk:
+                return  # It was ended while it waited for its turn.
+            entry.is_started = True
             note_start(call.context)
             began = time.monotonic()
             try:
@@ -291,6 +305,9 @@ class Worker:
         _log.info("leaving; %d attempts are still running", len(self._desk.running()))
         self._is_draining = True
         self._session.greet_again()
+        for entry in self._desk.running():
+            if not entry.is_started:
+                self._conclude(entry, Verdict(Outcome.RELEASED, "its worker is leaving"), None)
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=self.drain)
         for entry in self._desk.running():
