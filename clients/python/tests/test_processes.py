@@ -6,10 +6,12 @@ import asyncio
 import os
 import time
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 
-from postq import Client, Job, JobState, Queue, Stream
+from postq import Client, Job, JobState, Queue, Stream, sql
 from postq.sql import Consumer, SqlQueue
 
 from . import apart
@@ -117,14 +119,15 @@ def inner_free() -> None:
 
 
 def test_a_sql_consumer_runs_handlers_in_processes_but_not_exactly_once(
-    dsn: str, name: str
+    dsn: str, database: psycopg.Connection[Any], name: str
 ) -> None:
     queue = SqlQueue(name, dsn)
     queue.handlers = dict(apart.queue.handlers)
     job_id = queue.submit(apart.pid.job())
     assert asyncio.run(Consumer(queue).run_once()) == 1
-    job = queue.get(job_id)
+    job = sql.get(database, job_id)
     assert job is not None
-    assert job.state is JobState.SUCCEEDED
+    assert job.state == "succeeded"
+    assert job.tasks[0]["result"] != os.getpid()
     with pytest.raises(ValueError, match="apart"):
         Consumer(queue, mode="exactly_once")

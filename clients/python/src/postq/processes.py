@@ -152,6 +152,7 @@ class Pool:
         """None is started yet."""
         self._idle: list[Child] = []
         self._busy: set[Child] = set()
+        self._is_closed = False
 
     def take(self) -> Child:
         """One for one call; to be given back."""
@@ -165,11 +166,14 @@ class Pool:
     def give_back(self, child: Child, is_alive: bool) -> None:
         """Its call has ended."""
         self._busy.discard(child)
-        if is_alive:
+        if self._is_closed:
+            child.quit()
+        elif is_alive:
             self._idle.append(child)
 
     def close(self) -> None:
         """Ends them all, whatever they run."""
+        self._is_closed = True
         for child in list(self._busy):
             child.kill()
         while self._idle:

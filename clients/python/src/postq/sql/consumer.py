@@ -100,12 +100,18 @@ class Consumer:
     async def run_once(self) -> int:
         """Runs what is ready until nothing is, and returns how many: for tests and scripts."""
         done = 0
-        async with self._working():
+        async with self._working() as sides:
             while taken := await self._take(self.concurrency):
                 done += len(taken)
                 self._start(taken)
                 await asyncio.wait(set(self._running))
-                await self._all_told.wait()
+                telling = asyncio.ensure_future(self._all_told.wait())
+                parts: set[asyncio.Future[Any]] = {telling, *sides}
+                await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+                telling.cancel()
+                for side in sides:
+                    if side.done():
+                        side.result()
         return done
 
     @contextlib.asynccontextmanager
@@ -245,7 +251,8 @@ class Consumer:
                 _note_stale(delivery)
             except (PostqError, psycopg.DataError) as error:
                 text = f"what it returned could not be stored: {error}"
-                await self._ender.say(verbs.nack(delivery, text))
+                with contextlib.suppress(Stale):
+                    await self._ender.say(verbs.nack(delivery, text))
 
     def _every(self, delivery: Delivery) -> bool:
         handler = self.queue.handlers.get(delivery.task)

@@ -183,8 +183,15 @@ class Worker:
     def _alone(self) -> None:
         """Nobody knows that these go on, and others may be given them."""
         for entry in self._desk.running():
-            if entry.is_exclusive and entry.call is not None:
-                entry.call.stop(Outcome.RELEASED, "it heard no coordinator", 1.0)
+            if entry.is_exclusive:
+                self._give_back(entry, "it heard no coordinator")
+
+    def _give_back(self, entry: Entry, reason: str) -> None:
+        """Uncounted; what was started is stopped first."""
+        if not entry.is_started:
+            self._conclude(entry, Verdict(Outcome.RELEASED, reason), None)
+        elif entry.call is not None:
+            entry.call.stop(Outcome.RELEASED, reason, 1.0)
 
     def _stop(self, entry: Entry | None, reason: str) -> None:
         if entry is not None and entry.call is not None and entry.report is None:
@@ -307,12 +314,11 @@ class Worker:
         self._session.greet_again()
         for entry in self._desk.running():
             if not entry.is_started:
-                self._conclude(entry, Verdict(Outcome.RELEASED, "its worker is leaving"), None)
+                self._give_back(entry, "its worker is leaving")
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=self.drain)
         for entry in self._desk.running():
-            if entry.call is not None:
-                entry.call.stop(Outcome.RELEASED, "its worker is leaving", 1.0)
+            self._give_back(entry, "its worker is leaving")
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._last_words(), FAREWELL_WITHIN)
 
