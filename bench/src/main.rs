@@ -3,9 +3,11 @@
 //! | file | owns |
 //! |---|---|
 //! | `report` | rounds, medians and ratios; JSON lines and a table |
+//! | `spent` | time by the wall and on processors |
 //! | `workspace` | files between tasks, one scenario per file |
 
 mod report;
+mod spent;
 mod workspace;
 
 use clap::{Parser, Subcommand};
