@@ -113,7 +113,9 @@ def bench(given: argparse.Namespace) -> None:
     names = given.contenders or list(CONTENDERS)
     found: dict[tuple[str, int], list[float]] = {}
     with cluster() as url:
-        made = {name: CONTENDERS[name](database_of(name, url), f"127.0.0.1:{PORT}") for name in names}
+        made = {
+            name: CONTENDERS[name](database_of(name, url), f"127.0.0.1:{PORT}") for name in names
+        }
         for contender in made.values():
             contender.prepare()
         for turn in range(given.rounds):
@@ -122,7 +124,9 @@ def bench(given: argparse.Namespace) -> None:
                     rate = measure(name, contender, given.jobs, concurrency)
                     found.setdefault((name, concurrency), []).append(rate)
                     line = {"contender": name, "concurrency": concurrency, "round": turn + 1}
-                    print(json.dumps({**line, "jobs": given.jobs, "rate": round(rate, 1)}), flush=True)
+                    print(
+                        json.dumps({**line, "jobs": given.jobs, "rate": round(rate, 1)}), flush=True
+                    )
     table(found)
 
 
@@ -131,7 +135,9 @@ def table(found: dict[tuple[str, int], list[float]]) -> None:
     say("jobs per second of one worker process: median (least to most)")
     for (name, concurrency), rates in sorted(found.items(), key=lambda item: item[0][::-1]):
         middle = statistics.median(rates)
-        say(f"{concurrency:4} at a time  {name:14} {middle:8.0f}  ({min(rates):.0f} to {max(rates):.0f})")
+        say(
+            f"{concurrency:4} at a time  {name:14} {middle:8.0f}  ({min(rates):.0f} to {max(rates):.0f})"
+        )
 
 
 def main() -> None:
@@ -148,7 +154,9 @@ def main() -> None:
     given = parser.parse_args()
     unknown = set(given.contenders) - set(CONTENDERS)
     if unknown:
-        parser.error(f"no contender {', '.join(sorted(unknown))}; there are: {', '.join(CONTENDERS)}")
+        parser.error(
+            f"no contender {', '.join(sorted(unknown))}; there are: {', '.join(CONTENDERS)}"
+        )
     bench(given)
 
 
