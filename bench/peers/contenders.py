@@ -1,5 +1,5 @@
-"""The queues that are measured, each in a database of its own: how jobs that do nothing get in, how a
-worker runs them, and how many are left."""
+"""The queues that are measured, each in a database of its own: how jobs that do nothing get in, how
+a worker runs them, and how many are left."""
 
 from __future__ import annotations
 

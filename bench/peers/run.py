@@ -1,9 +1,9 @@
 """How many jobs that do nothing one worker process gets through in a second, beside other queues.
 
-One Postgres, one machine, in alternation: each round fills every queue and lets one worker process empty
-it. Counted is from the first look at which some jobs have ended to the one at which all have, as the
-database tells it, so that the start of a process is no part of it. JSON lines to standard output, a table
-to standard error.
+One Postgres, one machine, in alternation: each round fills every queue and lets one worker process
+empty it. Counted is from the first look at which some jobs have ended to the one at which all have,
+as the database tells it, so that the start of a process is no part of it. JSON lines to standard
+output, a table to standard error.
 
     run.py [--jobs N] [--rounds N] [--concurrency N ...] [CONTENDER ...]
 """
@@ -27,7 +27,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
-
 from contenders import CONTENDERS, Contender
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,8 +65,8 @@ def database_url(process: subprocess.Popen[bytes], log: Path) -> str:
 
 
 def database_of(name: str, url: str) -> str:
-    """A database of its own on the same server; the coordinator's for its worker. The socket's directory
-    is where both drivers look for it."""
+    """A database of its own on the same server; the coordinator's for its worker. Written so that
+    all drivers find the socket."""
     parts = urlsplit(url)
     if name == "postq-grpc":
         name = parts.path.strip("/")
@@ -135,9 +134,8 @@ def table(found: dict[tuple[str, int], list[float]]) -> None:
     say("jobs per second of one worker process: median (least to most)")
     for (name, concurrency), rates in sorted(found.items(), key=lambda item: item[0][::-1]):
         middle = statistics.median(rates)
-        say(
-            f"{concurrency:4} at a time  {name:14} {middle:8.0f}  ({min(rates):.0f} to {max(rates):.0f})"
-        )
+        spread = f"({min(rates):.0f} to {max(rates):.0f})"
+        say(f"{concurrency:4} at a time  {name:14} {middle:8.0f}  {spread}")
 
 
 def main() -> None:
