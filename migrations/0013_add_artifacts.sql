@@ -22,5 +22,7 @@ alter table postq.attempt add effort jsonb;
 
 drop function if exists postq.finish(bigint[], bigint[], uuid[], int[], text[], int[], int[], text[], bytea[],
     bytea[], bytea[], bytea[], bytea[], bigint[], bigint[], boolean[], jsonb[], text[]);
+drop function if exists postq.finish(bigint[], bigint[], uuid[], int[], text[], int[], int[], text[], bytea[],
+    bytea[], bytea[], bytea[], bytea[], bigint[], bigint[], boolean[], jsonb[], text[], bigint[]);
 drop function if exists postq.record(bigint[], bigint[], uuid[], int[], text[], int[], int[], text[], bytea[],
     bytea[], bytea[], bytea[], bytea[], bigint[], bigint[], boolean[], jsonb[], timestamptz[], text[]);

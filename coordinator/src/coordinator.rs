@@ -8,6 +8,7 @@ use postq_proto::{
     FILE_DESCRIPTOR_SET,
     v1::{
         agent_service_server::AgentServiceServer, artifact_service_server::ArtifactServiceServer,
+        dead_letter_service_server::DeadLetterServiceServer,
         dispatch_service_server::DispatchServiceServer, job_service_server::JobServiceServer,
         queue_service_server::QueueServiceServer, schedule_service_server::ScheduleServiceServer,
         workspace_service_server::WorkspaceServiceServer,
@@ -31,6 +32,7 @@ use crate::{
         agent_service::AgentApi,
         artifact_service::ArtifactApi,
         auth::{self, Tokens},
+        dead_letter_service::DeadLetterApi,
         deadline,
         dispatch_service::DispatchApi,
         job_service::JobApi,
@@ -337,6 +339,7 @@ impl Coordinator {
                 )
                 .add_service(ArtifactServiceServer::new(ArtifactApi { store: store.clone() }))
                 .add_service(QueueServiceServer::new(QueueApi { store: store.clone() }))
+                .add_service(DeadLetterServiceServer::new(DeadLetterApi { store: store.clone() }))
                 .add_service(ScheduleServiceServer::new(ScheduleApi {
                     store: store.clone(),
                     signals: Arc::clone(&parts.signals),

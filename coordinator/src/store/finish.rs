@@ -53,6 +53,8 @@ pub struct Finish {
     pub log_chunks: Option<i64>,
     /// Trying again cannot help.
     pub is_final: bool,
+    /// The pause before the next attempt, instead of the policy's.
+    pub retry_after_ms: Option<i64>,
 }
 
 impl Finish {
@@ -73,6 +75,7 @@ impl Finish {
             ran_ms: None,
             log_chunks: None,
             is_final: false,
+            retry_after_ms: None,
         }
     }
 }
@@ -114,7 +117,7 @@ impl Store {
         self.run("finish", |pool| async move {
             sqlx::query_scalar(
                 "/* finish */ select postq.finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
-                 $13, $14, $15, $16, $17::text[]::jsonb[], $18, $19)",
+                 $13, $14, $15, $16, $17::text[]::jsonb[], $18, $19, $20)",
             )
             .bind(each(batch, |f| f.key.attempt.0))
             .bind(each(batch, |f| f.key.session.0))
@@ -134,6 +137,7 @@ impl Store {
             .bind(each(batch, |f| f.is_final))
             .bind(each(batch, |f| f.result.clone()))
             .bind(each(batch, |f| f.image.clone()))
+            .bind(each(batch, |f| f.retry_after_ms))
             .bind(each(batch, |f| f.effort.map(Json)))
             .fetch_one(&pool)
             .await
