@@ -1,6 +1,6 @@
 -- Forgets jobs that ended longer ago than older, the ones with the lowest ids first, behind after
 -- (the cursor of the caller): looks at max_count of them, and forgets no more once their tasks are as
--- many. Those that still have a dead letter stay until that is gone, and jobs of queues that say
+-- many. Those that something still needs stay (see hold_ended), and jobs of queues that say
 -- themselves how long theirs stay are left to purge_queue. For the owner of the schema, and for
 -- coordinators (--retain-days). Locks nothing but jobs that have ended.
 -- Returns {"purged": count, "last": the last id looked at, or null where there are no more}.

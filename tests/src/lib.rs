@@ -17,6 +17,7 @@
 //! | `docker` | the real engine, and an image made from the machine's static busybox |
 //! | `pooler` | PgBouncer before the database |
 //! | `receiver` | a server that receives webhooks |
+//! | `s3` | a bucket, served as S3 is |
 //! | `eventually` | waiting for a condition, with a bound |
 
 mod client;
@@ -31,6 +32,7 @@ mod host;
 mod look;
 mod pooler;
 mod receiver;
+mod s3;
 mod server;
 mod session;
 mod worker;
@@ -46,5 +48,6 @@ pub use host::{Host, processes_with};
 pub use look::{JobLook, TaskLook};
 pub use pooler::Pooler;
 pub use receiver::{Received, Receiver};
+pub use s3::Bucket;
 pub use session::Session;
 pub use worker::{Claimed, End, Finished, Worker, finish_on};

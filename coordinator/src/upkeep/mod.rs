@@ -17,8 +17,10 @@
 //! | [`relations`] | unique keys that are free, and jobs that wait for jobs |
 //! | [`webhooks`] | whom the end of jobs is told by HTTP |
 //! | [`floors`] | how far lanes are empty for good |
+//! | [`artifacts`] | files that stay when their job is forgotten |
 //! | [`garbage`] | files that nobody needs any more |
 
+pub mod artifacts;
 pub mod deadlines;
 pub mod due;
 pub mod floors;
