@@ -3,8 +3,10 @@
 //! | file | owns |
 //! |---|---|
 //! | `report` | rounds, medians and ratios; JSON lines and a table |
+//! | `dispatch` | tasks that do nothing, one scenario per file |
 //! | `workspace` | files between tasks, one scenario per file |
 
+mod dispatch;
 mod report;
 mod workspace;
 
@@ -20,6 +22,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Subject {
+    /// Tasks that do nothing, beside the barest queue in the same Postgres.
+    Dispatch(dispatch::Options),
     /// Files between tasks, beside rsync, find, cp and sha256sum.
     Workspace(workspace::Options),
 }
@@ -27,6 +31,7 @@ enum Subject {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     match Arguments::parse().subject {
+        Subject::Dispatch(options) => dispatch::run(&options).await,
         Subject::Workspace(options) => workspace::run(&options).await,
     }
 }
