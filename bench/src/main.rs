@@ -3,11 +3,13 @@
 //! | file | owns |
 //! |---|---|
 //! | `report` | rounds, medians and ratios; JSON lines and a table |
+//! | `spent` | time by the wall and on processors |
 //! | `dispatch` | tasks that do nothing, one scenario per file |
 //! | `workspace` | files between tasks, one scenario per file |
 
 mod dispatch;
 mod report;
+mod spent;
 mod workspace;
 
 use clap::{Parser, Subcommand};

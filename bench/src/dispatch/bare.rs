@@ -3,7 +3,6 @@
 
 use postq_tests::Database;
 use sqlx::{AssertSqlSafe, Row, postgres::PgListener};
-use std::time::{Duration, Instant};
 
 /// Makes the table, empty.
 pub(super) async fn make(database: &Database) {
@@ -15,21 +14,19 @@ pub(super) async fn make(database: &Database) {
         .await;
 }
 
-/// Inserts so many jobs, a thousand in a statement. How long it took.
-pub(super) async fn fill(database: &Database, jobs: usize) -> anyhow::Result<Duration> {
-    let began = Instant::now();
+/// Inserts so many jobs, a thousand in a statement.
+pub(super) async fn fill(database: &Database, jobs: usize) -> anyhow::Result<()> {
     for from in (0..jobs).step_by(1000) {
         let count = 1000.min(jobs - from);
         let insert = "insert into bare (payload) select '{\"handler\": \"nothing\"}' from generate_series(1, $1)";
         sqlx::query(insert).bind(i32::try_from(count)?).execute(&database.pool).await?;
     }
-    Ok(began.elapsed())
+    Ok(())
 }
 
 /// Takes and deletes all that is there, so many at a time, in two transactions as any queue does
-/// whose work is not in the database. How long it took.
-pub(super) async fn drain(database: &Database, batch: usize) -> anyhow::Result<Duration> {
-    let began = Instant::now();
+/// whose work is not in the database.
+pub(super) async fn drain(database: &Database, batch: usize) -> anyhow::Result<()> {
     let take = format!(
         "update bare set is_taken = true where id = any (array(select id from bare
          where not is_taken order by id limit {batch} for update skip locked)) returning id"
@@ -37,7 +34,7 @@ pub(super) async fn drain(database: &Database, batch: usize) -> anyhow::Result<D
     loop {
         let rows = sqlx::query(AssertSqlSafe(take.as_str())).fetch_all(&database.pool).await?;
         if rows.is_empty() {
-            return Ok(began.elapsed());
+            return Ok(());
         }
         let ids: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
         sqlx::query("delete from bare where id = any ($1)")
@@ -47,11 +44,10 @@ pub(super) async fn drain(database: &Database, batch: usize) -> anyhow::Result<D
     }
 }
 
-/// One job after another: insert and notify, wake, take, delete. How long it took.
-pub(super) async fn hop(database: &Database, jobs: usize) -> anyhow::Result<Duration> {
+/// One job after another: insert and notify, wake, take, delete.
+pub(super) async fn hop(database: &Database, jobs: usize) -> anyhow::Result<()> {
     let mut listener = PgListener::connect_with(&database.pool).await?;
     listener.listen("bare").await?;
-    let began = Instant::now();
     for _ in 0..jobs {
         sqlx::query(
             "with i as (insert into bare (payload) values ('{}')) select pg_notify('bare', '')",
@@ -61,5 +57,5 @@ pub(super) async fn hop(database: &Database, jobs: usize) -> anyhow::Result<Dura
         listener.recv().await?;
         drain(database, 1).await?;
     }
-    Ok(began.elapsed())
+    Ok(())
 }

@@ -1,10 +1,17 @@
-//! A coordinator with a database of its own, and the processor time of its processes.
+//! A coordinator with a database of its own, and what it takes. It is alone on its machine as a
+//! coordinator: the processor time of all of them is counted.
 
-use std::{collections::BTreeMap, fs, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    time::{Duration, Instant},
+};
 
 use postq_proto::v1::{JobSpec, SubmitJobRequest, SubmitJobsRequest, TaskSpec};
 use postq_runtime::channel::MESSAGE_LIMIT;
 use postq_tests::{Cluster, Database};
+
+use crate::spent::Spent;
 
 /// What the worker serves.
 pub(super) const HANDLER: &str = "nothing";
@@ -16,12 +23,8 @@ pub(super) struct Bed {
     pub(super) cluster: Cluster,
 }
 
-/// Processor seconds so far.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Spent {
-    coordinator: f64,
-    postgres: f64,
-}
+/// What else there is to know, by name.
+type Facts = BTreeMap<&'static str, f64>;
 
 impl Bed {
     pub(super) async fn make() -> anyhow::Result<Self> {
@@ -55,30 +58,26 @@ impl Bed {
         self.cluster.database.execute("vacuum analyze").await;
     }
 
-    /// What the coordinator and all connections of its Postgres have used.
-    pub(super) fn spent(&self) -> anyhow::Result<Spent> {
-        let mut spent = Spent { coordinator: 0.0, postgres: 0.0 };
-        for entry in fs::read_dir("/proc")?.flatten() {
-            let Ok(line) = fs::read_to_string(entry.path().join("stat")) else { continue };
-            let Some((name, seconds)) = processor_time(&line) else { continue };
-            match name {
-                "postq-coordinat" => spent.coordinator += seconds,
-                "postgres" => spent.postgres += seconds,
-                _ => {}
-            }
-        }
-        Ok(spent)
-    }
-}
-
-impl Spent {
-    /// Microseconds per task since then.
-    pub(super) fn since(self, before: Self, tasks: usize) -> BTreeMap<&'static str, f64> {
-        let each = |seconds: f64| seconds * 1e6 / tasks as f64;
-        BTreeMap::from([
-            ("coordinator_us_per_task", each(self.coordinator - before.coordinator)),
-            ("postgres_us_per_task", each(self.postgres - before.postgres)),
-        ])
+    /// What `work` on so many tasks takes, by the wall and on the processors that the coordinator and
+    /// all connections of Postgres have used; and what each of these took for one task.
+    pub(super) async fn measure(
+        &self,
+        tasks: usize,
+        work: impl Future<Output = anyhow::Result<()>>,
+    ) -> anyhow::Result<(Spent, Facts)> {
+        let (coordinator, postgres) = processor_times()?;
+        let began = Instant::now();
+        work.await?;
+        let wall = began.elapsed();
+        let now = processor_times()?;
+        let used = (now.0.saturating_sub(coordinator), now.1.saturating_sub(postgres));
+        let each = |time: Duration| time.as_secs_f64() * 1e6 / tasks as f64;
+        let facts = BTreeMap::from([
+            ("coordinator_us_per_task", each(used.0)),
+            ("postgres_us_per_task", each(used.1)),
+            ("tasks_per_second", tasks as f64 / wall.as_secs_f64()),
+        ]);
+        Ok((Spent { wall, cpu: used.0 + used.1 }, facts))
     }
 }
 
@@ -89,18 +88,27 @@ pub(super) fn job(tasks: usize) -> JobSpec {
     JobSpec { tasks, ..Default::default() }
 }
 
-/// So many in so much time.
-pub(super) fn per_second(tasks: usize, took: Duration) -> f64 {
-    tasks as f64 / took.as_secs_f64()
+/// Of all coordinators and of all of Postgres on this machine.
+fn processor_times() -> anyhow::Result<(Duration, Duration)> {
+    let (mut coordinator, mut postgres) = (Duration::ZERO, Duration::ZERO);
+    for entry in fs::read_dir("/proc")?.flatten() {
+        let Ok(line) = fs::read_to_string(entry.path().join("stat")) else { continue };
+        match processor_time(&line) {
+            // As much of its name as the kernel keeps.
+            Some(("postq-coordinat", time)) => coordinator += time,
+            Some(("postgres", time)) => postgres += time,
+            _ => {}
+        }
+    }
+    Ok((coordinator, postgres))
 }
 
-/// The name of a process and the seconds it has run, its own and the kernel's for it.
-fn processor_time(stat: &str) -> Option<(&str, f64)> {
+/// The name of a process, and the time it has run, the kernel's for it included.
+fn processor_time(stat: &str) -> Option<(&str, Duration)> {
     let (head, tail) = stat.rsplit_once(')')?;
-    let name = head.split_once('(')?.1;
     let mut fields = tail.split_whitespace().skip(11);
-    let user: f64 = fields.next()?.parse().ok()?;
-    let system: f64 = fields.next()?.parse().ok()?;
-    let ticks = 100.0;
-    Some((name, (user + system) / ticks))
+    let user: u64 = fields.next()?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    // Told in hundredths of a second, whatever the kernel's own clock is.
+    Some((head.split_once('(')?.1, Duration::from_millis((user + system) * 10)))
 }

@@ -1,10 +1,8 @@
 //! How long a full queue takes to be worked off.
 
-use std::time::{Duration, Instant};
-
 use super::{
     Options, bare,
-    bed::{Bed, job, per_second},
+    bed::{Bed, job},
     worker::Worker,
 };
 use crate::report::Round;
@@ -29,26 +27,19 @@ async fn rounds(
     for _ in 0..options.rounds {
         fill().await?;
         bed.tidy().await;
-        let before = bed.spent()?;
-        let ours = worked_off(bed, options).await?;
-        let mut facts = bed.spent()?.since(before, options.tasks);
-        facts.insert("tasks_per_second", per_second(options.tasks, ours));
+        let (ours, facts) = bed.measure(options.tasks, work_off(bed, options)).await?;
         bare::make(database).await;
         bare::fill(database, options.tasks).await?;
         bed.tidy().await;
-        let before = bed.spent()?;
-        let reference = bare::drain(database, options.slots).await?;
-        let spent = bed.spent()?.since(before, options.tasks);
-        facts.insert("reference_postgres_us_per_task", spent["postgres_us_per_task"]);
+        let drain = bare::drain(database, options.slots);
+        let (reference, _) = bed.measure(options.tasks, drain).await?;
         rounds.push(Round { ours, reference, facts });
     }
     Ok(rounds)
 }
 
 /// From the worker's connecting to the last record.
-async fn worked_off(bed: &Bed, options: &Options) -> anyhow::Result<Duration> {
-    let began = Instant::now();
+async fn work_off(bed: &Bed, options: &Options) -> anyhow::Result<()> {
     let mut worker = Worker::connect(bed, options.slots).await?;
-    worker.work(options.tasks).await?;
-    Ok(began.elapsed())
+    worker.work(options.tasks).await
 }

@@ -1,7 +1,5 @@
 //! From the end of a task to the start of the next one: a chain, whose tasks cannot be taken together.
 
-use std::time::Instant;
-
 use postq_proto::v1::JobSpec;
 
 use super::{
@@ -20,14 +18,13 @@ pub(super) async fn measure(bed: &Bed, options: &Options) -> anyhow::Result<Vec<
     let mut worker = Worker::connect(bed, options.slots).await?;
     let mut rounds = Vec::new();
     for _ in 0..options.rounds {
-        let before = bed.spent()?;
-        let began = Instant::now();
-        bed.submit(chain()).await?;
-        worker.work(LENGTH).await?;
-        let ours = began.elapsed();
-        let mut facts = bed.spent()?.since(before, LENGTH);
-        facts.insert("ms_per_hop", ours.as_secs_f64() * 1000.0 / LENGTH as f64);
-        let reference = bare::hop(database, LENGTH).await?;
+        let run = async {
+            bed.submit(chain()).await?;
+            worker.work(LENGTH).await
+        };
+        let (ours, mut facts) = bed.measure(LENGTH, run).await?;
+        facts.insert("ms_per_hop", ours.wall.as_secs_f64() * 1000.0 / LENGTH as f64);
+        let (reference, _) = bed.measure(LENGTH, bare::hop(database, LENGTH)).await?;
         rounds.push(Round { ours, reference, facts });
     }
     Ok(rounds)
