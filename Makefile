@@ -1,6 +1,6 @@
 # What to run. `make` alone lists it.
 
-.PHONY: bench-workspace help build demo test test-clients test-python soak check
+.PHONY: bench-agents bench-workspace help build demo test test-clients test-python soak check
 
 help:
 	@echo "make demo   set up what is missing, build, run a real workflow on two agents"
@@ -8,6 +8,7 @@ help:
 	@echo "make test-python  the Python client's part of that"
 	@echo "make test-clients  the programs of clients/examples: grpcurl, SQL, Go, TypeScript, Java"
 	@echo "make soak   the tests whose size is a setting, large (minutes)"
+	@echo "make bench-agents  what an agent costs: memory, short tasks, output, containers (minutes)"
 	@echo "make bench-workspace  files between tasks beside rsync, find, cp, sha256sum (minutes, a quiet machine)"
 	@echo "make check  formatting, lints, documentation, frozen migrations"
 	@echo "make build  the postq, postq-coordinator and postq-agent programs"
@@ -60,3 +61,9 @@ bench-workspace:
 	@scripts/setup.sh bench
 	cargo build --release -p postq -p postq-bench
 	target/release/postq-bench workspace $(BENCH_ARGUMENTS) > target/bench-workspace.jsonl
+
+# The same for what an agent costs; to target/bench-agents.jsonl.
+bench-agents:
+	@scripts/setup.sh test
+	cargo build --release -p postq -p postq-coordinator -p postq-agent -p postq-bench
+	target/release/postq-bench agents $(BENCH_ARGUMENTS) > target/bench-agents.jsonl

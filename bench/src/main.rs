@@ -3,8 +3,10 @@
 //! | file | owns |
 //! |---|---|
 //! | `report` | rounds, medians and ratios; JSON lines and a table |
+//! | `agents` | what an agent costs, one kind of figure per file |
 //! | `workspace` | files between tasks, one scenario per file |
 
+mod agents;
 mod report;
 mod workspace;
 
@@ -20,6 +22,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Subject {
+    /// What an agent costs: memory, short tasks, output, containers.
+    Agents(agents::Options),
     /// Files between tasks, beside rsync, find, cp and sha256sum.
     Workspace(workspace::Options),
 }
@@ -27,6 +31,7 @@ enum Subject {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     match Arguments::parse().subject {
+        Subject::Agents(options) => agents::run(&options).await,
         Subject::Workspace(options) => workspace::run(&options).await,
     }
 }
