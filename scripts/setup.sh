@@ -5,7 +5,7 @@
 #   setup.sh build   a C compiler
 #   setup.sh demo    that, git and a Postgres server; Docker only where it is installed already
 #   setup.sh test    that, PgBouncer, a Docker engine that answers, docker-compose, a static busybox,
-#                    what checks systemd units, and for root also `ip`
+#                    what checks systemd units, and for root also `ip` and podman
 #   setup.sh python  Python 3.10 or later that can make virtual environments
 set -eu
 
@@ -97,6 +97,11 @@ need_compose() {
         install_packages docker-compose
 }
 
+need_podman() {
+    # As the other engine that agents may have; root starts one in a test.
+    [ "$(id -u)" -ne 0 ] || command -v podman > /dev/null || install_packages podman catatonit
+}
+
 need_systemd_analyze() {
     # The program alone; nothing is started.
     command -v systemd-analyze > /dev/null || install_packages systemd
@@ -145,6 +150,7 @@ test)
     need_ip
     need_docker
     need_compose
+    need_podman
     need_systemd_analyze
     ;;
 python)
