@@ -5,7 +5,7 @@
 #   setup.sh build   a C compiler
 #   setup.sh demo    that, git and a Postgres server; Docker only where it is installed already
 #   setup.sh test    that, PgBouncer, a Docker engine that answers, docker-compose, a static busybox,
-#                    what checks systemd units, and for root also `ip` and podman
+#                    what checks systemd units, mkfs.xfs, and for root also `ip` and podman
 #   setup.sh python  Python 3.10 or later that can make virtual environments
 set -eu
 
@@ -118,6 +118,11 @@ need_pgbouncer() {
     [ -x /usr/sbin/pgbouncer ] || [ -x /usr/bin/pgbouncer ] || install_packages pgbouncer
 }
 
+need_xfs() {
+    # A file system that shares blocks, in an image; the tests mount it.
+    [ -x /usr/sbin/mkfs.xfs ] || command -v mkfs.xfs > /dev/null || install_packages xfsprogs
+}
+
 need_ip() {
     # Root cuts the network of an agent in a test.
     [ "$(id -u)" -ne 0 ] || command -v ip > /dev/null || install_packages iproute2
@@ -148,6 +153,7 @@ test)
     need_pgbouncer
     need_busybox
     need_ip
+    need_xfs
     need_docker
     need_compose
     need_podman

@@ -4,10 +4,12 @@
 //! |---|---|
 //! | `report` | rounds, medians and ratios; JSON lines and a table |
 //! | `agents` | what an agent costs, one kind of figure per file |
+//! | `spent` | time by the wall and on processors |
 //! | `workspace` | files between tasks, one scenario per file |
 
 mod agents;
 mod report;
+mod spent;
 mod workspace;
 
 use clap::{Parser, Subcommand};

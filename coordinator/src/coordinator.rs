@@ -13,7 +13,10 @@ use postq_proto::{
         workspace_service_server::WorkspaceServiceServer,
     },
 };
-use postq_runtime::{Shutdown, channel::MESSAGE_LIMIT};
+use postq_runtime::{
+    Shutdown,
+    channel::{CONNECTION_WINDOW, FRAME_SIZE, MESSAGE_LIMIT, STREAM_WINDOW},
+};
 use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -56,10 +59,6 @@ use crate::{
 /// silent after the sum.
 const PING_EVERY: Duration = Duration::from_secs(2);
 const PING_TIMEOUT: Duration = Duration::from_secs(4);
-
-/// What a peer may send before it hears that it was read: files are slow otherwise.
-const STREAM_WINDOW: u32 = 4 << 20;
-const CONNECTION_WINDOW: u32 = 16 << 20;
 
 /// Connections for what must not wait behind users' requests.
 const CORE_CONNECTIONS: u32 = 8;
@@ -173,6 +172,7 @@ impl Coordinator {
             .tcp_nodelay(true)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_frame_size(FRAME_SIZE)
             .http2_keepalive_interval(Some(PING_EVERY))
             .http2_keepalive_timeout(Some(PING_TIMEOUT))
             .add_routes(routes)

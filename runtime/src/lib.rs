@@ -4,9 +4,11 @@
 //! |---|---|
 //! | [`shutdown`] | the only place that spawns tasks, and the way they stop |
 //! | [`telemetry`] | logs, traces, and the trace context that travels with calls |
+//! | [`crash`] | places where a test can make a process die |
 //! | [`channel`] | the connection of a client to a coordinator, with its credentials |
 
 pub mod channel;
+pub mod crash;
 pub mod shutdown;
 pub mod telemetry;
 

@@ -40,6 +40,15 @@ impl Host {
         fs::read_to_string(&self.spec.log).unwrap_or_default()
     }
 
+    /// The most memory it has had so far, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.daemon.pid());
+        let status = fs::read_to_string(status).expect("a process that runs");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = peak.and_then(|line| line.trim().strip_suffix(" kB")).expect("its peak");
+        peak.parse::<u64>().expect("a number") * 1024
+    }
+
     /// How it ended, if it has.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.daemon.ended()

@@ -13,6 +13,8 @@ mod damage;
 mod files;
 #[path = "workspace/garbage.rs"]
 mod garbage;
+#[path = "workspace/histories.rs"]
+mod histories;
 #[path = "workspace/index.rs"]
 mod index;
 #[path = "workspace/joining.rs"]
@@ -21,5 +23,7 @@ mod joining;
 mod round_trip;
 #[path = "workspace/rules.rs"]
 mod rules;
+#[path = "workspace/siblings.rs"]
+mod siblings;
 #[path = "workspace/store.rs"]
 mod store;

@@ -5,27 +5,25 @@
 //! is looked through before it is handed over, and what is copied is verified. Blocking.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     fs::{self, DirBuilder},
     io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use postq_common::{
     chunk::ChunkList,
     tree::{Digest, Snapshot},
 };
-use rayon::prelude::*;
 use tracing::{debug, warn};
 
 use super::{
-    checkout::Checkout,
     clock::{Clock, now_ns},
     error::WorkspaceError,
-    folder::Folder,
     listing::{Listing, What},
+    near::Source,
     plan::Plan,
     present::{self, Present},
     rules::Rules,
@@ -54,6 +52,8 @@ struct Kept {
     bytes: u64,
     /// The most recently used stands last.
     folders: Vec<Shelved>,
+    /// On their way to a task, or there.
+    moving: Vec<Source>,
 }
 
 /// One of them.
@@ -61,7 +61,24 @@ pub(super) struct Shelved {
     path: PathBuf,
     snapshot: Snapshot,
     bytes: u64,
-    pub(super) listing: Listing,
+    pub(super) listing: Arc<Listing>,
+}
+
+impl Kept {
+    /// Takes a directory out, for the directory `dir`.
+    fn pick(&mut self, at: usize, dir: &Path) -> Shelved {
+        let picked = self.folders.remove(at);
+        self.bytes -= picked.bytes;
+        self.moving.retain(|it| it.next.as_ref().is_some_and(|next| next.exists()));
+        self.moving.push(Source { next: Some(dir.to_owned()), ..picked.source() });
+        picked
+    }
+}
+
+impl Shelved {
+    fn source(&self) -> Source {
+        Source { path: self.path.clone(), next: None, listing: self.listing.clone() }
+    }
 }
 
 impl Cache {
@@ -103,6 +120,7 @@ impl Cache {
         {
             let mut kept = self.kept();
             kept.bytes += bytes;
+            let listing = Arc::new(listing);
             kept.folders.push(Shelved { path, snapshot, bytes, listing });
         }
         self.shrink();
@@ -121,9 +139,7 @@ impl Cache {
             let taken = {
                 let mut kept = self.kept();
                 let at = kept.folders.iter().rposition(is_same);
-                let taken = at.map(|at| kept.folders.remove(at));
-                kept.bytes -= taken.as_ref().map_or(0, |taken| taken.bytes);
-                taken
+                at.map(|at| kept.pick(at, dir))
             };
             let Some(taken) = taken else { return Ok(None) };
             match self.hand_over(&taken, dir) {
@@ -150,21 +166,20 @@ impl Cache {
     }
 
     /// The directory that saves most of what `plan` needs, where that is worth it. It is the caller's
-    /// until [`Cache::give_back`].
-    pub(super) fn lend(&self, plan: &Plan) -> Option<Shelved> {
+    /// until [`Cache::give_back`], and meant for `dir`.
+    pub(super) fn lend(&self, plan: &Plan, dir: &Path) -> Option<Shelved> {
         let mut kept = self.kept();
         let saved = kept.folders.iter().enumerate().rev().take(LOOKED_AT);
         let saved = saved.filter_map(|(at, it)| Some((present::saves(&it.listing, plan)?, at)));
         let (_, at) = saved.max_by_key(|(bytes, _)| *bytes)?;
-        let lent = kept.folders.remove(at);
-        kept.bytes -= lent.bytes;
-        Some(lent)
+        Some(kept.pick(at, dir))
     }
 
     /// Takes back what was lent.
     pub(super) fn give_back(&self, lent: Shelved) {
         let mut kept = self.kept();
         kept.bytes += lent.bytes;
+        kept.moving.retain(|it| it.path != lent.path);
         kept.folders.push(lent);
     }
 
@@ -185,16 +200,10 @@ impl Cache {
         }
     }
 
-    /// Copies what `checkout` waits for from the directories that are here; how many bytes. What
-    /// cannot be read, or is something else by now, is left for the store.
-    pub(super) fn copy_to(&self, checkout: &Checkout) -> u64 {
-        // Nobody else can take them, nor do they go, while they are here.
-        let folders = std::mem::take(&mut self.kept().folders);
-        let copied = folders.iter().rev().map(|shelved| shelved.copy_to(checkout)).sum();
-        let mut kept = self.kept();
-        let newer = std::mem::replace(&mut kept.folders, folders);
-        kept.folders.extend(newer);
-        copied
+    /// What is here, the most recently used first, and what went from here to tasks.
+    pub(super) fn sources(&self) -> Vec<Source> {
+        let kept = self.kept();
+        kept.folders.iter().rev().map(Shelved::source).chain(kept.moving.iter().cloned()).collect()
     }
 
     fn shrink(&self) {
@@ -214,26 +223,6 @@ impl Cache {
 
     fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Shelved {
-    fn copy_to(&self, checkout: &Checkout) -> u64 {
-        let files: HashMap<Digest, Vec<u8>> = self
-            .listing
-            .folders
-            .iter()
-            .flat_map(|of| of.rows.iter().map(move |row| (of, row)))
-            .filter_map(|(of, row)| match row.what {
-                What::File { digest: Some(digest), .. } if checkout.wants_file(&digest) => {
-                    Some((digest, of.path_of(&row.name)))
-                }
-                _ => None,
-            })
-            .collect();
-        let Ok(root) = Folder::open_root(&self.path) else { return 0 };
-        let copied = files.par_iter().map(|(digest, path)| checkout.copy(*digest, &root, path));
-        copied.sum()
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
     os::unix::fs::FileExt,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -25,6 +25,7 @@ use super::{
     error::WorkspaceError,
     folder::{self, Folder, stamp_of},
     listing::{Listing, Stamp, What},
+    near::Near,
     plan::Plan,
     present::{Kept, Present},
 };
@@ -45,11 +46,19 @@ pub(super) struct Checkout {
     /// Large files, with how many parts each lacks.
     large: HashMap<At, AtomicU32>,
     stamps: Mutex<Vec<(At, Stamp)>>,
+    local_bytes: AtomicU64,
     chunks: BTreeMap<Digest, ChunkList>,
 }
 
 /// A file: its folder, and its row there.
 type At = (u32, u32);
+
+/// A file of a plan.
+pub(super) struct Wanted {
+    at: At,
+    pub(super) digest: Digest,
+    size: u64,
+}
 
 /// A content in its place in one file.
 struct Part {
@@ -62,13 +71,14 @@ struct Part {
 }
 
 impl Checkout {
-    /// Makes all directories and symlinks of `plan`, and large files without content, in a directory
-    /// that is empty or holds what `present` says.
+    /// Makes all directories and symlinks of `plan`, the files that are `near`, and the other large
+    /// ones without content, in a directory that is empty or holds what `present` says.
     pub(super) fn begin(
         root: Folder,
         plan: Plan,
         present: Option<&Present>,
-    ) -> Result<Self, WorkspaceError> {
+        near: impl FnOnce(&[Wanted]) -> Near,
+    ) -> Result<(Self, Near), WorkspaceError> {
         let Plan { listing, chunks, .. } = plan;
         let mut checkout = Self {
             root,
@@ -78,68 +88,105 @@ impl Checkout {
             has_arrived: Vec::new(),
             large: HashMap::new(),
             stamps: Mutex::default(),
+            local_bytes: AtomicU64::new(0),
             chunks,
         };
         for at in 0..checkout.listing.folders.len() {
             checkout.make_folder(at, present)?;
         }
-        let mut files = Vec::new();
-        for (folder, of) in (0..).zip(&checkout.listing.folders) {
-            for (row, entry) in (0..).zip(&of.rows) {
-                if let What::File { size, digest: Some(digest), .. } = entry.what {
-                    files.push(((folder, row), digest, size));
-                }
+        let (mut absent, mut rewritten) = (Vec::new(), Vec::new());
+        for file in checkout.files() {
+            match checkout.keep(&file, present)? {
+                Kept::Whole(stamp) => checkout.has(&file, stamp),
+                Kept::Chunks(stay) => rewritten.push((file, stay)),
+                Kept::Nothing => absent.push(file),
             }
         }
-        for (file, digest, size) in files {
-            let kept = checkout.keep(file, digest, present)?;
-            if let Kept::Whole(stamp) = kept {
-                let stamps = checkout.stamps.get_mut();
-                stamps.unwrap_or_else(PoisonError::into_inner).push((file, stamp));
-                continue;
-            }
-            if !is_chunked(size) {
-                checkout.expect(Part { digest, file, offset: 0, size, next: NONE })?;
-                continue;
-            }
-            let list = checkout.chunks.get(&digest).ok_or(WorkspaceError::Damaged(digest))?;
-            let chunks = list.chunks().to_vec();
-            let stay = match kept {
-                Kept::Chunks(stay) => stay,
-                _ => {
-                    checkout.make_large(file, size)?;
-                    HashSet::new()
-                }
-            };
-            let mut missing = 0;
-            let mut offset = 0;
-            for Chunk { digest, size } in chunks {
-                if !stay.contains(&offset) {
-                    checkout.expect(Part { digest, file, offset, size, next: NONE })?;
-                    missing += 1;
-                }
-                offset += size;
-            }
-            checkout.large.insert(file, AtomicU32::new(missing));
-            if missing == 0 {
-                checkout.complete_large(file)?;
-            }
+        let near = near(&absent);
+        let cloned = absent.par_iter().map(|file| checkout.clone_near(file, &near));
+        let cloned: Vec<bool> = cloned.collect::<Result<_, _>>()?;
+        for (file, stay) in rewritten {
+            checkout.wait_for(file, Some(&stay))?;
+        }
+        for (file, _) in absent.into_iter().zip(cloned).filter(|(_, is_cloned)| !is_cloned) {
+            checkout.wait_for(file, None)?;
         }
         checkout.has_arrived.resize_with(checkout.parts.len(), AtomicBool::default);
-        Ok(checkout)
+        Ok((checkout, near))
+    }
+
+    /// All files, in the order of the folders.
+    fn files(&self) -> Vec<Wanted> {
+        let mut files = Vec::new();
+        for (folder, of) in (0..).zip(&self.listing.folders) {
+            for (row, entry) in (0..).zip(&of.rows) {
+                if let What::File { size, digest: Some(digest), .. } = entry.what {
+                    files.push(Wanted { at: (folder, row), digest, size });
+                }
+            }
+        }
+        files
+    }
+
+    /// The whole of a file is in its place.
+    fn has(&self, file: &Wanted, stamp: Stamp) {
+        self.local_bytes.fetch_add(file.size, Ordering::Relaxed);
+        self.stamps.lock().unwrap_or_else(PoisonError::into_inner).push((file.at, stamp));
+    }
+
+    /// Whether a file could be made from one that is near.
+    fn clone_near(&self, file: &Wanted, near: &Near) -> Result<bool, WorkspaceError> {
+        let Some(from) = near.unchanged(&file.digest, file.size) else { return Ok(false) };
+        let path = self.path(file.at);
+        let made = self.root.create_file_below(&path);
+        let made = made.map_err(WorkspaceError::io("make", &path))?;
+        if from.clone_to(&made).unwrap_or(false) {
+            let completed = self.complete(file.at, &made);
+            completed.map_err(WorkspaceError::io("make", &path))?;
+            self.local_bytes.fetch_add(file.size, Ordering::Relaxed);
+            return Ok(true);
+        }
+        let removed = self.root.remove_below(&path);
+        removed.map_err(WorkspaceError::io("remove", &path))?;
+        Ok(false)
+    }
+
+    /// Notes the parts of a file that are to come: all but those that `stay`, by their offsets, of a
+    /// large one that is there.
+    fn wait_for(
+        &mut self,
+        file: Wanted,
+        stay: Option<&HashSet<u64>>,
+    ) -> Result<(), WorkspaceError> {
+        let Wanted { at, digest, size } = file;
+        if !is_chunked(size) {
+            return self.expect(Part { digest, file: at, offset: 0, size, next: NONE });
+        }
+        let list = self.chunks.get(&digest).ok_or(WorkspaceError::Damaged(digest))?;
+        let chunks = list.chunks().to_vec();
+        if stay.is_none() {
+            self.make_large(at, size)?;
+        }
+        let (mut missing, mut offset) = (0, 0);
+        for Chunk { digest, size } in chunks {
+            if stay.is_some_and(|stay| stay.contains(&offset)) {
+                self.local_bytes.fetch_add(size, Ordering::Relaxed);
+            } else {
+                self.expect(Part { digest, file: at, offset, size, next: NONE })?;
+                missing += 1;
+            }
+            offset += size;
+        }
+        self.large.insert(at, AtomicU32::new(missing));
+        if missing == 0 { self.complete_large(at) } else { Ok(()) }
     }
 
     /// What is there of a file.
-    fn keep(
-        &self,
-        at: At,
-        digest: Digest,
-        present: Option<&Present>,
-    ) -> Result<Kept, WorkspaceError> {
+    fn keep(&self, file: &Wanted, present: Option<&Present>) -> Result<Kept, WorkspaceError> {
         let Some(present) = present else { return Ok(Kept::Nothing) };
-        let of = &self.listing.folders[at.0 as usize];
-        let row = &of.rows[at.1 as usize];
-        let prepared = present.prepare(&self.root, of, row, self.chunks.get(&digest));
+        let of = &self.listing.folders[file.at.0 as usize];
+        let row = &of.rows[file.at.1 as usize];
+        let prepared = present.prepare(&self.root, of, row, self.chunks.get(&file.digest));
         prepared.map_err(WorkspaceError::io("prepare", &of.path_of(&row.name)))
     }
 
@@ -221,10 +268,13 @@ impl Checkout {
         }
     }
 
-    /// Takes the content of that name from the file at `path` below `from`, if it is there; how many
-    /// bytes it had.
-    pub(super) fn copy(&self, digest: Digest, from: &Folder, path: &[u8]) -> u64 {
-        let Ok(file) = from.open_file_below(path) else { return 0 };
+    /// How many bytes were here already.
+    pub(super) fn local_bytes(&self) -> u64 {
+        self.local_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Takes the content of that name from `file`, as far as it is there.
+    pub(super) fn copy(&self, digest: Digest, file: &File) {
         let mut at = 0;
         let parts: Vec<(Digest, u64, u64)> = match self.chunks.get(&digest) {
             None => self.size_of(&digest).map(|size| (digest, 0, size)).into_iter().collect(),
@@ -236,11 +286,11 @@ impl Checkout {
                 list.chunks().iter().map(part).collect()
             }
         };
-        let copied = parts.into_iter().map(|(digest, offset, size)| {
-            let is_there = self.wants(&digest) && self.copy_part(digest, &file, offset, size);
-            if is_there { size } else { 0 }
-        });
-        copied.sum()
+        for (digest, offset, size) in parts {
+            if self.wants(&digest) && self.copy_part(digest, file, offset, size) {
+                self.local_bytes.fetch_add(size, Ordering::Relaxed);
+            }
+        }
     }
 
     fn copy_part(&self, digest: Digest, file: &File, offset: u64, size: u64) -> bool {

@@ -118,7 +118,6 @@ impl WorkspaceError {
                     | Code::Cancelled
                     | Code::Aborted
                     | Code::DeadlineExceeded
-                    | Code::ResourceExhausted
             ),
             _ => false,
         }

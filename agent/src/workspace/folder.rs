@@ -164,6 +164,12 @@ impl Folder {
         Ok(File::from(self.reach(path, OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?))
     }
 
+    /// Removes what is at `path`, which is no directory.
+    pub(super) fn remove_below(&self, path: &[u8]) -> io::Result<()> {
+        let (folder, name) = self.open_parent(path)?;
+        folder.remove(name)
+    }
+
     /// Removes anything but a directory.
     pub(super) fn remove(&self, name: &[u8]) -> io::Result<()> {
         Ok(unlinkat(&self.0, name, UnlinkatFlags::NoRemoveDir)?)

@@ -12,23 +12,25 @@ use postq_common::{
     tree::{Digest, Kind, Node, Snapshot, TreeError},
 };
 use postq_proto::v1;
-use postq_runtime::channel::Channel;
+use postq_runtime::{channel::Channel, crash};
 use tokio::sync::watch;
 use tracing::{debug, info};
 
 use super::{
     WorkspaceError,
     cache::{Cache, Shelved},
-    checkout::Checkout,
+    checkout::{Checkout, Wanted},
     clock::{Clock, now_ns},
     error::shown,
     folder::Folder,
     keep,
     listing::{Listing, What},
+    near::{Near, Source},
     plan::Plan,
     present,
     remote::{Progress, Remote, off},
     rules::{Limits, Rules},
+    turns::Turns,
 };
 
 /// How often a call is tried again: about two minutes for an agent, which has nowhere else to go,
@@ -51,6 +53,7 @@ pub struct Workspace {
     pub(super) clock: Clock,
     /// What was checked out, and has not been kept yet.
     open: Arc<Mutex<HashMap<PathBuf, Opened>>>,
+    turns: Turns,
 }
 
 /// A directory that was filled.
@@ -127,6 +130,7 @@ impl Workspace {
             limits: Limits::default(),
             clock: Clock::default(),
             open: Arc::default(),
+            turns: Turns::default(),
         }
     }
 
@@ -153,13 +157,23 @@ impl Workspace {
     pub async fn checkout(&self, input: &v1::Snapshot, dir: &Path) -> Result<(), WorkspaceError> {
         let began = Instant::now();
         let input = from_message(input)?;
+        // Siblings that start at once from the same files: the first one fetches, the others copy.
+        let mut _turn = None;
         let (listing, mut effort) = match self.take_over(input, dir).await? {
-            Some(taken) => taken,
+            Some(taken) => {
+                crash::point("checkout.taken");
+                taken
+            }
             None => {
+                if let Some(content) = input.content.filter(|_| self.cache.is_some()) {
+                    _turn = Some(self.turns.wait(content).await);
+                }
                 let plan = Plan::read(&self.remote, &input, self.limits).await?;
+                crash::point("checkout.read");
                 self.fill(plan, dir.to_owned()).await?
             }
         };
+        crash::point("checkout.done");
         effort.checkout = began.elapsed();
         debug!(entries = listing.entries(), ?effort, "workspace checked out");
         let opened = Opened { input, listing: Arc::new(listing), effort };
@@ -203,6 +217,7 @@ impl Workspace {
         if let (Some(cache), Some(listing)) = (self.cache.clone(), listing) {
             let (dir, snapshot) = (dir.to_owned(), from_message(&taken.snapshot)?);
             off(move || cache.keep(&dir, snapshot, listing)).await;
+            crash::point("keep.cached");
         }
         Ok(taken)
     }
@@ -295,9 +310,13 @@ impl Workspace {
 
     /// A directory of this agent that is almost what `plan` wants, with the chunks of its large files
     /// that are to be changed.
-    async fn borrow(&self, plan: &Plan) -> Option<(Shelved, BTreeMap<Digest, ChunkList>)> {
+    async fn borrow(
+        &self,
+        plan: &Plan,
+        dir: &Path,
+    ) -> Option<(Shelved, BTreeMap<Digest, ChunkList>)> {
         let cache = self.cache.as_ref()?;
-        let lent = cache.lend(plan)?;
+        let lent = cache.lend(plan, dir)?;
         let lists = present::lists_of(&lent.listing, plan);
         // What cannot be read is only less to borrow.
         let nodes = self.remote.nodes(lists).await.unwrap_or_default();
@@ -311,6 +330,19 @@ impl Workspace {
         None
     }
 
+    /// Directories that may hold what a task needs. Those of tasks that run stand last: their files
+    /// are the likeliest to change.
+    fn sources(&self) -> Vec<Source> {
+        let Some(cache) = &self.cache else { return Vec::new() };
+        let mut sources = cache.sources();
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        sources.extend(open.iter().map(|(dir, opened)| {
+            let (path, listing) = (dir.clone(), opened.listing.clone());
+            Source { path, next: None, listing }
+        }));
+        sources
+    }
+
     async fn fill(
         &self,
         mut plan: Plan,
@@ -318,22 +350,23 @@ impl Workspace {
     ) -> Result<(Listing, Effort), WorkspaceError> {
         plan.read_chunks(&self.remote).await?;
         let cache = self.cache.clone();
-        let lent = self.borrow(&plan).await;
+        let lent = self.borrow(&plan, &dir).await;
+        let sources = self.sources();
         let begun = off(move || {
             let present = lent.and_then(|(lent, chunks)| {
                 cache.as_ref().and_then(|cache| cache.move_to(lent, chunks, &dir))
             });
             let name = dir.as_os_str().as_encoded_bytes();
             let root = Folder::open_root(&dir).map_err(WorkspaceError::io("open", name))?;
-            let all = plan.bytes();
-            let checkout = Checkout::begin(root, plan, present.as_ref())?;
-            let local = cache.map_or(0, |cache| cache.copy_to(&checkout));
-            let wanted: u64 = checkout.wanted().map(|(_, size)| size).sum();
-            let local = if present.is_some() { all.saturating_sub(wanted) } else { local };
-            Ok::<_, WorkspaceError>((Arc::new(checkout), local))
+            let find = |files: &[Wanted]| Near::find(sources, files.iter().map(|it| it.digest));
+            let (checkout, near) = Checkout::begin(root, plan, present.as_ref(), find)?;
+            near.copy_rest(&checkout);
+            Ok::<_, WorkspaceError>((checkout.local_bytes(), Arc::new(checkout)))
         });
-        let (checkout, local_bytes) = begun.await?;
+        let (local_bytes, checkout) = begun.await?;
+        crash::point("checkout.begun");
         let received_bytes = self.remote.fill(checkout.clone()).await?;
+        crash::point("checkout.filled");
         let clock = self.clock;
         let listing = off(move || {
             let mut listing = checkout.finish()?;

@@ -16,6 +16,7 @@ use postq_common::{
     tree::{Digest, Directory, Kind, Node, Nodes, Snapshot, Step, TreeError},
 };
 use postq_proto::v1;
+use postq_runtime::crash;
 use tracing::debug;
 
 use super::{
@@ -73,7 +74,9 @@ pub(super) async fn keep(
     let mut seen = HashSet::new();
     let blobs = files.chain(trees).filter(|(digest, _)| seen.insert(*digest)).collect();
     let stock = Arc::new(Stock { root: dir, listing, blobs });
+    crash::point("scan.done");
     let sent = remote.upload(stock.clone()).await?;
+    crash::point("upload.done");
     effort.sent_bytes = sent.bytes;
     effort.upload = began.elapsed().saturating_sub(effort.scan);
     debug!(%digest, blobs = sent.blobs, bytes = sent.bytes, "files sent");

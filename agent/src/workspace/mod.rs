@@ -12,7 +12,9 @@
 //! | `plan` | what a snapshot holds, read level by level and checked |
 //! | `checkout` | a plan made into files |
 //! | `present` | what is there already when a plan is made into a directory |
-//! | `cache` | directories of finished tasks, handed over or copied from |
+//! | `cache` | directories of finished tasks, handed over to the next ones |
+//! | `turns` | who fetches what of those that need the same |
+//! | `near` | files that are on this disk already, cloned or copied |
 //! | `remote` | blobs to and from a coordinator, verified, sent again where the way broke |
 //! | `error` | what can go wrong |
 //!
@@ -26,11 +28,13 @@ mod folder;
 mod handle;
 mod keep;
 mod listing;
+mod near;
 mod plan;
 mod present;
 mod remote;
 mod rules;
 mod scan;
+mod turns;
 
 pub use error::WorkspaceError;
 pub use handle::{Effort, Listed, Taken, Workspace};

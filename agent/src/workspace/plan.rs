@@ -67,11 +67,6 @@ impl Plan {
         Ok(plan)
     }
 
-    /// How many bytes all files have.
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
     /// Reads how large files are made of chunks.
     pub(super) async fn read_chunks(&mut self, remote: &Remote) -> Result<(), WorkspaceError> {
         let mut wanted: BTreeMap<Digest, u64> = BTreeMap::new();

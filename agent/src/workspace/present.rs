@@ -194,8 +194,7 @@ impl Present {
         }
         let chunks = self.chunks.get(old).zip(new).map(|(old, new)| same_place(old, new));
         let Some(chunks) = chunks else {
-            let (folder, name) = root.open_parent(&path)?;
-            folder.remove(name)?;
+            root.remove_below(&path)?;
             return Ok(Kept::Nothing);
         };
         folder::seal(&root.open_file_below(&path)?, 0o600, None)?;

@@ -4,12 +4,10 @@ use std::{
     fs::{self, File},
     io::{BufWriter, Write},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use anyhow::{Context, bail};
 use postq_agent::workspace::Workspace;
 use postq_coordinator::{
     api::auth::Tokens,
@@ -22,6 +20,8 @@ use postq_runtime::{
 use postq_tests::Database;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use tempfile::TempDir;
+
+use crate::spent::{Spent, time};
 
 /// Enough for any case.
 const CACHE_BYTES: u64 = 64 << 30;
@@ -119,20 +119,8 @@ pub(super) fn write_small(dir: &Path, count: usize, seed: u64) -> anyhow::Result
     Ok(())
 }
 
-/// How long a command takes; what it says is thrown away.
-pub(super) fn time(program: &str, arguments: &[&str]) -> anyhow::Result<Duration> {
-    let began = Instant::now();
-    let ended = Command::new(program).args(arguments).stdout(Stdio::null()).status().with_context(
-        || format!("{program} cannot be started; `make bench-workspace` installs it"),
-    )?;
-    if !ended.success() {
-        bail!("{program} {arguments:?} failed: {ended}");
-    }
-    Ok(began.elapsed())
-}
-
 /// `rsync` of what is in one directory into another.
-pub(super) fn rsync(options: &[&str], from: &Path, to: &Path) -> anyhow::Result<Duration> {
+pub(super) fn rsync(options: &[&str], from: &Path, to: &Path) -> anyhow::Result<Spent> {
     let (from, to) = (format!("{}/", from.display()), format!("{}/", to.display()));
     time("rsync", &[&["-a"], options, &[&from, &to]].concat())
 }

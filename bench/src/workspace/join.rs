@@ -1,6 +1,6 @@
 //! What a hundred siblings wrote, a hundred files each, in one directory.
 
-use std::{collections::BTreeMap, fs, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, fs, sync::Arc};
 
 use postq_common::{merge::OnConflict, tree::Snapshot};
 use postq_coordinator::workspace::{Join, Joins};
@@ -9,9 +9,12 @@ use uuid::Uuid;
 
 use super::{
     Options,
-    bed::{Bed, clear, time},
+    bed::{Bed, clear},
 };
-use crate::report::Round;
+use crate::{
+    report::Round,
+    spent::{Watch, time},
+};
 
 const SIBLINGS: i32 = 100;
 const FILES: i32 = 100;
@@ -35,7 +38,7 @@ pub(super) async fn measure(bed: &Bed, options: &Options) -> anyhow::Result<Vec<
         }
         let joins = Joins::new(bed.blobs.clone());
         let (agent, to) = (bed.agent()?, bed.directory("to")?);
-        let began = Instant::now();
+        let watch = Watch::start()?;
         let merged = joins
             .merge(Join {
                 job: Uuid::now_v7(),
@@ -45,10 +48,10 @@ pub(super) async fn measure(bed: &Bed, options: &Options) -> anyhow::Result<Vec<
                 is_ancestor: Arc::new(|_, _| false),
             })
             .await?;
-        let merge_seconds = began.elapsed().as_secs_f64();
+        let merge_seconds = watch.spent()?.wall.as_secs_f64();
         let [content, provenance, times] = merged.to_fields();
         agent.checkout(&v1::Snapshot { content, provenance, times }, &to).await?;
-        let ours = began.elapsed();
+        let ours = watch.spent()?;
         let copy = bed.path("copy");
         let reference = time("cp", &["-a", &to.to_string_lossy(), &copy.to_string_lossy()])?;
         let facts = BTreeMap::from([("merge_seconds", merge_seconds)]);

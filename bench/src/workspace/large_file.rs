@@ -1,15 +1,18 @@
 //! One large file from agent to agent, durable in the store between: new, and changed a little.
 
-use std::{collections::BTreeMap, fs::File, os::unix::fs::FileExt, path::Path, time::Instant};
+use std::{collections::BTreeMap, fs::File, os::unix::fs::FileExt, path::Path};
 
 use postq_proto::v1;
 use rand::{Rng, RngExt, SeedableRng, rngs::SmallRng};
 
 use super::{
     Options,
-    bed::{Bed, clear, rsync, time, write_noise},
+    bed::{Bed, clear, rsync, write_noise},
 };
-use crate::report::Round;
+use crate::{
+    report::Round,
+    spent::{Watch, time},
+};
 
 /// How one hundredth of the file changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,15 +35,15 @@ pub(super) async fn new(bed: &Bed, options: &Options) -> anyhow::Result<Vec<Roun
         clear(&[&middle, &out])?;
 
         let (left, right) = (bed.agent()?, bed.agent()?);
-        let began = Instant::now();
+        let watch = Watch::start()?;
         let taken = left.snapshot(&v1::Snapshot::default(), &from, 0).await?;
-        let sent = began.elapsed();
+        let sent = watch.spent()?;
         right.checkout(&taken.snapshot, &to).await?;
-        let ours = began.elapsed();
+        let ours = watch.spent()?;
         let facts = BTreeMap::from([
             ("scan_seconds", taken.effort.scan.as_secs_f64()),
             ("upload_seconds", taken.effort.upload.as_secs_f64()),
-            ("checkout_seconds", (ours - sent).as_secs_f64()),
+            ("checkout_seconds", (ours.wall - sent.wall).as_secs_f64()),
         ]);
         rounds.push(Round { ours, reference, facts });
         clear(&[&from, &to])?;
@@ -77,18 +80,18 @@ pub(super) async fn changed(
         time("sync", &[])?;
 
         let to = bed.directory("to")?;
-        let began = Instant::now();
+        let watch = Watch::start()?;
         let taken = left.snapshot(&last, &mine, 1).await?;
-        let sent = began.elapsed();
+        let sent = watch.spent()?;
         right.checkout(&taken.snapshot, &to).await?;
-        let ours = began.elapsed();
+        let ours = watch.spent()?;
         let kept = right.snapshot(&taken.snapshot, &to, 2).await?;
         let moved = taken.effort.sent_bytes.max(kept.effort.received_bytes);
         let facts = BTreeMap::from([
             ("moved_share", moved as f64 / options.large as f64),
             ("scan_seconds", taken.effort.scan.as_secs_f64()),
             ("upload_seconds", taken.effort.upload.as_secs_f64()),
-            ("checkout_seconds", (ours - sent).as_secs_f64()),
+            ("checkout_seconds", (ours.wall - sent.wall).as_secs_f64()),
         ]);
         rounds.push(Round { ours, reference, facts });
         last = taken.snapshot;

@@ -1,14 +1,17 @@
 //! Many small files: to another agent, one changed, nothing changed.
 
-use std::{collections::BTreeMap, fs, time::Instant};
+use std::{collections::BTreeMap, fs};
 
 use postq_proto::v1;
 
 use super::{
     Options,
-    bed::{Bed, clear, rsync, time, write_small},
+    bed::{Bed, clear, rsync, write_small},
 };
-use crate::report::Round;
+use crate::{
+    report::Round,
+    spent::{Spent, Watch, time},
+};
 
 pub(super) async fn moved(bed: &Bed, options: &Options) -> anyhow::Result<Vec<Round>> {
     let mut rounds = Vec::new();
@@ -21,15 +24,15 @@ pub(super) async fn moved(bed: &Bed, options: &Options) -> anyhow::Result<Vec<Ro
         clear(&[&middle, &out])?;
 
         let (left, right) = (bed.agent()?, bed.agent()?);
-        let began = Instant::now();
+        let watch = Watch::start()?;
         let taken = left.snapshot(&v1::Snapshot::default(), &from, 0).await?;
-        let sent = began.elapsed();
+        let sent = watch.spent()?;
         right.checkout(&taken.snapshot, &to).await?;
-        let ours = began.elapsed();
+        let ours = watch.spent()?;
         let facts = BTreeMap::from([
             ("scan_seconds", taken.effort.scan.as_secs_f64()),
             ("upload_seconds", taken.effort.upload.as_secs_f64()),
-            ("checkout_seconds", (ours - sent).as_secs_f64()),
+            ("checkout_seconds", (ours.wall - sent.wall).as_secs_f64()),
         ]);
         rounds.push(Round { ours, reference, facts });
         clear(&[&from, &to])?;
@@ -53,15 +56,15 @@ pub(super) async fn one_changed(bed: &Bed, options: &Options) -> anyhow::Result<
         time("sync", &[])?;
         let reference = rsync(&[], &from, &copy)?;
         let next = bed.directory("dir")?;
-        let began = Instant::now();
+        let watch = Watch::start()?;
         let taken = agent.snapshot(&last, &dir, round as i32).await?;
-        let sent = began.elapsed();
+        let sent = watch.spent()?;
         agent.checkout(&taken.snapshot, &next).await?;
-        let ours = began.elapsed();
+        let ours = watch.spent()?;
         let facts = BTreeMap::from([
             ("scan_seconds", taken.effort.scan.as_secs_f64()),
             ("upload_seconds", taken.effort.upload.as_secs_f64()),
-            ("hand_over_seconds", (ours - sent).as_secs_f64()),
+            ("hand_over_seconds", (ours.wall - sent.wall).as_secs_f64()),
         ]);
         rounds.push(Round { ours, reference, facts });
         (last, dir) = (taken.snapshot, next);
@@ -80,8 +83,9 @@ pub(super) async fn scanned(bed: &Bed, options: &Options) -> anyhow::Result<Vec<
     for round in 0..options.rounds {
         let path = dir.to_string_lossy().into_owned();
         let reference = time("find", &[&path, "-printf", "%p %s %m %i %T@ %C@\\n"])?;
+        let watch = Watch::start()?;
         let taken = agent.snapshot(&last, &dir, round as i32).await?;
-        let ours = taken.effort.scan;
+        let ours = Spent { wall: taken.effort.scan, cpu: watch.spent()?.cpu };
         rounds.push(Round { ours, reference, facts: BTreeMap::new() });
         dir = bed.directory("dir")?;
         agent.checkout(&last, &dir).await?;

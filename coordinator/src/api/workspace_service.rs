@@ -19,8 +19,11 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::error;
 use uuid::Uuid;
 
-use crate::workspace::{
-    BlobError, Blobs, Intake, IntakeError, IsAncestor, Join, Joins, MergeError, describe,
+use crate::{
+    errors,
+    workspace::{
+        BlobError, Blobs, Check, Intake, IntakeError, IsAncestor, Join, Joins, MergeError, describe,
+    },
 };
 
 /// Digests in one request.
@@ -136,7 +139,13 @@ impl WorkspaceService for WorkspaceApi {
         let mut wanted = HashSet::new();
         let mut digests = digests(&request.digests)?;
         digests.retain(|digest| wanted.insert(*digest));
-        let pieces = self.blobs.frames(digests).map(move |frames| {
+        let blobs = self.blobs.clone();
+        // Whole blobs are opened on their way into pieces, so they are verified anyway.
+        let check = match request.batches && !request.verify {
+            true => Check::Later,
+            false => Check::Now,
+        };
+        let pieces = blobs.frames(digests, check).map(move |frames| {
             let pieces = match request.batches {
                 true => batches(frames?),
                 false => frames?.iter().map(pieces).collect::<Result<Vec<_>, _>>()?.concat(),
@@ -271,8 +280,11 @@ fn blob_status(error: BlobError) -> Status {
         BlobError::Damaged(_) => Status::data_loss(error.to_string()),
         BlobError::Unfit(_) => Status::failed_precondition(error.to_string()),
         BlobError::Store { verb, source } => {
-            error!(error = %source, "the blob store cannot {verb}");
-            Status::unavailable(error.to_string())
+            error!(error = errors::chain(&**source), "the blob store cannot {verb}");
+            match error.is_full() {
+                true => Status::resource_exhausted("the blob store is full"),
+                false => Status::unavailable(error.to_string()),
+            }
         }
     }
 }

@@ -7,6 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use postq_common::state::Outcome;
+use postq_runtime::crash;
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
@@ -144,8 +145,10 @@ impl Committer {
         let finishes: Vec<Finish> = batch.iter().map(|waiting| waiting.finish.clone()).collect();
         loop {
             let started = Instant::now();
+            crash::point("finish.begun");
             match self.store.finish(&finishes).await {
                 Ok(finished) => {
+                    crash::point("finish.done");
                     self.metrics.recorded(finishes.len(), started.elapsed());
                     return Some(Ok(finished));
                 }

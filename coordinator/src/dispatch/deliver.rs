@@ -12,7 +12,7 @@ use postq_common::{
     tree::{BadDigest, Snapshot},
 };
 use postq_proto::v1::connect_response::Message;
-use postq_runtime::{Shutdown, telemetry};
+use postq_runtime::{Shutdown, crash, telemetry};
 use tracing::{Instrument, error, info, info_span, warn};
 
 use super::{Finishes, Roster};
@@ -157,6 +157,7 @@ impl Delivery {
         });
         match assignment {
             Ok(assignment) => {
+                crash::point("assign.prepared");
                 info!("task assigned");
                 if !self.roster.assign(key.session, key.attempt, Message::Assignment(assignment)) {
                     self.finishes

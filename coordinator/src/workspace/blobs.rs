@@ -4,7 +4,7 @@
 //! before it became known, and is durable; one found damaged later is forgotten, so that it counts
 //! as missing and can be sent again.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{error::Error, io, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{
@@ -62,10 +62,34 @@ impl BlobError {
     }
 }
 
+impl BlobError {
+    /// Whether the store has no room left: waiting alone does not help.
+    pub fn is_full(&self) -> bool {
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+            if matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)) {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+}
+
 impl From<StoreError> for BlobError {
     fn from(error: StoreError) -> Self {
         Self::store("look up blobs")(error)
     }
+}
+
+/// Who verifies what is read. Hashing is most of the work of reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// What is damaged is found, forgotten and named here.
+    Now,
+    /// Whoever gets it finds that it is damaged, and asks again with [`Check::Now`].
+    Later,
 }
 
 /// The store. Cheap to clone.
@@ -73,12 +97,19 @@ impl From<StoreError> for BlobError {
 pub struct Blobs {
     pub(super) objects: Arc<dyn ObjectStore>,
     pub(super) index: Store,
+    /// Where the store is a directory.
+    pub(super) directory: Option<Arc<Path>>,
     id: Uuid,
 }
 
 impl Blobs {
     pub(super) fn new(objects: Arc<dyn ObjectStore>, index: Store, id: Uuid) -> Self {
-        Self { objects, index, id }
+        Self { objects, index, directory: None, id }
+    }
+
+    /// The same in that directory.
+    pub(super) fn in_directory(self, directory: &Path) -> Self {
+        Self { directory: Some(directory.into()), ..self }
     }
 
     /// The id of this store; the database holds it as well.
@@ -106,10 +137,11 @@ impl Blobs {
         Ok(())
     }
 
-    /// The blobs asked for, each once, in an order that suits the store; verified.
+    /// The blobs asked for, each once, in an order that suits the store.
     pub fn frames(
         &self,
         digests: Vec<Digest>,
+        check: Check,
     ) -> BoxStream<'static, Result<Vec<Frame>, BlobError>> {
         let (blobs, reader) = (self.clone(), self.clone());
         stream::once(async move { blobs.runs(&digests).await })
@@ -117,7 +149,7 @@ impl Blobs {
             .try_flatten()
             .map_ok(move |run| {
                 let blobs = reader.clone();
-                async move { blobs.read_run(run).await }
+                async move { blobs.read_run(run, check).await }
             })
             .try_buffered(RUNS_AHEAD)
             .boxed()
@@ -140,7 +172,7 @@ impl Blobs {
         &self,
         digests: Vec<Digest>,
     ) -> Result<Vec<(Digest, Bytes)>, BlobError> {
-        let frames: Vec<Vec<Frame>> = self.frames(digests).try_collect().await?;
+        let frames: Vec<Vec<Frame>> = self.frames(digests, Check::Now).try_collect().await?;
         let open = |frame: Frame| {
             let damaged = |_| BlobError::Damaged(frame.digest);
             Ok((frame.digest, frame.open().map_err(damaged)?))

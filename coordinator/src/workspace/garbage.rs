@@ -5,7 +5,10 @@
 //! forgotten go. Whoever uploads meanwhile asks first, and asking is a touch.
 //! Invariant: at any instruction it may die, and several may run.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::HashSet,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -23,8 +26,8 @@ use uuid::Uuid;
 
 use super::{
     BlobError, Blobs, Joins,
-    blobs::{FRESH, GRACE},
-    pack,
+    blobs::{Check, FRESH, GRACE},
+    pack, staged,
 };
 use crate::store::BlobPlace;
 
@@ -91,6 +94,7 @@ impl Garbage {
             collected.rewritten += 1;
         }
         collected.objects = self.remove_condemned().await? + self.remove_orphans().await?;
+        collected.objects += self.remove_staged().await?;
         info!(
             blobs = collected.blobs,
             bytes = collected.bytes,
@@ -199,7 +203,7 @@ impl Garbage {
             places.iter().filter_map(|place| Digest::try_from(&place.digest[..]).ok()).collect();
         let mut frames: Vec<Frame> = Vec::new();
         for run in pack::runs(&digests, places, i64::MAX)? {
-            match self.blobs.read_run(run).await {
+            match self.blobs.read_run(run, Check::Now).await {
                 Ok(read) => frames.extend(read),
                 Err(error @ BlobError::Store { .. }) => return Err(error),
                 // Damaged ones are forgotten now; the rest is written the next time.
@@ -242,6 +246,16 @@ impl Garbage {
             }
         }
         Ok(removed)
+    }
+
+    /// Objects that were not even written to their end.
+    async fn remove_staged(&self) -> Result<usize, BlobError> {
+        let Some(directory) = self.blobs.directory.clone() else { return Ok(0) };
+        let packs = directory.join(pack::FOLDER);
+        let failed = "remove what was left of packs";
+        let removing =
+            tokio::task::spawn_blocking(move || staged::remove(&packs, SystemTime::now() - GRACE));
+        removing.await.map_err(BlobError::store(failed))?.map_err(BlobError::store(failed))
     }
 
     async fn remove(&self, object: &Path) -> Result<(), BlobError> {

@@ -12,6 +12,8 @@ use postq_common::{
     tree::Digest,
 };
 
+use postq_runtime::crash;
+
 use super::{
     BlobError, Blobs,
     pack::{PACK_BLOBS, PACK_BYTES},
@@ -99,6 +101,7 @@ impl Intake {
     /// Whole blobs.
     pub async fn batch(&mut self, frames: Vec<Frame>) -> Result<(), IntakeError> {
         self.expect_nothing()?;
+        crash::point("intake.received");
         if let Some(large) = frames.iter().find(|frame| frame.size() > MAX_BLOB_BYTES) {
             let (digest, size) = (large.digest, large.size());
             return Err(IntakeError::TooLarge { digest, size });

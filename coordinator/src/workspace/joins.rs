@@ -14,6 +14,7 @@ use postq_common::{
     merge::{Conflict, Merge, Merged, OnConflict, merge},
     tree::{Digest, Nodes, Snapshot, Step, TreeError},
 };
+use postq_runtime::crash;
 use tokio::sync::OnceCell;
 use tracing::debug;
 use uuid::Uuid;
@@ -150,6 +151,7 @@ impl Joins {
                         resolved = resolved.len(), "parents merged");
                     let made = nodes.iter().map(|(digest, _)| *digest).collect();
                     self.blobs.put_all(nodes).await?;
+                    crash::point("join.merged");
                     return Ok(Made { snapshot, nodes: made });
                 }
             }

@@ -5,6 +5,7 @@
 //! | `blobs` | the store: blobs by digest, verified on the way in and out |
 //! | `pack` | many blobs in one object, written once, read in runs |
 //! | `garbage` | what nobody needs any more, found and freed |
+//! | `staged` | what is left of packs whose writer died, in a directory |
 //! | `open` | finding or making the store, and the id that ties it to a database |
 //! | `intake` | blobs on their way into the store |
 //! | `joins` | the input of a task with several parents, merged and remembered |
@@ -19,8 +20,9 @@ mod intake;
 mod joins;
 mod open;
 mod pack;
+mod staged;
 
-pub use blobs::{BlobError, Blobs, GRACE};
+pub use blobs::{BlobError, Blobs, Check, GRACE};
 pub use describe::describe;
 pub use garbage::{Collected, Garbage};
 pub use intake::{Intake, IntakeError};

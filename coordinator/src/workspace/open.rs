@@ -65,7 +65,7 @@ impl Blobs {
         expected: Option<Uuid>,
         index: Store,
     ) -> Result<Self, OpenError> {
-        let store = local(url)?;
+        let (store, directory) = local(url)?;
         let at = || url.to_owned();
         let found = match read_id(&*store, url).await? {
             Some(found) => found,
@@ -78,12 +78,12 @@ impl Blobs {
             Some(expected) if expected != found => {
                 Err(OpenError::Other { at: at(), found, expected })
             }
-            _ => Ok(Self::new(store, index, found)),
+            _ => Ok(Self::new(store, index, found).in_directory(&directory)),
         }
     }
 }
 
-fn local(url: &str) -> Result<Arc<dyn ObjectStore>, OpenError> {
+fn local(url: &str) -> Result<(Arc<dyn ObjectStore>, PathBuf), OpenError> {
     let unsupported = || OpenError::Unsupported(url.to_owned());
     let path = match url.split_once("://") {
         None => url,
@@ -99,7 +99,7 @@ fn local(url: &str) -> Result<Arc<dyn ObjectStore>, OpenError> {
     }
     let store = LocalFileSystem::new_with_prefix(&path)
         .map_err(|source| OpenError::Store { at: url.to_owned(), source })?;
-    Ok(Arc::new(store.with_fsync(true)))
+    Ok((Arc::new(store.with_fsync(true)), path))
 }
 
 fn id_place() -> Path {

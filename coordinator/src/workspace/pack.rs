@@ -11,10 +11,11 @@ use std::{
 use bytes::Bytes;
 use object_store::{ObjectStoreExt, PutPayload, path::Path};
 use postq_common::{frame::Frame, tree::Digest};
+use postq_runtime::crash;
 use tracing::error;
 use uuid::Uuid;
 
-use super::{BlobError, Blobs};
+use super::{BlobError, Blobs, Check};
 use crate::store::BlobPlace;
 
 /// A pack is written when it holds so much; with the largest blob it has less than 48 MiB.
@@ -104,7 +105,10 @@ impl Blobs {
             return Ok(());
         }
         let (pack, size, blobs) = self.write(frames).await?;
-        Ok(self.index.add_pack(pack, size, &blobs).await?)
+        crash::point("pack.written");
+        self.index.add_pack(pack, size, &blobs).await?;
+        crash::point("pack.known");
+        Ok(())
     }
 
     /// Writes the object of a pack that the database does not know yet.
@@ -135,10 +139,13 @@ impl Blobs {
         Ok((pack, size.max(1), blobs))
     }
 
-    /// The blobs of a run, verified. One that is damaged or gone is forgotten and named.
-    pub(super) async fn read_run(&self, run: Run) -> Result<Vec<Frame>, BlobError> {
+    /// The blobs of a run. One that is gone, or found damaged, is forgotten and named.
+    pub(super) async fn read_run(&self, run: Run, check: Check) -> Result<Vec<Frame>, BlobError> {
         match self.fetch(&run).await {
-            Ok(read) => self.verify(run, read).await,
+            Ok(read) => {
+                crash::point("pack.read");
+                self.verify(run, read, check).await
+            }
             // It may have been moved to another pack since it was looked up.
             Err(BlobError::Missing(_)) => {
                 let digests: Vec<Vec<u8>> = run.blobs.iter().map(|b| b.digest.clone()).collect();
@@ -147,7 +154,7 @@ impl Blobs {
                 let mut frames = Vec::new();
                 for again in runs(&digests, found, i64::MAX)? {
                     match self.fetch(&again).await {
-                        Ok(read) => frames.extend(self.verify(again, read).await?),
+                        Ok(read) => frames.extend(self.verify(again, read, check).await?),
                         Err(lost @ BlobError::Missing(_)) => {
                             error!(pack = %again.pack, "a pack is gone from the store");
                             self.index.lose_blobs(again.pack, None).await?;
@@ -190,10 +197,22 @@ impl Blobs {
         }
     }
 
-    async fn verify(&self, run: Run, read: Vec<Option<Bytes>>) -> Result<Vec<Frame>, BlobError> {
+    async fn verify(
+        &self,
+        run: Run,
+        read: Vec<Option<Bytes>>,
+        check: Check,
+    ) -> Result<Vec<Frame>, BlobError> {
         let pack = run.pack;
-        let checked = tokio::task::spawn_blocking(move || check(&run.blobs, read)).await;
-        let (frames, bad) = checked.map_err(BlobError::store("verify blobs"))?;
+        let (frames, bad) = match check {
+            Check::Later => sort_out(&run.blobs, read, |_| true),
+            Check::Now => {
+                let is_good = |frame: &Frame| frame.open().is_ok();
+                let sorting =
+                    tokio::task::spawn_blocking(move || sort_out(&run.blobs, read, is_good));
+                sorting.await.map_err(BlobError::store("verify blobs"))?
+            }
+        };
         let Some(first) = bad.first() else { return Ok(frames) };
         error!(%pack, blobs = bad.len(), %first, "blobs are damaged in the store");
         let lost: Vec<Vec<u8>> = bad.iter().map(|digest| digest.as_bytes().to_vec()).collect();
@@ -238,14 +257,18 @@ fn slices(blobs: &[BlobPlace], ranges: &[Range<u64>], read: &[Bytes]) -> Vec<Opt
     blobs.iter().map(slice).collect()
 }
 
-/// Those that are what they should be, and the names of the others.
-fn check(blobs: &[BlobPlace], read: Vec<Option<Bytes>>) -> (Vec<Frame>, Vec<Digest>) {
+/// Those that are there and good, and the names of the others.
+fn sort_out(
+    blobs: &[BlobPlace],
+    read: Vec<Option<Bytes>>,
+    is_good: impl Fn(&Frame) -> bool,
+) -> (Vec<Frame>, Vec<Digest>) {
     let (mut frames, mut bad) = (Vec::with_capacity(blobs.len()), Vec::new());
     for (blob, bytes) in blobs.iter().zip(read) {
         let Some(digest) = digest(blob) else { continue };
         let packed = blob.packed_bytes.and_then(|bytes| u64::try_from(bytes).ok());
         let frame = bytes.map(|bytes| Frame { digest, bytes, packed });
-        match frame.filter(|frame| frame.open().is_ok()) {
+        match frame.filter(&is_good) {
             Some(frame) => frames.push(frame),
             None => bad.push(digest),
         }

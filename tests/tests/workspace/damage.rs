@@ -108,7 +108,7 @@ async fn damage_in_the_store_is_named_and_can_be_mended() {
     }
 }
 
-async fn upload(served: &Served, pieces: Vec<Piece>) -> Result<u64, Status> {
+pub(crate) async fn upload(served: &Served, pieces: Vec<Piece>) -> Result<u64, Status> {
     let requests = pieces
         .into_iter()
         .map(|piece| UploadRequest { piece: Some(BlobPiece { piece: Some(piece) }) });
@@ -117,7 +117,7 @@ async fn upload(served: &Served, pieces: Vec<Piece>) -> Result<u64, Status> {
     Ok(answer.into_inner().blobs)
 }
 
-fn start(digest: Digest, size: u64) -> Piece {
+pub(crate) fn start(digest: Digest, size: u64) -> Piece {
     Piece::Start(BlobStart { digest: digest.as_bytes().to_vec(), size })
 }
 
@@ -167,7 +167,7 @@ async fn a_blob_that_is_not_there_is_named() {
     let served = Served::start().await;
     let digest = Digest::of(b"nowhere");
     let digests = vec![digest.as_bytes().to_vec()];
-    let request = DownloadRequest { digests, batches: false };
+    let request = DownloadRequest { digests, ..DownloadRequest::default() };
     let mut stream = served.client().download(request).await.unwrap().into_inner();
     let status = stream.message().await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound);

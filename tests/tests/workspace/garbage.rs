@@ -138,3 +138,25 @@ async fn two_collectors_do_not_work_at_once() {
     };
     assert_eq!(turns, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_of_packs_whose_writer_died_goes_when_it_is_old() {
+    let served = Served::start().await;
+    let dir = served.directory("from");
+    write(&dir, "file", noise(100_000));
+    let taken = served.workspace().upload_dir(&dir).await.unwrap();
+    served.keep(&taken.snapshot).await;
+    let packs = served.scratch.path().join("store/packs/ab");
+    fs::create_dir_all(&packs).unwrap();
+    let [old, young] = ["1#1", "2#1"].map(|name| packs.join(name));
+    for path in [&old, &young] {
+        fs::write(path, noise(1000)).unwrap();
+    }
+    let long_ago = std::time::SystemTime::now() - Duration::from_hours(25);
+    fs::File::options().write(true).open(&old).unwrap().set_modified(long_ago).unwrap();
+    assert_eq!(served.collect().await.objects, 1);
+    assert!(!old.exists() && young.exists());
+    let to = served.directory("to");
+    served.workspace().checkout(&taken.snapshot, &to).await.unwrap();
+    assert_eq!(seen(&to), seen(&dir));
+}

@@ -12,7 +12,7 @@ use postq_proto::v1::{BlobPiece, BlobStart, DownloadRequest, WholeBlob, blob_pie
 use tokio::sync::mpsc;
 
 use super::{
-    PIECES_AHEAD, Remote, STREAM_BLOBS, STREAM_BYTES, STREAMS, WorkspaceError, in_time, off,
+    PIECES_AHEAD, Remote, STREAM_BLOBS, STREAM_BYTES, STREAMS, Verify, WorkspaceError, in_time, off,
 };
 use crate::workspace::checkout::Checkout;
 
@@ -36,21 +36,25 @@ impl Remote {
         checkout: Arc<Checkout>,
         request: &[Digest],
     ) -> Result<u64, WorkspaceError> {
-        let attempt = || async {
-            let still = request.iter().filter(|digest| checkout.wants(digest)).copied();
-            let still: Vec<Digest> = still.collect();
-            match still.is_empty() {
-                true => Ok(0),
-                false => self.stream(checkout.clone(), &still).await,
+        let attempt = |verify| {
+            let checkout = checkout.clone();
+            async move {
+                let still = request.iter().filter(|digest| checkout.wants(digest)).copied();
+                let still: Vec<Digest> = still.collect();
+                match still.is_empty() {
+                    true => Ok(0),
+                    false => self.stream(checkout, &still, verify).await,
+                }
             }
         };
-        self.persist(attempt).await
+        self.persist_verified(attempt).await
     }
 
     async fn stream(
         &self,
         checkout: Arc<Checkout>,
         request: &[Digest],
+        verify: Verify,
     ) -> Result<u64, WorkspaceError> {
         let (frames, mut received) = mpsc::channel::<Vec<Frame>>(PIECES_AHEAD);
         let writing = checkout.clone();
@@ -60,7 +64,7 @@ impl Remote {
             }
             Ok::<_, WorkspaceError>(())
         });
-        let (heard, written) = tokio::join!(self.receive(request, frames), writer);
+        let (heard, written) = tokio::join!(self.receive(request, verify, frames), writer);
         written?;
         let bytes = heard?;
         match request.iter().any(|digest| checkout.wants(digest)) {
@@ -73,13 +77,15 @@ impl Remote {
     pub(super) async fn receive(
         &self,
         request: &[Digest],
+        verify: Verify,
         frames: mpsc::Sender<Vec<Frame>>,
     ) -> Result<u64, WorkspaceError> {
         const VERB: &str = "send files";
         let failed = || WorkspaceError::remote(VERB);
         let digests = request.iter().map(|digest| digest.as_bytes().to_vec()).collect();
         let mut client = self.client();
-        let answer = client.download(DownloadRequest { digests, batches: true });
+        let verify = verify == Verify::ThereToo;
+        let answer = client.download(DownloadRequest { digests, batches: true, verify });
         let mut stream = in_time(VERB, 0, answer).await?.map_err(failed())?.into_inner();
         let (mut current, mut bytes) = (None, 0);
         while let Some(message) = in_time(VERB, 0, stream.message()).await?.map_err(failed())? {

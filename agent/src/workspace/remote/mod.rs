@@ -57,6 +57,13 @@ pub(super) struct Remote {
     progress: Arc<Progress>,
 }
 
+/// Where what is fetched is verified.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verify {
+    Here,
+    ThereToo,
+}
+
 /// How far uploads are.
 #[derive(Debug, Default)]
 pub struct Progress {
@@ -79,6 +86,21 @@ impl Remote {
     /// How far its uploads are.
     pub(super) fn progress(&self) -> Arc<Progress> {
         self.progress.clone()
+    }
+
+    /// Does `work` as [`Remote::persist`] does; where something arrives damaged, once more with all
+    /// of it verified by the store, which says whether the damage is there.
+    async fn persist_verified<T, W>(&self, work: impl Fn(Verify) -> W) -> Result<T, WorkspaceError>
+    where
+        W: Future<Output = Result<T, WorkspaceError>>,
+    {
+        match self.persist(|| work(Verify::Here)).await {
+            Err(error @ WorkspaceError::Damaged(_)) => {
+                debug!(%error, "asking the store to verify it");
+                self.persist(|| work(Verify::ThereToo)).await
+            }
+            done => done,
+        }
     }
 
     fn client(&self) -> WorkspaceServiceClient<Channel> {

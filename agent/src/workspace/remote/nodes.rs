@@ -9,7 +9,7 @@ use bytes::Bytes;
 use postq_common::{frame::Frame, tree::Digest};
 use tokio::sync::mpsc;
 
-use super::{PIECES_AHEAD, Remote, WorkspaceError, download::open, off};
+use super::{PIECES_AHEAD, Remote, Verify, WorkspaceError, download::open, off};
 
 /// Nodes per request.
 const REQUEST: usize = 1000;
@@ -59,7 +59,9 @@ impl Remote {
         wanted.sort_unstable();
         wanted.dedup();
         for digests in wanted.chunks(REQUEST) {
-            for (digest, bytes) in self.persist(|| self.fetch(digests)).await? {
+            for (digest, bytes) in
+                self.persist_verified(|verify| self.fetch(digests, verify)).await?
+            {
                 self.memory.keep(digest, bytes.clone());
                 nodes.insert(digest, bytes);
             }
@@ -72,11 +74,15 @@ impl Remote {
         &self,
         digests: &[Digest],
     ) -> Result<Vec<Bytes>, WorkspaceError> {
-        let fetched = self.persist(|| self.fetch(digests)).await?;
+        let fetched = self.persist_verified(|verify| self.fetch(digests, verify)).await?;
         Ok(fetched.into_iter().map(|(_, bytes)| bytes).collect())
     }
 
-    async fn fetch(&self, digests: &[Digest]) -> Result<Vec<(Digest, Bytes)>, WorkspaceError> {
+    async fn fetch(
+        &self,
+        digests: &[Digest],
+        verify: Verify,
+    ) -> Result<Vec<(Digest, Bytes)>, WorkspaceError> {
         let (frames, mut received) = mpsc::channel::<Vec<Frame>>(PIECES_AHEAD);
         let collect = async {
             let mut fetched = HashMap::with_capacity(digests.len());
@@ -85,7 +91,7 @@ impl Remote {
             }
             Ok::<_, WorkspaceError>(fetched)
         };
-        let (heard, fetched) = tokio::join!(self.receive(digests, frames), collect);
+        let (heard, fetched) = tokio::join!(self.receive(digests, verify, frames), collect);
         let (fetched, _) = (fetched?, heard?);
         let one = |digest: &Digest| match fetched.get(digest) {
             Some(bytes) => Ok((*digest, bytes.clone())),

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    os::unix::fs::FileExt,
+    io::{Read, Seek, SeekFrom},
     path::PathBuf,
     sync::{Arc, atomic::Ordering},
 };
@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use postq_common::{frame::Frame, tree::Digest};
 use postq_proto::v1::{BlobBatch, BlobPiece, UploadRequest, WholeBlob, blob_piece::Piece};
+use postq_runtime::crash;
 use rayon::prelude::*;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -68,6 +69,7 @@ impl Remote {
     pub(in super::super) async fn upload(&self, stock: Arc<Stock>) -> Result<Sent, WorkspaceError> {
         let digests: Vec<Digest> = stock.blobs.iter().map(|(digest, _)| *digest).collect();
         let missing: HashSet<Digest> = self.find_missing(&digests).await?.into_iter().collect();
+        crash::point("upload.asked");
         let loads = loads(&stock, &missing);
         let mut sent = Sent { blobs: 0, bytes: 0 };
         for load in &loads {
@@ -168,12 +170,15 @@ fn read(root: &Folder, stock: &Stock, source: &Source) -> Result<Bytes, Workspac
     let path = folder.path_of(&row.name);
     let failed = || WorkspaceError::io("read", &path);
     let changed = || WorkspaceError::Changed { path: shown(&path) };
-    let file = root.open_file_below(&path).map_err(failed())?;
-    let mut bytes = vec![0; usize::try_from(source.size).map_err(|_| changed())?];
-    match file.read_exact_at(&mut bytes, source.offset) {
-        Ok(()) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Err(changed()),
-        Err(error) => return Err(failed()(error)),
+    let mut file = root.open_file_below(&path).map_err(failed())?;
+    if source.offset > 0 {
+        file.seek(SeekFrom::Start(source.offset)).map_err(failed())?;
+    }
+    // Not a slice to read into, because that would have to be filled with zeros first.
+    let mut bytes = Vec::with_capacity(usize::try_from(source.size).map_err(|_| changed())?);
+    let read = (&file).take(source.size).read_to_end(&mut bytes).map_err(failed())?;
+    if read as u64 != source.size {
+        return Err(changed());
     }
     let now = stamp_of(&file.metadata().map_err(failed())?);
     match row.what {

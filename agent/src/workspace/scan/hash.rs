@@ -1,11 +1,12 @@
 //! Contents: small files whole, large ones in chunks.
 //!
-//! Memory is bounded: each processor holds one small file, or one window of a large one.
+//! Memory is bounded: each processor holds one file that fits into a window, and after them two
+//! windows of a larger one are held.
 
 use std::{
     collections::{HashMap, HashSet},
     fs::File,
-    io::Read,
+    io::{Read, Take},
 };
 
 use bytes::Bytes;
@@ -23,7 +24,7 @@ use crate::workspace::{
 };
 
 /// How much of a large file is cut and hashed at once.
-const WINDOW_BYTES: usize = 16 << 20;
+const WINDOW_BYTES: usize = 8 << 20;
 
 /// What was read.
 #[derive(Default)]
@@ -52,10 +53,7 @@ struct Content {
 /// Reads all files of `listing` whose content is not known, and puts it there.
 pub(super) fn hash(root: &Folder, listing: &mut Listing) -> Result<Hashed, WorkspaceError> {
     let wanted = wanted(listing);
-    let contents: Vec<Content> = {
-        let listing = &*listing;
-        wanted.par_iter().map(|file| read(root, listing, file)).collect::<Result<_, _>>()?
-    };
+    let contents = read_all(root, listing, &wanted)?;
     let mut hashed = Hashed::default();
     let mut seen = HashSet::with_capacity(contents.len());
     for (file, content) in wanted.iter().zip(contents) {
@@ -97,6 +95,31 @@ fn wanted(listing: &Listing) -> Vec<Wanted> {
     wanted
 }
 
+impl Wanted {
+    fn fits_window(&self) -> bool {
+        self.size < WINDOW_BYTES as u64
+    }
+}
+
+/// Beside each other those that fit into a window; the others, which keep all processors busy, one
+/// after another.
+fn read_all(
+    root: &Folder,
+    listing: &Listing,
+    wanted: &[Wanted],
+) -> Result<Vec<Content>, WorkspaceError> {
+    let small = wanted.par_iter().map(|file| {
+        let content = file.fits_window().then(|| read(root, listing, file));
+        content.transpose()
+    });
+    let small: Vec<Option<Content>> = small.collect::<Result<_, _>>()?;
+    let all = wanted.iter().zip(small).map(|(file, content)| match content {
+        Some(content) => Ok(content),
+        None => read(root, listing, file),
+    });
+    all.collect()
+}
+
 fn read(root: &Folder, listing: &Listing, wanted: &Wanted) -> Result<Content, WorkspaceError> {
     let folder = &listing.folders[wanted.folder as usize];
     let path = folder.path_of(&folder.rows[wanted.row as usize].name);
@@ -113,7 +136,11 @@ fn read(root: &Folder, listing: &Listing, wanted: &Wanted) -> Result<Content, Wo
             Content { digest: Digest::of(&bytes), list: None }
         }
         true => {
-            let chunks = chunks(&mut file, wanted.size).map_err(failed())?;
+            let chunks = match wanted.fits_window() {
+                true => few_chunks(&mut file, wanted.size),
+                false => many_chunks(&mut file, wanted.size),
+            };
+            let chunks = chunks.map_err(failed())?;
             let unfit = |source| WorkspaceError::Unfit { path: shown(&path), source };
             let list = ChunkList::new(chunks).map_err(unfit)?;
             if list.size() != wanted.size {
@@ -127,43 +154,71 @@ fn read(root: &Folder, listing: &Listing, wanted: &Wanted) -> Result<Content, Wo
     if wanted.stamp.is_some_and(|stamp| stamp != now) { Err(changed()) } else { Ok(content) }
 }
 
-/// Cuts a file, at most `size` bytes of it. One window is hashed while the next one is read.
-fn chunks(file: &mut File, size: u64) -> std::io::Result<Vec<Chunk>> {
+/// A part of a large file.
+#[derive(Default)]
+struct Window {
+    bytes: Vec<u8>,
+    /// Of the chunks that it begins with.
+    lengths: Vec<usize>,
+    /// The file ends with it.
+    is_end: bool,
+}
+
+impl Window {
+    /// Begins with what the window before has left, and reads on.
+    fn fill(&mut self, before: &Self, source: &mut Take<&mut File>) -> std::io::Result<()> {
+        let more = source.limit().min(WINDOW_BYTES as u64);
+        self.bytes.clear();
+        self.bytes.reserve_exact(MAX_CHUNK_BYTES + more as usize);
+        self.bytes.extend_from_slice(before.rest());
+        let read = source.take(more).read_to_end(&mut self.bytes)?;
+        self.is_end = read < WINDOW_BYTES;
+        self.lengths = cut(&self.bytes, self.is_end);
+        Ok(())
+    }
+
+    fn rest(&self) -> &[u8] {
+        &self.bytes[self.lengths.iter().sum::<usize>()..]
+    }
+
+    fn chunks(&self) -> Vec<&[u8]> {
+        let mut rest = &self.bytes[..];
+        let mut chunks = Vec::with_capacity(self.lengths.len());
+        for length in &self.lengths {
+            let (chunk, after) = rest.split_at(*length);
+            chunks.push(chunk);
+            rest = after;
+        }
+        chunks
+    }
+}
+
+fn chunk(bytes: &[u8]) -> Chunk {
+    Chunk { digest: Digest::of(bytes), size: bytes.len() as u64 }
+}
+
+/// Cuts a file of at most `size` bytes that fits into a window.
+fn few_chunks(file: &mut File, size: u64) -> std::io::Result<Vec<Chunk>> {
+    let mut window = Window::default();
+    window.fill(&Window::default(), &mut file.take(size))?;
+    Ok(window.chunks().into_iter().map(chunk).collect())
+}
+
+/// Cuts a larger one. While a window is hashed, the next one is read and cut.
+fn many_chunks(file: &mut File, size: u64) -> std::io::Result<Vec<Chunk>> {
     let mut source = file.take(size);
+    let (mut window, mut next) = (Window::default(), Window::default());
+    window.fill(&next, &mut source)?;
     let mut chunks = Vec::new();
-    let (mut window, mut is_end) = fill(&mut source, Vec::new())?;
     loop {
-        let lengths = cut(&window, is_end);
-        let done: usize = lengths.iter().sum();
-        let rest = window[done..].to_vec();
-        let (hashed, next) = rayon::join(
-            || hash_all(&window[..done], &lengths),
-            || if is_end { Ok((Vec::new(), true)) } else { fill(&mut source, rest) },
-        );
-        chunks.extend(hashed);
-        if is_end {
+        let hash = || window.chunks().into_par_iter().map(chunk).collect::<Vec<_>>();
+        if window.is_end {
+            chunks.extend(hash());
             return Ok(chunks);
         }
-        (window, is_end) = next?;
+        let (hashed, filled) = rayon::join(hash, || next.fill(&window, &mut source));
+        filled?;
+        chunks.extend(hashed);
+        std::mem::swap(&mut window, &mut next);
     }
-}
-
-/// A window that begins with `held`; whether the file has ended.
-fn fill(source: &mut impl Read, held: Vec<u8>) -> std::io::Result<(Vec<u8>, bool)> {
-    let mut window = Vec::with_capacity(WINDOW_BYTES + MAX_CHUNK_BYTES);
-    window.extend_from_slice(&held);
-    let read = source.take(WINDOW_BYTES as u64).read_to_end(&mut window)?;
-    Ok((window, read < WINDOW_BYTES))
-}
-
-fn hash_all(bytes: &[u8], lengths: &[usize]) -> Vec<Chunk> {
-    let mut rest = bytes;
-    let mut parts = Vec::with_capacity(lengths.len());
-    for length in lengths {
-        let (part, after) = rest.split_at(*length);
-        parts.push(part);
-        rest = after;
-    }
-    let chunk = |part: &&[u8]| Chunk { digest: Digest::of(part), size: part.len() as u64 };
-    parts.par_iter().map(chunk).collect()
 }

@@ -17,6 +17,7 @@ use std::{collections::HashMap, path::Path};
 
 use bytes::Bytes;
 use postq_common::tree::Digest;
+use postq_runtime::crash;
 
 use super::{error::WorkspaceError, folder::Folder, listing::Listing, rules::Rules};
 
@@ -66,6 +67,7 @@ pub(super) fn scan(
     let folder = Folder::open_root(root).map_err(WorkspaceError::io("open", name))?;
     let walked = walk::walk(&folder, rules, known)?;
     let (mut listing, warnings) = (walked.listing, walked.warnings);
+    crash::point("scan.walked");
     let mut hashed = hash::hash(&folder, &mut listing)?;
     let sealed = seal::seal(&mut listing, &walked.levels, known)?;
     hashed.nodes.extend(sealed.nodes);
