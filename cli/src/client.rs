@@ -11,8 +11,9 @@ use std::{
 use clap::Args;
 use postq_agent::config::{TokenError, token_in};
 use postq_proto::v1::{
-    agent_service_client::AgentServiceClient, job_service_client::JobServiceClient,
-    queue_service_client::QueueServiceClient, schedule_service_client::ScheduleServiceClient,
+    agent_service_client::AgentServiceClient, dead_letter_service_client::DeadLetterServiceClient,
+    job_service_client::JobServiceClient, queue_service_client::QueueServiceClient,
+    schedule_service_client::ScheduleServiceClient,
     workspace_service_client::WorkspaceServiceClient,
 };
 use postq_runtime::channel::{Channel, ChannelError, MESSAGE_LIMIT, connect_lazy};
@@ -109,6 +110,11 @@ impl Coordinator {
     /// Queues.
     pub fn queues(&self) -> QueueServiceClient<Channel> {
         QueueServiceClient::new(self.channel()).max_decoding_message_size(MESSAGE_LIMIT)
+    }
+
+    /// Dead letters.
+    pub fn dead_letters(&self) -> DeadLetterServiceClient<Channel> {
+        DeadLetterServiceClient::new(self.channel()).max_decoding_message_size(MESSAGE_LIMIT)
     }
 
     /// Files.

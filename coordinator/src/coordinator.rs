@@ -7,9 +7,10 @@ use postq_common::id::CoordinatorId;
 use postq_proto::{
     FILE_DESCRIPTOR_SET,
     v1::{
-        agent_service_server::AgentServiceServer, dispatch_service_server::DispatchServiceServer,
-        job_service_server::JobServiceServer, queue_service_server::QueueServiceServer,
-        schedule_service_server::ScheduleServiceServer,
+        agent_service_server::AgentServiceServer,
+        dead_letter_service_server::DeadLetterServiceServer,
+        dispatch_service_server::DispatchServiceServer, job_service_server::JobServiceServer,
+        queue_service_server::QueueServiceServer, schedule_service_server::ScheduleServiceServer,
         workspace_service_server::WorkspaceServiceServer,
     },
 };
@@ -30,6 +31,7 @@ use crate::{
     api::{
         agent_service::AgentApi,
         auth::{self, Tokens},
+        dead_letter_service::DeadLetterApi,
         deadline,
         dispatch_service::DispatchApi,
         job_service::JobApi,
@@ -328,6 +330,7 @@ impl Coordinator {
                     WorkspaceServiceServer::new(files).max_decoding_message_size(MESSAGE_LIMIT),
                 )
                 .add_service(QueueServiceServer::new(QueueApi { store: store.clone() }))
+                .add_service(DeadLetterServiceServer::new(DeadLetterApi { store: store.clone() }))
                 .add_service(ScheduleServiceServer::new(ScheduleApi {
                     store: store.clone(),
                     signals: Arc::clone(&parts.signals),

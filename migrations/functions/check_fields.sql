@@ -14,7 +14,7 @@ declare
     c_variable constant int := 131071;
     c_env constant int := 1048576;
     c_attributes constant int := 1048576;
-    c_arguments constant int := 1048576;
+    c_arguments constant int := 2097152;
     c_duration constant int := 316224000;
     c_control constant text := '[\u0001-\u001F\u007F-\u009F]';
     c_space constant text := '[\u0001-\u0020\u007F-\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]';

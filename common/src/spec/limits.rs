@@ -25,9 +25,10 @@ pub struct Limits {
     pub env_bytes: usize,
     /// Attributes of a job as JSON: they are indexed.
     pub attributes_bytes: usize,
-    /// Arguments of a task as JSON: what one assignment carries beside its environment.
+    /// Arguments of a task as JSON: what one assignment carries beside its environment. A MiB of bytes
+    /// fits as base64.
     pub arguments_bytes: usize,
-    /// The job's data as JSON: as `arguments_bytes`.
+    /// The job's data as JSON, which every assignment carries.
     pub data_bytes: usize,
     /// Other jobs that one waits for.
     pub after: usize,
@@ -68,7 +69,7 @@ impl Default for Limits {
             variable_bytes: 128 * KIB - 1,
             env_bytes: MIB,
             attributes_bytes: MIB,
-            arguments_bytes: MIB,
+            arguments_bytes: 2 * MIB,
             data_bytes: MIB,
             after: 1000,
             resources: 32,

@@ -20,7 +20,11 @@ use tonic::{Request, Response, Status};
 use tracing::{Instrument, Span, field, info, info_span, instrument};
 use uuid::Uuid;
 
-use super::{bulk, logs, page::Page, watch};
+use super::{
+    bulk, logs,
+    page::{ANSWER_BYTES, Page},
+    watch,
+};
 use crate::{
     admission::{Admission, Entry},
     metrics::Metrics,
@@ -29,8 +33,6 @@ use crate::{
     wire::{convert, status},
 };
 
-/// Answers stay below the 4 MiB that gRPC clients accept by default.
-const ANSWER_BYTES: usize = 3 * 1024 * 1024;
 /// Within the time for one call.
 const LONGEST_WAIT: Duration = Duration::from_secs(100);
 /// How often it is looked whether a cancel was applied.

@@ -3,6 +3,7 @@
 pub mod agent_service;
 pub mod auth;
 pub mod bulk;
+pub mod dead_letter_service;
 pub mod deadline;
 pub mod dispatch_service;
 pub mod job_service;

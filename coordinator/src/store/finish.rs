@@ -51,6 +51,8 @@ pub struct Finish {
     pub log_chunks: Option<i64>,
     /// Trying again cannot help.
     pub is_final: bool,
+    /// The pause before the next attempt, instead of the policy's.
+    pub retry_after_ms: Option<i64>,
 }
 
 impl Finish {
@@ -70,6 +72,7 @@ impl Finish {
             ran_ms: None,
             log_chunks: None,
             is_final: false,
+            retry_after_ms: None,
         }
     }
 }
@@ -111,7 +114,7 @@ impl Store {
         self.run("finish", |pool| async move {
             sqlx::query_scalar(
                 "/* finish */ select postq.finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
-                 $13, $14, $15, $16, $17::text[]::jsonb[], $18)",
+                 $13, $14, $15, $16, $17::text[]::jsonb[], $18, $19)",
             )
             .bind(each(batch, |f| f.key.attempt.0))
             .bind(each(batch, |f| f.key.session.0))
@@ -131,6 +134,7 @@ impl Store {
             .bind(each(batch, |f| f.is_final))
             .bind(each(batch, |f| f.result.clone()))
             .bind(each(batch, |f| f.image.clone()))
+            .bind(each(batch, |f| f.retry_after_ms))
             .fetch_one(&pool)
             .await
             .map(|Json(finished)| finished)

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, str::FromStr};
 use postq_common::{
     id::{AttemptId, JobId, SessionId, TaskNumber},
     merge::OnConflict,
-    spec::{Executor, Resources},
+    spec::{Executor, Limits, Resources},
     state::{JobState, Outcome, TaskState},
     tree::{BadDigest, Snapshot},
 };
@@ -239,7 +239,14 @@ pub fn finish(report: &v1::Report, session: SessionId) -> Option<Finish> {
         ran_ms: ran_for.and_then(|ran| i64::try_from(ran.as_millis()).ok()),
         log_chunks: Some(report.log_chunks),
         is_final: report.is_final,
+        retry_after_ms: report.retry_after.as_ref().and_then(pause_ms),
     })
+}
+
+/// A pause that an agent asks for; none where it is no length of time.
+fn pause_ms(pause: &pbjson_types::Duration) -> Option<i64> {
+    let pause = convert::duration(pause).ok()?.min(Limits::default().duration);
+    i64::try_from(pause.as_millis()).ok()
 }
 
 /// A snapshot's roots, where they are digests.
@@ -300,6 +307,14 @@ mod tests {
     fn output_that_is_no_text_is_given_as_bytes_too() {
         assert_eq!(text(Some(b"a\xff".to_vec())), ("a\u{fffd}".into(), b"a\xff".to_vec()));
         assert_eq!(text(Some(b"ab".to_vec())), ("ab".into(), Vec::new()));
+    }
+
+    #[test]
+    fn a_pause_beyond_reason_is_cut_and_a_negative_one_is_none() {
+        let pause = |seconds| pause_ms(&pbjson_types::Duration { seconds, nanos: 0 });
+        assert_eq!(pause(2), Some(2000));
+        assert_eq!(pause(-1), None);
+        assert_eq!(pause(3_660 * 86_400 + 1), Some(3_660 * 86_400_000));
     }
 
     #[test]

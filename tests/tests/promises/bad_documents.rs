@@ -146,11 +146,13 @@ fn free_json() -> Vec<Value> {
             with_task(json!({"handler": "h", "arguments": {"a": [number]}})),
         ]);
     }
-    let long = "x".repeat(1 << 20);
-    let many = Value::from(vec![0; 200_000]);
+    let (long, many) = ("x".repeat(1 << 20), Value::from(vec![0; 200_000]));
     all.extend([
         with_field("attributes", json!({"a": long})),
         with_field("attributes", json!({"a": many})),
+    ]);
+    let (long, many) = ("x".repeat(2 << 20), Value::from(vec![0; 300_000]));
+    all.extend([
         with_task(json!({"handler": "h", "arguments": long})),
         with_task(json!({"handler": "h", "arguments": {"a": many, "b": null, "c": [true, "é"]}})),
     ]);

@@ -10,6 +10,7 @@ mod e2e_compose;
 mod e2e_consume;
 mod e2e_coordinators;
 mod e2e_crash;
+mod e2e_dead_letters;
 mod e2e_disk;
 mod e2e_docker;
 mod e2e_drain;

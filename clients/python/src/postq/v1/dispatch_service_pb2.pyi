@@ -241,7 +241,7 @@ class Holding(_message.Message):
     def __init__(self, question: _Optional[int] = ..., held: _Optional[_Iterable[_Union[Held, _Mapping]]] = ...) -> None: ...
 
 class Report(_message.Message):
-    __slots__ = ("of", "outcome", "exit_code", "signal", "reason", "stdout", "stderr", "output", "ran_for", "log_chunks", "is_final", "result", "image")
+    __slots__ = ("of", "outcome", "exit_code", "signal", "reason", "stdout", "stderr", "output", "ran_for", "log_chunks", "is_final", "result", "image", "retry_after")
     OF_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
@@ -255,6 +255,7 @@ class Report(_message.Message):
     IS_FINAL_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
+    RETRY_AFTER_FIELD_NUMBER: _ClassVar[int]
     of: Held
     outcome: _job_pb2.Attempt.Outcome
     exit_code: int
@@ -268,7 +269,8 @@ class Report(_message.Message):
     is_final: bool
     result: bytes
     image: str
-    def __init__(self, of: _Optional[_Union[Held, _Mapping]] = ..., outcome: _Optional[_Union[_job_pb2.Attempt.Outcome, str]] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., reason: _Optional[str] = ..., stdout: _Optional[bytes] = ..., stderr: _Optional[bytes] = ..., output: _Optional[_Union[Snapshot, _Mapping]] = ..., ran_for: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., log_chunks: _Optional[int] = ..., is_final: bool = ..., result: _Optional[bytes] = ..., image: _Optional[str] = ...) -> None: ...
+    retry_after: _duration_pb2.Duration
+    def __init__(self, of: _Optional[_Union[Held, _Mapping]] = ..., outcome: _Optional[_Union[_job_pb2.Attempt.Outcome, str]] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., reason: _Optional[str] = ..., stdout: _Optional[bytes] = ..., stderr: _Optional[bytes] = ..., output: _Optional[_Union[Snapshot, _Mapping]] = ..., ran_for: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., log_chunks: _Optional[int] = ..., is_final: bool = ..., result: _Optional[bytes] = ..., image: _Optional[str] = ..., retry_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class PushLogsRequest(_message.Message):
     __slots__ = ("of", "number", "stream", "data")
