@@ -42,9 +42,9 @@ pub struct Limits {
     pub delays: usize,
     /// Executions that may be lost with their agents.
     pub crashes: i32,
-    /// Mounts of a container, and secrets of a task.
+    /// Mounts of a container, secrets of a task, and patterns in one list.
     pub extras: usize,
-    /// One mount of a container, or one reference to a secret.
+    /// One mount of a container, one reference to a secret, or one pattern.
     pub extra_bytes: usize,
     /// Priorities.
     pub priority: RangeInclusive<i32>,

@@ -21,7 +21,7 @@ use tracing::{Instrument, Span, field, info, info_span, instrument};
 use uuid::Uuid;
 
 use super::{
-    bulk, logs,
+    bulk, logs, lost,
     page::{ANSWER_BYTES, Page},
     watch,
 };
@@ -31,6 +31,7 @@ use crate::{
     store::{JobFilter, JobRow, Store, TaskRow},
     watch::Looks,
     wire::{convert, status},
+    workspace::Blobs,
 };
 
 /// Within the time for one call.
@@ -45,6 +46,8 @@ const CHUNK: i64 = 100;
 pub struct JobApi {
     /// The database.
     pub store: Store,
+    /// The files of jobs.
+    pub blobs: Blobs,
     /// The door.
     pub admission: Admission,
     /// Those who watch.
@@ -309,10 +312,11 @@ impl JobService for JobApi {
         &self,
         request: Request<v1::RetryJobRequest>,
     ) -> Result<Response<v1::RetryJobResponse>, Status> {
-        let request = request.get_ref();
+        let request = request.into_inner();
         let id = convert::job_id("id", &request.id)?;
         let new = new_id("new_id", &request.new_id)?;
-        let new = self.store.retry(id, &request.tasks, new).await.map_err(status::of_store)?;
+        let tasks = lost::with_lost(&self.store, &self.blobs, id, request.tasks).await?;
+        let new = self.store.retry(id, &tasks, new).await.map_err(status::of_store)?;
         info!(job.id = %new, retry_of = %id, "job retried");
         Ok(Response::new(v1::RetryJobResponse { id: new.to_string() }))
     }

@@ -6,6 +6,7 @@
 
 mod admit;
 mod agents;
+mod artifacts;
 mod assignments;
 mod attempts;
 mod beat;
@@ -16,6 +17,7 @@ mod dead_letters;
 mod deadlines;
 mod door;
 mod drain;
+mod effort;
 mod facts;
 mod finish;
 mod garbage;
@@ -37,6 +39,7 @@ mod tasks;
 
 pub use admit::{Admitted, AdmittedMany, NewJob, Readied};
 pub use agents::{AgentRow, RunningRow};
+pub use artifacts::{ArtifactRow, Artifacts};
 pub use assignments::{AssignmentRow, Sources};
 pub use beat::Beat;
 pub use blobs::BlobPlace;
@@ -46,6 +49,7 @@ pub use dead_letters::{LetterPlace, LetterRow};
 pub use deadlines::Overdue;
 pub use door::{Store, StoreError};
 pub use drain::Drain;
+pub use effort::Effort;
 pub use finish::{AttemptKey, Finish, Finished, Verdict};
 pub use garbage::{KeptSnapshot, SweptBlobs, Untrimmed};
 pub use inputs::InputRow;

@@ -18,9 +18,10 @@ use serde_json::{Map, Value};
 use tonic::Status;
 use uuid::Uuid;
 
-use super::{plan::hex, status};
+use super::{effort, plan::hex, status};
 use crate::store::{
-    AgentRow, AssignmentRow, AttemptKey, Finish, InputRow, JobRow, Roots, RunningRow, TaskRow,
+    AgentRow, ArtifactRow, AssignmentRow, AttemptKey, Finish, InputRow, JobRow, Roots, RunningRow,
+    TaskRow,
 };
 
 /// The end of each stream that is kept with an attempt.
@@ -74,6 +75,8 @@ pub fn task(row: TaskRow) -> v1::Task {
         started_at: row.attempt_started_at.map(Into::into),
         finished_at: row.attempt_finished_at.map(Into::into),
         image: row.image.unwrap_or_default(),
+        effort: row.effort.map(|effort| effort::to_wire(&effort.0)),
+        ran_for: row.ran_ms.and_then(effort::millis),
     });
     v1::Task {
         name: row.name,
@@ -126,6 +129,20 @@ pub fn agent(row: AgentRow) -> v1::Agent {
     }
 }
 
+/// What stays of a job's files.
+pub fn artifacts(row: ArtifactRow) -> v1::Artifacts {
+    v1::Artifacts {
+        job_id: row.job.to_string(),
+        job_name: row.name,
+        queue: row.queue,
+        job_state: word(&row.state, |state: JobState| job::State::from(state) as i32),
+        finished_at: Some(row.finished_at.into()),
+        files: row.files,
+        bytes: row.size_bytes,
+        reason: row.reason.unwrap_or_default(),
+    }
+}
+
 fn running(attempt: RunningRow) -> v1::agent::Running {
     v1::agent::Running {
         attempt: attempt.attempt,
@@ -144,6 +161,8 @@ pub fn assignment(
     let mut spec = document::task_from_json(&row.spec.0)?;
     let mut env = string_map(row.job_spec.get("env"));
     env.append(&mut spec.env);
+    let mut ignore = string_list(row.job_spec.get("ignore"));
+    ignore.extend(spec.ignore.iter().cloned());
     let data = row.job_spec.get("data").filter(|data| !data.is_null());
     // Said once.
     let (command, arguments) = (std::mem::take(&mut spec.command), spec.arguments.take());
@@ -175,6 +194,7 @@ pub fn assignment(
         }),
         traceparent: row.traceparent.clone().unwrap_or_default(),
         is_exclusive: row.is_exclusive,
+        ignore,
         resources: amounts(&row.needs.resources),
     })
 }
@@ -236,6 +256,7 @@ pub fn finish(report: &v1::Report, session: SessionId) -> Option<Finish> {
         results: Some(tail(&report.stdout)),
         errors: Some(tail(&report.stderr)),
         output: report.output.as_ref().map(roots).transpose().ok()?,
+        effort: report.effort.as_ref().map(effort::from_wire),
         ran_ms: ran_for.and_then(|ran| i64::try_from(ran.as_millis()).ok()),
         log_chunks: Some(report.log_chunks),
         is_final: report.is_final,
@@ -297,6 +318,11 @@ fn string_map(value: Option<&Value>) -> std::collections::BTreeMap<String, Strin
         .iter()
         .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
         .collect()
+}
+
+fn string_list(value: Option<&Value>) -> Vec<String> {
+    let texts = value.and_then(Value::as_array).into_iter().flatten();
+    texts.filter_map(|text| Some(text.as_str()?.to_owned())).collect()
 }
 
 #[cfg(test)]

@@ -18,7 +18,10 @@ use futures::{FutureExt, StreamExt};
 use postq_runtime::Shutdown;
 use tracing::{debug, warn};
 
-use super::engine::{Docker, discard, status, tell};
+use super::{
+    engine::{Docker, discard, status, tell},
+    owner::give_back,
+};
 use crate::{
     executor::task::{self, DockerProgram, Ended, Resumed, Running, Started, Task, out_of_memory},
     logs::{Output, Stream},
@@ -157,7 +160,7 @@ async fn follow(
         () = &mut pump => false,
         () = has_stopped(&api, &name) => true,
     };
-    let ended = wait(&api, &name).await;
+    let ended = wait(&api, &name, &output).await;
     Shutdown::new().spawn("container end", async move {
         if has_rest {
             output.hurry();
@@ -194,13 +197,16 @@ async fn has_stopped(api: &bollard::Docker, name: &str) {
     }
 }
 
-/// Waits until it does not run, then asks how that came about.
-async fn wait(api: &bollard::Docker, name: &str) -> Ended {
+/// Waits until it does not run, then asks how that came about, and sees to the files it leaves.
+async fn wait(api: &bollard::Docker, name: &str, output: &Output) -> Ended {
     let options = WaitContainerOptionsBuilder::new().condition("not-running").build();
     // The code is asked for below, together with the rest; here every answer means the end.
     let _ = api.wait_container(name, Some(options)).next().await;
     match api.inspect_container(name, None).await {
         Ok(container) => {
+            if let Err(why) = give_back(api, name, &container).await {
+                output.write(Stream::System, format!("postq: {why}\n").into()).await;
+            }
             let limit = container.host_config.and_then(|config| config.memory);
             let limit =
                 limit.and_then(|bytes| u64::try_from(bytes).ok()).filter(|&bytes| bytes > 0);

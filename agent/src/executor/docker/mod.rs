@@ -10,6 +10,7 @@
 //! | `registry` | credentials |
 //! | `body` | how a container is made |
 //! | `container` | one container from its making to its removal |
+//! | `owner` | files that it made as another user |
 //! | `host` | where the engine finds the files of an agent that is in a container itself |
 //!
 //! Invariant: every container carries the agent's id as a label and is removed with its volumes.
@@ -21,6 +22,7 @@ mod garbage;
 mod host;
 mod image;
 mod options;
+mod owner;
 mod progress;
 mod pulled;
 mod registry;

@@ -90,6 +90,10 @@ class Task:
     """`{"key": ..., "limit": ...}`: so many with that key run at a time."""
     rate: Mapping[str, Any] | None = None
     """`{"key": ..., "limit": ..., "period": "60s"}`: so many with that key start in a period."""
+    outputs: Sequence[str] = ()
+    """Patterns as in .gitignore: of what it writes, only what matches is kept."""
+    ignore: Sequence[str] = ()
+    """Patterns as in .gitignore, after the job's: what it does there is not kept."""
     container: Mapping[str, Any] | None = None
     """How the container of an `image` is made: `{"user": ..., "network": ..., "mounts": [...]}`."""
     secrets: Mapping[str, str] = field(default_factory=dict)
@@ -122,6 +126,9 @@ class Task:
         for key in ("priority", "crash_limit", "concurrency", "rate", "container"):
             if getattr(self, key) is not None:
                 document[key] = plain(getattr(self, key))
+        for key in ("outputs", "ignore"):
+            if getattr(self, key):
+                document[key] = list(getattr(self, key))
         for key in ("secrets", "resources", "requires"):
             if getattr(self, key):
                 document[key] = plain(getattr(self, key))
@@ -160,6 +167,12 @@ class Job:
     """Ids of jobs that must have succeeded before; or `{"jobs": [...], "run_if": ...}`."""
     notify: bool = False
     """Its end is told on the channel `postq_completed`."""
+    keep_workspace: str | None = None
+    """`ON_FAILURE`, `ALWAYS` or `NEVER`: whether what each task left stays when it has ended."""
+    artifacts: Sequence[str] = ()
+    """Patterns as in .gitignore: what of its files stays when it is forgotten."""
+    ignore: Sequence[str] = ()
+    """Patterns as in .gitignore: what its tasks do there is not kept."""
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any] | str) -> Job:
@@ -190,12 +203,15 @@ class Job:
     def to_document(self) -> Document:
         """The proto3-JSON form of `JobSpec`."""
         document: Document = {"tasks": self._tasks()}
-        texts = ("name", "queue", "priority", "input", "on_conflict")
+        texts = ("name", "queue", "priority", "input", "on_conflict", "keep_workspace")
         document |= {key: getattr(self, key) for key in texts if getattr(self, key)}
         if self.attributes:
             document["attributes"] = plain(dict(self.attributes))
         if self.env:
             document["env"] = dict(self.env)
+        for key in ("artifacts", "ignore"):
+            if getattr(self, key):
+                document[key] = list(getattr(self, key))
         return document | self._conditions()
 
     def _conditions(self) -> Document:
