@@ -5,6 +5,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use clap::ValueEnum;
 use postq_proto::v1;
 use tokio::time::Instant;
 
@@ -12,17 +13,32 @@ use tokio::time::Instant;
 /// lost no sooner than twice as long after it has last heard its agent.
 const ALONE_FOR: Duration = Duration::from_secs(5);
 
+/// What becomes of tasks of which nobody hears.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum WhenAlone {
+    /// They go on, unless they must not overlap.
+    #[default]
+    Finish,
+    /// None may overlap.
+    Stop,
+}
+
 /// Which attempts must not overlap, and since when nobody is heard.
 #[derive(Debug, Default)]
 pub(super) struct Alone {
+    policy: WhenAlone,
     since: Option<Instant>,
     exclusive: BTreeSet<i64>,
 }
 
 impl Alone {
+    pub(super) fn new(policy: WhenAlone) -> Self {
+        Self { policy, ..Self::default() }
+    }
+
     /// An attempt has come.
     pub(super) fn note(&mut self, assignment: &v1::Assignment) {
-        if assignment.is_exclusive {
+        if assignment.is_exclusive || self.policy == WhenAlone::Stop {
             self.exclusive.insert(assignment.attempt);
         }
     }

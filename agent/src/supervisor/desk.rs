@@ -21,7 +21,7 @@ use tracing::{debug, info, warn};
 
 use super::{
     StreamNumber,
-    alone::Alone,
+    alone::{Alone, WhenAlone},
     disk::DiskWatch,
     entry::{Entry, Phase, Wait},
     leaving::{Leave, Stage},
@@ -67,6 +67,7 @@ pub(crate) struct Setup {
     pub(crate) runner: Runner,
     pub(crate) ledger: Ledger,
     pub(crate) drain_timeout: Duration,
+    pub(crate) when_alone: WhenAlone,
     pub(crate) commands: Receiver<Command>,
     /// What an earlier life left to do.
     pub(crate) recovered: Recovered,
@@ -112,7 +113,7 @@ impl Desk {
             resumed: setup.recovered.resumed,
             outbox: Outbox::default(),
             disk: DiskWatch::default(),
-            alone: Alone::default(),
+            alone: Alone::new(setup.when_alone),
             stage: Stage::Working,
             leave: Leave::default(),
             commands: setup.commands,
