@@ -5,7 +5,7 @@
 #   setup.sh build   a C compiler
 #   setup.sh demo    that, git and a Postgres server; Docker only where it is installed already
 #   setup.sh test    that, PgBouncer, a Docker engine that answers, docker-compose, a static busybox,
-#                    what checks systemd units, mkfs.xfs, and for root also `ip`
+#                    what checks systemd units, mkfs.xfs, and for root also `ip` and podman
 #   setup.sh python  Python 3.10 or later that can make virtual environments
 #   setup.sh clients psql, Go, Node, a JDK, Maven, and grpcurl in target/go: what clients/examples are run with
 #   setup.sh bench   a Postgres server, and the tools that are measured beside PostQ
@@ -99,6 +99,11 @@ need_compose() {
         install_packages docker-compose
 }
 
+need_podman() {
+    # As the other engine that agents may have; root starts one in a test.
+    [ "$(id -u)" -ne 0 ] || command -v podman > /dev/null || install_packages podman catatonit
+}
+
 need_systemd_analyze() {
     # The program alone; nothing is started.
     command -v systemd-analyze > /dev/null || install_packages systemd
@@ -185,6 +190,7 @@ test)
     need_xfs
     need_docker
     need_compose
+    need_podman
     need_systemd_analyze
     ;;
 python)

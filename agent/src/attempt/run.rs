@@ -274,12 +274,13 @@ impl Runner {
     ) -> Result<Run, Early> {
         let limits = limits(assignment);
         let image = unless_stopped(stop, self.executors.prepare(task, output)).await??;
-        let running = match self.executors.start(task, image.as_deref(), output.clone()).await {
+        let running = match self.executors.start(task, image.as_ref(), output.clone()).await {
             Ok(running) => running,
             Err(ended) => return Err(not_begun(ended, &task.scratch.workspace())),
         };
         info!(executor = assignment.executor().as_str_name(), "task started");
         let finished = supervise(running, limits, stop, &log.unbounded()).await;
+        let image = image.map(|image| image.digest);
         Ok(Run { image, ..Run::from(finished) })
     }
 

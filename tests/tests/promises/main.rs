@@ -34,6 +34,7 @@ mod e2e_schedules;
 mod e2e_shell;
 mod e2e_silence;
 mod e2e_soak;
+mod e2e_soak_orphans;
 mod e2e_sql;
 mod e2e_start;
 mod e2e_submit;

@@ -213,3 +213,28 @@ async fn the_first_task_that_is_ever_ready_is_above_every_floor() {
     database.execute("select postq.promote('-infinity', 10)").await;
     assert_eq!(crate::consumer::consume(&database.pool, "1").await.len(), 1);
 }
+
+/// Files are where the last parent ran: its dependants go there first, the others to whoever has room.
+#[tokio::test]
+async fn tasks_go_first_to_the_agent_that_finished_what_they_waited_for() {
+    let database = Database::create().await;
+    let (left, right) = (Worker::connect(&database).await, Worker::connect(&database).await);
+    let fork = Graph::of(&[("a", &[]), ("b", &["a"]), ("c", &["a"]), ("d", &["a"])]);
+    fork.admit(&database).await;
+    let first = right.claim(&database, 1).await;
+    right.end(&database, &first[0], "succeeded").await;
+    database.execute(ONE).await;
+    // Two slots of either, offered in turn to the only lane.
+    let sessions = vec![left.session, right.session, left.session, right.session];
+    let went: Vec<(i64, i64)> = sqlx::query_as(
+        "select c.seq, c.session from postq.lane l, postq.claim(array[l.id], array[l.floor],
+             array_fill(l.id, array[4]), $1) c order by c.seq",
+    )
+    .bind(&sessions)
+    .fetch_all(&database.pool)
+    .await
+    .unwrap();
+    let sessions: Vec<i64> = went.iter().map(|(_, session)| *session).collect();
+    // Three prefer the right one, which has two slots; nobody is preferred by the last.
+    assert_eq!(sessions, [right.session, right.session, left.session, left.session]);
+}

@@ -73,6 +73,7 @@ impl Docker {
             memory_swap: amount(task, MEMORY),
             // A thousandth of a CPU is a million billionths.
             nano_cpus: amount(task, CPUS).map(|cpus| cpus * 1_000_000),
+            pids_limit: self.options.processes.map(i64::from),
             // Process 1 of a container ignores SIGTERM unless it is made for the place.
             init: Some(container.init.unwrap_or(true)),
             // All output comes here; the engine need not keep a second copy.

@@ -32,6 +32,10 @@ const LAST_OUTPUT: Duration = Duration::from_secs(5);
 /// Before an engine that did not answer is asked again whether it runs.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
+/// The task's own fault, which some engines call theirs: no such user in the image, no such program.
+const HOPELESS: [&str; 3] =
+    ["unable to find user", "command that was not found", "executable file not found"];
+
 /// Sends signals to a container.
 #[derive(Clone, Debug)]
 pub(crate) struct Control {
@@ -72,8 +76,8 @@ impl Docker {
             Err(error) => {
                 discard(&self.api, &name).await;
                 let why = tell(&error);
-                // Some engines call the task's own fault theirs.
-                let is_final = status(&error) == Some(400) || why.contains("unable to find user");
+                let is_hopeless = HOPELESS.iter().any(|word| why.contains(word));
+                let is_final = status(&error) == Some(400) || is_hopeless;
                 Err(not_started(format!("the container could not be started: {why}"), is_final))
             }
         }

@@ -5,6 +5,7 @@
 //! | `engine` | the connection, and what an earlier life of the agent left |
 //! | `options` | what tasks may ask for on this host |
 //! | `image` | that the image is on this host |
+//! | `pulled`, `garbage` | which images were pulled, and which of them go |
 //! | `progress` | what the log of a task tells of a pull |
 //! | `registry` | credentials |
 //! | `body` | how a container is made |
@@ -17,13 +18,17 @@
 mod body;
 mod container;
 mod engine;
+mod garbage;
 mod host;
 mod image;
 mod options;
 mod owner;
 mod progress;
+mod pulled;
 mod registry;
 
 pub(crate) use container::Control;
 pub(crate) use engine::Docker;
+pub use garbage::ImageLimits;
+pub(crate) use image::Image;
 pub use options::{AllowedMount, DockerOptions};
