@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from postq.v1 import dispatch_service_pb2 as postq_dot_v1_dot_dispatch__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n postq/v1/workspace_service.proto\x12\x08postq.v1\x1a\x1fpostq/v1/dispatch_service.proto\"%\n\x12\x46indMissingRequest\x12\x0f\n\x07\x64igests\x18\x01 \x03(\x0c\"&\n\x13\x46indMissingResponse\x12\x0f\n\x07missing\x18\x01 \x03(\x0c\"p\n\tBlobPiece\x12$\n\x05start\x18\x01 \x01(\x0b\x32\x13.postq.v1.BlobStartH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x12$\n\x05\x62\x61tch\x18\x03 \x01(\x0b\x32\x13.postq.v1.BlobBatchH\x00\x42\x07\n\x05piece\"/\n\tBlobBatch\x12\"\n\x05\x62lobs\x18\x01 \x03(\x0b\x32\x13.postq.v1.WholeBlob\"H\n\tWholeBlob\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\x12\x11\n\x04size\x18\x03 \x01(\x04H\x00\x88\x01\x01\x42\x07\n\x05_size\")\n\tBlobStart\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x0c\n\x04size\x18\x02 \x01(\x04\"3\n\rUploadRequest\x12\"\n\x05piece\x18\x01 \x01(\x0b\x32\x13.postq.v1.BlobPiece\"\x1f\n\x0eUploadResponse\x12\r\n\x05\x62lobs\x18\x01 \x01(\x04\"3\n\x0f\x44ownloadRequest\x12\x0f\n\x07\x64igests\x18\x01 \x03(\x0c\x12\x0f\n\x07\x62\x61tches\x18\x02 \x01(\x08\"6\n\x10\x44ownloadResponse\x12\"\n\x05piece\x18\x01 \x01(\x0b\x32\x13.postq.v1.BlobPiece\"R\n\x12GetSnapshotRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\r\n\x05input\x18\x03 \x01(\x08\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\x03\"e\n\x13GetSnapshotResponse\x12$\n\x08snapshot\x18\x01 \x01(\x0b\x32\x12.postq.v1.Snapshot\x12(\n\nassignment\x18\x02 \x01(\x0b\x32\x14.postq.v1.Assignment2\xae\x02\n\x10WorkspaceService\x12J\n\x0b\x46indMissing\x12\x1c.postq.v1.FindMissingRequest\x1a\x1d.postq.v1.FindMissingResponse\x12=\n\x06Upload\x12\x17.postq.v1.UploadRequest\x1a\x18.postq.v1.UploadResponse(\x01\x12\x43\n\x08\x44ownload\x12\x19.postq.v1.DownloadRequest\x1a\x1a.postq.v1.DownloadResponse0\x01\x12J\n\x0bGetSnapshot\x12\x1c.postq.v1.GetSnapshotRequest\x1a\x1d.postq.v1.GetSnapshotResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n postq/v1/workspace_service.proto\x12\x08postq.v1\x1a\x1fpostq/v1/dispatch_service.proto\"%\n\x12\x46indMissingRequest\x12\x0f\n\x07\x64igests\x18\x01 \x03(\x0c\"&\n\x13\x46indMissingResponse\x12\x0f\n\x07missing\x18\x01 \x03(\x0c\"p\n\tBlobPiece\x12$\n\x05start\x18\x01 \x01(\x0b\x32\x13.postq.v1.BlobStartH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x12$\n\x05\x62\x61tch\x18\x03 \x01(\x0b\x32\x13.postq.v1.BlobBatchH\x00\x42\x07\n\x05piece\"/\n\tBlobBatch\x12\"\n\x05\x62lobs\x18\x01 \x03(\x0b\x32\x13.postq.v1.WholeBlob\"H\n\tWholeBlob\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\x12\x11\n\x04size\x18\x03 \x01(\x04H\x00\x88\x01\x01\x42\x07\n\x05_size\")\n\tBlobStart\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x0c\n\x04size\x18\x02 \x01(\x04\"3\n\rUploadRequest\x12\"\n\x05piece\x18\x01 \x01(\x0b\x32\x13.postq.v1.BlobPiece\"\x1f\n\x0eUploadResponse\x12\r\n\x05\x62lobs\x18\x01 \x01(\x04\"C\n\x0f\x44ownloadRequest\x12\x0f\n\x07\x64igests\x18\x01 \x03(\x0c\x12\x0f\n\x07\x62\x61tches\x18\x02 \x01(\x08\x12\x0e\n\x06verify\x18\x03 \x01(\x08\"6\n\x10\x44ownloadResponse\x12\"\n\x05piece\x18\x01 \x01(\x0b\x32\x13.postq.v1.BlobPiece\"R\n\x12GetSnapshotRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\r\n\x05input\x18\x03 \x01(\x08\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\x03\"e\n\x13GetSnapshotResponse\x12$\n\x08snapshot\x18\x01 \x01(\x0b\x32\x12.postq.v1.Snapshot\x12(\n\nassignment\x18\x02 \x01(\x0b\x32\x14.postq.v1.Assignment2\xae\x02\n\x10WorkspaceService\x12J\n\x0b\x46indMissing\x12\x1c.postq.v1.FindMissingRequest\x1a\x1d.postq.v1.FindMissingResponse\x12=\n\x06Upload\x12\x17.postq.v1.UploadRequest\x1a\x18.postq.v1.UploadResponse(\x01\x12\x43\n\x08\x44ownload\x12\x19.postq.v1.DownloadRequest\x1a\x1a.postq.v1.DownloadResponse0\x01\x12J\n\x0bGetSnapshot\x12\x1c.postq.v1.GetSnapshotRequest\x1a\x1d.postq.v1.GetSnapshotResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,13 +49,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPLOADRESPONSE']._serialized_start=491
   _globals['_UPLOADRESPONSE']._serialized_end=522
   _globals['_DOWNLOADREQUEST']._serialized_start=524
-  _globals['_DOWNLOADREQUEST']._serialized_end=575
-  _globals['_DOWNLOADRESPONSE']._serialized_start=577
-  _globals['_DOWNLOADRESPONSE']._serialized_end=631
-  _globals['_GETSNAPSHOTREQUEST']._serialized_start=633
-  _globals['_GETSNAPSHOTREQUEST']._serialized_end=715
-  _globals['_GETSNAPSHOTRESPONSE']._serialized_start=717
-  _globals['_GETSNAPSHOTRESPONSE']._serialized_end=818
-  _globals['_WORKSPACESERVICE']._serialized_start=821
-  _globals['_WORKSPACESERVICE']._serialized_end=1123
+  _globals['_DOWNLOADREQUEST']._serialized_end=591
+  _globals['_DOWNLOADRESPONSE']._serialized_start=593
+  _globals['_DOWNLOADRESPONSE']._serialized_end=647
+  _globals['_GETSNAPSHOTREQUEST']._serialized_start=649
+  _globals['_GETSNAPSHOTREQUEST']._serialized_end=731
+  _globals['_GETSNAPSHOTRESPONSE']._serialized_start=733
+  _globals['_GETSNAPSHOTRESPONSE']._serialized_end=834
+  _globals['_WORKSPACESERVICE']._serialized_start=837
+  _globals['_WORKSPACESERVICE']._serialized_end=1139
 # @@protoc_insertion_point(module_scope)

@@ -66,12 +66,14 @@ class UploadResponse(_message.Message):
     def __init__(self, blobs: _Optional[int] = ...) -> None: ...
 
 class DownloadRequest(_message.Message):
-    __slots__ = ("digests", "batches")
+    __slots__ = ("digests", "batches", "verify")
     DIGESTS_FIELD_NUMBER: _ClassVar[int]
     BATCHES_FIELD_NUMBER: _ClassVar[int]
+    VERIFY_FIELD_NUMBER: _ClassVar[int]
     digests: _containers.RepeatedScalarFieldContainer[bytes]
     batches: bool
-    def __init__(self, digests: _Optional[_Iterable[bytes]] = ..., batches: bool = ...) -> None: ...
+    verify: bool
+    def __init__(self, digests: _Optional[_Iterable[bytes]] = ..., batches: bool = ..., verify: bool = ...) -> None: ...
 
 class DownloadResponse(_message.Message):
     __slots__ = ("piece",)
