@@ -1,6 +1,6 @@
 # What to run. `make` alone lists it.
 
-.PHONY: bench-workspace help build demo test test-clients test-python soak check
+.PHONY: bench-agents bench-dispatch bench-peers bench-workspace help build demo test test-clients test-python soak check
 
 help:
 	@echo "make demo   set up what is missing, build, run a real workflow on two agents"
@@ -8,7 +8,10 @@ help:
 	@echo "make test-python  the Python client's part of that"
 	@echo "make test-clients  the programs of clients/examples: grpcurl, SQL, Go, TypeScript, Java"
 	@echo "make soak   the tests whose size is a setting, large (minutes)"
+	@echo "make bench-agents  what an agent costs: memory, short tasks, output, containers (minutes)"
 	@echo "make bench-workspace  files between tasks beside rsync, find, cp, sha256sum (minutes, a quiet machine)"
+	@echo "make bench-dispatch  tasks that do nothing beside the barest queue in Postgres (minutes, a quiet machine)"
+	@echo "make bench-peers  handlers of one Python worker beside those of other queues (minutes, a quiet machine)"
 	@echo "make check  formatting, lints, documentation, frozen migrations"
 	@echo "make build  the postq, postq-coordinator and postq-agent programs"
 
@@ -36,6 +39,7 @@ test-python:
 
 test-clients:
 	@scripts/setup.sh demo
+	@scripts/setup.sh clients
 	cargo build --workspace --bins
 	scripts/clients.sh
 	scripts/proto.sh check
@@ -60,3 +64,22 @@ bench-workspace:
 	@scripts/setup.sh bench
 	cargo build --release -p postq -p postq-bench
 	target/release/postq-bench workspace $(BENCH_ARGUMENTS) > target/bench-workspace.jsonl
+
+# The same of tasks that do nothing, to target/bench-dispatch.jsonl.
+bench-dispatch:
+	@scripts/setup.sh demo
+	cargo build --release --workspace --bins
+	target/release/postq-bench dispatch $(BENCH_ARGUMENTS) > target/bench-dispatch.jsonl
+
+# The same for what an agent costs; to target/bench-agents.jsonl.
+bench-agents:
+	@scripts/setup.sh test
+	cargo build --release -p postq -p postq-coordinator -p postq-agent -p postq-bench
+	target/release/postq-bench agents $(BENCH_ARGUMENTS) > target/bench-agents.jsonl
+
+# Optimised; JSON lines to target/bench-peers.jsonl, a table to the terminal.
+bench-peers:
+	@scripts/setup.sh bench
+	@scripts/setup.sh python
+	cargo build --release -p postq -p postq-coordinator -p postq-agent
+	scripts/bench-peers.sh $(BENCH_ARGUMENTS) > target/bench-peers.jsonl

@@ -4,7 +4,7 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message;
 
-const PROTOS: [&str; 7] = [
+const PROTOS: [&str; 8] = [
     "postq/v1/job.proto",
     "postq/v1/job_service.proto",
     "postq/v1/dispatch_service.proto",
@@ -12,6 +12,7 @@ const PROTOS: [&str; 7] = [
     "postq/v1/agent_service.proto",
     "postq/v1/queue_service.proto",
     "postq/v1/schedule_service.proto",
+    "postq/v1/dead_letter_service.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -13,6 +13,8 @@ bin=${POSTQ_BIN:-$root/${CARGO_TARGET_DIR:-target}/debug}
 port=${POSTQ_PORT:-17432}
 second=$((port + 1))
 examples=${*:-grpcurl sql go typescript java}
+# Where scripts/setup.sh puts grpcurl.
+PATH=$root/target/go/bin:$PATH
 work=$(mktemp -d)
 # As root the private Postgres runs as another user, who must reach its directory.
 chmod 755 "$work"
@@ -184,7 +186,7 @@ drop() {
 }
 
 run_grpcurl() {
-    wants grpcurl "go install github.com/fullstorydev/grpcurl/cmd/grpcurl@latest, and \$(go env GOPATH)/bin in PATH"
+    wants grpcurl "scripts/setup.sh clients"
     clients/examples/grpcurl/submit.sh
 }
 

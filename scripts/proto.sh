@@ -1,7 +1,7 @@
 #!/bin/sh
 # Holds proto/ to its rules (proto/buf.yaml), with buf from npm in target/buf.
 #
-#   proto.sh check    buf lint; and buf breaking against the last release, once there is one
+#   proto.sh check    buf lint; and buf breaking against proto/released.binpb
 #   proto.sh release  writes proto/released.binpb, which a release commits and later changes are
 #                     compared with
 #   proto.sh buf ...  buf itself, where the caller is, such as `buf generate`
@@ -32,12 +32,8 @@ setup() {
 check() {
     "$buf" lint "$root/proto"
     echo "proto: lint passed"
-    if [ -f "$released" ]; then
-        (cd "$root/proto" && "$buf" breaking --against "$released")
-        echo "proto: nothing that was released is broken"
-    else
-        echo "proto: no release yet, nothing to compare with (a release runs: scripts/proto.sh release)"
-    fi
+    (cd "$root/proto" && "$buf" breaking --against "$released")
+    echo "proto: nothing that was released is broken"
 }
 
 what=${1:-check}

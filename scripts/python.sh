@@ -26,8 +26,8 @@ setup() {
 }
 
 check() {
-    "$venv/bin/ruff" format --check .
-    "$venv/bin/ruff" check .
+    "$venv/bin/ruff" format --check --config pyproject.toml . ../../bench/peers
+    "$venv/bin/ruff" check --config pyproject.toml . ../../bench/peers
     "$venv/bin/mypy"
 }
 

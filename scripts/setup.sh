@@ -5,8 +5,10 @@
 #   setup.sh build   a C compiler
 #   setup.sh demo    that, git and a Postgres server; Docker only where it is installed already
 #   setup.sh test    that, PgBouncer, a Docker engine that answers, docker-compose, a static busybox,
-#                    what checks systemd units, mkfs.xfs, and for root also `ip`
+#                    what checks systemd units, mkfs.xfs, and for root also `ip` and podman
 #   setup.sh python  Python 3.10 or later that can make virtual environments
+#   setup.sh clients psql, Go, Node, a JDK, Maven, and grpcurl in target/go: what clients/examples are run with
+#   setup.sh bench   a Postgres server, and the tools that are measured beside PostQ
 set -eu
 
 say() { echo "setup: $*"; }
@@ -97,6 +99,11 @@ need_compose() {
         install_packages docker-compose
 }
 
+need_podman() {
+    # As the other engine that agents may have; root starts one in a test.
+    [ "$(id -u)" -ne 0 ] || command -v podman > /dev/null || install_packages podman catatonit
+}
+
 need_systemd_analyze() {
     # The program alone; nothing is started.
     command -v systemd-analyze > /dev/null || install_packages systemd
@@ -132,6 +139,38 @@ need_python() {
     "$python" -c 'import ensurepip, venv' 2> /dev/null || install_packages python3-venv
 }
 
+# version_of COMMAND ...: the first number in what it prints, such as 20 of v20.20.2.
+version_of() { "$@" 2>&1 | sed -n 's/[^0-9]*\([0-9][0-9.]*\).*/\1/p' | head -n 1; }
+
+need_go() {
+    command -v go > /dev/null || install_packages golang-go
+    # From 1.21 on it fetches the version that go.mod names.
+    minor=$(version_of go version | cut -d . -f 2)
+    [ "${minor:-0}" -ge 21 ] || fail "go is older than 1.21; install a newer one from https://go.dev/dl"
+}
+
+need_node() {
+    command -v node > /dev/null || install_packages nodejs
+    command -v npm > /dev/null || install_packages npm
+    major=$(version_of node --version | cut -d . -f 1)
+    [ "${major:-0}" -ge 20 ] || fail "node is older than 20; install a newer one from https://nodejs.org"
+}
+
+need_java() {
+    command -v javac > /dev/null || install_packages default-jdk-headless
+    command -v mvn > /dev/null || install_packages maven
+}
+
+grpcurl_version=v1.9.3
+need_grpcurl() {
+    command -v grpcurl > /dev/null && return 0
+    go_bin=$(cd "$(dirname "$0")/.." && pwd)/target/go/bin
+    [ -x "$go_bin/grpcurl" ] && return 0
+    say "building grpcurl $grpcurl_version in $go_bin"
+    GOBIN=$go_bin go install "github.com/fullstorydev/grpcurl/cmd/grpcurl@$grpcurl_version" ||
+        fail "go could not install grpcurl $grpcurl_version; see above"
+}
+
 case "${1:-}" in
 build)
     need_build
@@ -151,10 +190,19 @@ test)
     need_xfs
     need_docker
     need_compose
+    need_podman
     need_systemd_analyze
     ;;
 python)
     need_python
+    ;;
+clients)
+    need_git
+    command -v psql > /dev/null || install_packages postgresql-client
+    need_go
+    need_node
+    need_java
+    need_grpcurl
     ;;
 bench)
     need_build
@@ -163,6 +211,6 @@ bench)
     command -v rsync > /dev/null || install_packages rsync
     ;;
 *)
-    fail "usage: $0 build|demo|test|python|bench"
+    fail "usage: $0 build|demo|test|python|clients|bench"
     ;;
 esac

@@ -73,15 +73,14 @@ impl Agent {
     /// Takes the work directory, cleans up after an earlier life, and finds its executors. Connects
     /// to no coordinator yet. Needs a multi-threaded runtime.
     pub async fn open(config: Config) -> Result<Self, StartError> {
-        let mut coordinators = Coordinators::new(&config.coordinators, config.token.as_deref())?;
+        let coordinators = Coordinators::new(&config.coordinators, config.token.as_deref())?;
         let home = Home::open(&config.work_dir)?;
         let agent_id = home.agent_id().to_string();
         process::adopt_orphans().map_err(StartError::Orphans)?;
         let executors = Executors::open(
             &config.executors,
-            config.guard.clone(),
-            config.run_as.clone(),
             (&agent_id, home.dir()),
+            config.shell.clone(),
             config.docker.clone(),
         )
         .await?;
@@ -94,8 +93,7 @@ impl Agent {
         executors.reap_orphans().await;
         let shutdown = Shutdown::new();
         let identity = Identity { hello: hello(&config, agent_id, &executors) };
-        let (files, newest) = watch::channel(coordinators.take_turn().1);
-        coordinators.again();
+        let (files, newest) = watch::channel(coordinators.channel_to_first());
         let runner = Runner {
             executors,
             files: tokio::task::block_in_place(|| {
@@ -107,13 +105,14 @@ impl Agent {
             slots: Arc::new(Semaphore::new(config.slots.into())),
             shutdown: shutdown.clone(),
         };
+        shutdown.spawn("tidying", runner.executors.clone().tidy(shutdown.token()));
         let (sender, commands) = mpsc::channel(COMMANDS);
-        let drain_timeout = config.drain_timeout;
         let desk = Desk::new(Setup {
             identity,
             runner,
             ledger: ledger.clone(),
-            drain_timeout,
+            drain_timeout: config.drain_timeout,
+            when_alone: config.when_alone,
             commands,
             recovered,
         });

@@ -12,10 +12,11 @@ use clap::Parser;
 use postq_common::spec::{self, Resources};
 
 use crate::{
-    executor::{AllowedMount, DockerOptions, ExecutorName},
+    executor::{AllowedMount, DockerOptions, ExecutorName, ImageLimits, ShellOptions},
     logs::LogLimits,
-    process::{Account, GuardBinary},
+    process::{Account, GuardBinary, Umask},
     resources,
+    supervisor::WhenAlone,
     workspace::Limits,
 };
 
@@ -23,7 +24,8 @@ use crate::{
 #[derive(Clone, Debug, Parser)]
 #[command(name = "postq-agent", version)]
 pub struct Options {
-    /// Address of a coordinator; several are tried in turn.
+    /// Address of a coordinator; several are tried in turn, and so are all that a name has, which is
+    /// looked up whenever one is gone.
     #[arg(
         long,
         env = "POSTQ_COORDINATOR",
@@ -84,6 +86,11 @@ pub struct Options {
     /// back to the queue.
     #[arg(long, env = "POSTQ_DRAIN_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
     pub drain_timeout: Duration,
+
+    /// What becomes of running tasks when no coordinator was heard for 5 s: they may finish, or all of
+    /// them stop, as those do in any case that must not overlap another execution.
+    #[arg(long, env = "POSTQ_WHEN_ALONE", value_enum, default_value_t)]
+    pub when_alone: WhenAlone,
 
     /// How much output of one attempt is kept: the first and the last half of it.
     #[arg(
@@ -151,6 +158,16 @@ pub struct Options {
     #[arg(long, env = "POSTQ_REGISTRY_AUTH_FILE", value_name = "FILE")]
     pub registry_auth_file: Option<PathBuf>,
 
+    /// How long an image is kept that this agent has pulled and that no task of it has, as 7d
+    /// [default: for ever].
+    #[arg(long, env = "POSTQ_IMAGE_GC_MAX_AGE", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub image_gc_max_age: Option<Duration>,
+
+    /// How much the images may take that this agent has pulled: beyond that go those that were of no
+    /// use for longest [default: any amount].
+    #[arg(long, env = "POSTQ_IMAGE_GC_MAX_BYTES", value_name = "SIZE")]
+    pub image_gc_max_bytes: Option<ByteSize>,
+
     /// Directory with a file for each secret that tasks may ask for by name.
     #[arg(long, env = "POSTQ_SECRETS_DIR", value_name = "DIR")]
     pub secrets_dir: Option<PathBuf>,
@@ -158,6 +175,15 @@ pub struct Options {
     /// User that shell tasks run as, by name or number; the agent has to be root then.
     #[arg(long, env = "POSTQ_RUN_AS", value_name = "USER")]
     pub run_as: Option<Account>,
+
+    /// Which bits files made by shell tasks do not have, in octal.
+    #[arg(long, env = "POSTQ_UMASK", value_name = "BITS", default_value_t)]
+    pub umask: Umask,
+
+    /// How many processes and threads one task may have; 0: any number. Containers are held to it by
+    /// the engine, shell tasks by their cgroup where the agent was given the controller `pids`.
+    #[arg(long, env = "POSTQ_PIDS_LIMIT", value_name = "N", default_value_t = 4096)]
+    pub pids_limit: u32,
 }
 
 /// What the parts of an agent are made from.
@@ -183,14 +209,14 @@ pub struct Config {
     pub token: Option<String>,
     /// How long running tasks may go on when the agent is to leave.
     pub drain_timeout: Duration,
+    /// What becomes of running tasks when no coordinator is heard.
+    pub when_alone: WhenAlone,
     /// Bounds of the output of attempts.
     pub log_limits: LogLimits,
     /// Bounds of the files of tasks.
     pub file_limits: FileLimits,
-    /// The binary that guards tasks.
-    pub guard: GuardBinary,
-    /// Who shell tasks run as; none means as the agent.
-    pub run_as: Option<Account>,
+    /// How shell tasks run.
+    pub shell: ShellOptions,
     /// Where secrets lie as files.
     pub secrets_dir: Option<PathBuf>,
     /// What Docker tasks may ask for.
@@ -255,6 +281,7 @@ impl TryFrom<Options> for Config {
             .and_then(|name| name.into_string().ok())
             .unwrap_or_else(|| "unknown".to_owned());
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        let processes = (options.pids_limit > 0).then_some(options.pids_limit);
         Ok(Self {
             coordinators: options.coordinator,
             slots: options.slots.unwrap_or_else(|| u16::try_from(cpus).unwrap_or(u16::MAX)),
@@ -266,6 +293,7 @@ impl TryFrom<Options> for Config {
             resources: resources::of(options.cpus, options.memory, options.gpus, options.resources),
             token,
             drain_timeout: options.drain_timeout,
+            when_alone: options.when_alone,
             log_limits: LogLimits {
                 cap_bytes: options.log_limit.as_u64(),
                 agent_bytes: options.log_spool_limit.as_u64(),
@@ -279,13 +307,22 @@ impl TryFrom<Options> for Config {
                 },
                 cache_bytes: options.cache_size.as_u64(),
             },
-            guard: GuardBinary::default(),
-            run_as: options.run_as,
+            shell: ShellOptions {
+                guard: GuardBinary::default(),
+                run_as: options.run_as,
+                umask: options.umask,
+                processes,
+            },
             secrets_dir: options.secrets_dir,
             docker: DockerOptions {
                 mounts: options.allow_mounts,
                 networks: options.allow_networks,
                 auth_file: options.registry_auth_file,
+                processes,
+                image_limits: ImageLimits {
+                    age: options.image_gc_max_age,
+                    bytes: options.image_gc_max_bytes.map(|size| size.as_u64()),
+                },
             },
         })
     }
@@ -361,9 +398,18 @@ mod tests {
             "--log-limit=1MiB",
             "--log-spool-limit=2GiB",
             "--slots=3",
+            "--umask=027",
+            "--pids-limit=0",
+            "--image-gc-max-age=7d",
+            "--image-gc-max-bytes=20GiB",
         ])
         .unwrap();
         let config = Config::try_from(options).unwrap();
+        assert_eq!(config.shell.umask.to_string(), "027");
+        let week = Duration::from_secs(7 * 24 * 60 * 60);
+        assert_eq!(config.docker.image_limits.age, Some(week));
+        assert_eq!(config.docker.image_limits.bytes, Some(20 << 30));
+        assert_eq!((config.shell.processes, config.docker.processes), (None, None));
         assert_eq!(config.coordinators, ["http://a:1", "b:2"]);
         assert_eq!(config.executors, [ExecutorName::Shell, ExecutorName::Docker]);
         assert_eq!(config.labels["zone"], "eu");
@@ -426,6 +472,10 @@ mod tests {
             (["--gpus=a100"], "NAME=N"),
             (["--executors=kubernetes"], "this agent has shell and docker"),
             (["--drain-timeout=soon"], "--drain-timeout"),
+            (["--umask=0900"], "as 027"),
+            (["--umask=077777"], "as 027"),
+            (["--umask=0277"], "would keep a task from its own files"),
+            (["--pids-limit=-1"], "--pids-limit"),
         ] {
             let error = parse(&args).unwrap_err().to_string();
             assert!(error.contains(wanted), "{error}");

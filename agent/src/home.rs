@@ -6,6 +6,7 @@
 //! attempts/   one directory per attempt that is not recorded (`ledger`)
 //! logs/       output that is not pushed (`logs`)
 //! cache/      directories of finished tasks (`workspace`)
+//! images      which images were pulled (`executor::docker`)
 //! ```
 
 use std::{

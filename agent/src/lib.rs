@@ -36,4 +36,4 @@ pub mod workspace;
 
 pub use agent::{Agent, StartError};
 pub use config::{Config, Options};
-pub use supervisor::Leave;
+pub use supervisor::{Leave, WhenAlone};

@@ -4,7 +4,10 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use postq_agent::{Agent, Config, Leave, Options, process::guard};
+use postq_agent::{
+    Agent, Config, Leave, Options,
+    process::{self, guard},
+};
 use postq_runtime::telemetry;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info};
@@ -18,6 +21,7 @@ fn main() -> ExitCode {
     // Tasks run as our user; without this they could read our environment, tokens included, from
     // /proc. (Tasks of root can whatever we do.)
     let _ = nix::sys::prctl::set_dumpable(false);
+    process::settle();
     match run(options) {
         Ok(code) => code,
         Err(error) => {

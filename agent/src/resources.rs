@@ -6,6 +6,8 @@ use std::fs;
 
 use postq_common::spec::{CPUS, MEMORY, Resources};
 
+use crate::process;
+
 /// The resources of an agent. Counts of zero are left out: nobody can ask for them.
 pub(crate) fn of(
     cpus: Option<u64>,
@@ -25,10 +27,9 @@ fn thousandths_of_cpus() -> Option<u64> {
 
 fn memory_bytes() -> Option<u64> {
     let host = total(&fs::read_to_string("/proc/meminfo").ok()?)?;
-    let limits = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
-    let limits =
-        limits.iter().filter_map(|path| fs::read_to_string(path).ok()?.trim().parse().ok());
-    limits.chain([host]).min()
+    let first_version = fs::read_to_string("/sys/fs/cgroup/memory/memory.limit_in_bytes").ok();
+    let first_version = first_version.and_then(|limit| limit.trim().parse().ok());
+    [Some(host), first_version, process::memory_limit()].into_iter().flatten().min()
 }
 
 fn total(meminfo: &str) -> Option<u64> {

@@ -23,7 +23,7 @@ use tonic::{Code, Status, Streaming};
 use tracing::{debug, info, warn};
 
 use crate::{
-    coordinators::{self, Coordinators},
+    coordinators::{self, Coordinators, Target},
     supervisor::{Command, Stream, StreamNumber},
 };
 
@@ -73,10 +73,10 @@ impl Session {
         let mut pauses = coordinators::backoff().build();
         let mut last_problem = String::new();
         loop {
-            let (url, channel) = self.coordinators.take_turn();
+            let (target, channel) = self.coordinators.take_turn().await;
             let number = StreamNumber(self.streams);
             self.streams += 1;
-            let ended = self.stream(number, &url, channel).await;
+            let ended = self.stream(number, &target, channel).await;
             let _ = self.desk.send(Command::Detach(number)).await;
             match ended {
                 Ended::NewHello => self.coordinators.again(),
@@ -85,7 +85,11 @@ impl Session {
                         pauses = coordinators::backoff().build();
                         last_problem.clear();
                     }
-                    complain(&url, &status, &mut last_problem);
+                    if !self.coordinators.is_round_over() {
+                        debug!(coordinator = %target, %status, "no session; trying the next one");
+                        continue;
+                    }
+                    complain(&target, &status, &mut last_problem);
                     let pause = pauses.next().unwrap_or(coordinators::MAX_PAUSE);
                     tokio::time::sleep(pause).await;
                 }
@@ -94,7 +98,7 @@ impl Session {
     }
 
     /// One stream from its hello to its end.
-    async fn stream(&mut self, number: StreamNumber, url: &str, channel: Channel) -> Ended {
+    async fn stream(&mut self, number: StreamNumber, target: &Target, channel: Channel) -> Ended {
         let mut client = DispatchServiceClient::new(channel)
             .max_decoding_message_size(channel::MESSAGE_LIMIT)
             .max_encoding_message_size(channel::MESSAGE_LIMIT);
@@ -119,8 +123,10 @@ impl Session {
             let status = Status::failed_precondition("its first word was not a welcome");
             return Ended::Broken { status, was_welcome: false };
         };
-        info!(session = welcome.session, coordinator = welcome.coordinator, url, "connected");
-        self.files.send_replace(self.coordinators.channel_to(url));
+        let (session, coordinator) = (welcome.session, welcome.coordinator);
+        info!(session, coordinator, url = %target, "connected");
+        self.coordinators.has_answered();
+        self.files.send_replace(self.coordinators.channel_to(target));
         let drain = self.drain.clone();
         tokio::select! {
             status = self.hear(number, &mut answers) => {
@@ -149,7 +155,7 @@ impl Session {
 }
 
 /// Once loudly per problem, then quietly: an agent may wait for its coordinator for days.
-fn complain(url: &str, status: &Status, last_problem: &mut String) {
+fn complain(target: &Target, status: &Status, last_problem: &mut String) {
     let problem = match status.code() {
         Code::Unauthenticated | Code::PermissionDenied => {
             format!(
@@ -160,9 +166,9 @@ fn complain(url: &str, status: &Status, last_problem: &mut String) {
         code => format!("{}: {}", code.description(), status.message()),
     };
     if problem == *last_problem {
-        debug!(url, problem, "no session with the coordinator; trying again");
+        debug!(url = %target, problem, "no session with the coordinator; trying again");
     } else {
-        warn!(url, problem, "no session with the coordinator; trying again");
+        warn!(url = %target, problem, "no session with the coordinator; trying again");
         *last_problem = problem;
     }
 }

@@ -107,7 +107,8 @@ pub(crate) fn print_table(cases: &[Case]) {
     eprintln!("{table}");
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+/// The middle one of them; of an even number the greater one of two.
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)

@@ -11,7 +11,8 @@ use std::{
 use clap::Args;
 use postq_agent::config::{TokenError, token_in};
 use postq_proto::v1::{
-    agent_service_client::AgentServiceClient, job_service_client::JobServiceClient,
+    agent_service_client::AgentServiceClient, artifact_service_client::ArtifactServiceClient,
+    dead_letter_service_client::DeadLetterServiceClient, job_service_client::JobServiceClient,
     queue_service_client::QueueServiceClient, schedule_service_client::ScheduleServiceClient,
     workspace_service_client::WorkspaceServiceClient,
 };
@@ -109,6 +110,16 @@ impl Coordinator {
     /// Queues.
     pub fn queues(&self) -> QueueServiceClient<Channel> {
         QueueServiceClient::new(self.channel()).max_decoding_message_size(MESSAGE_LIMIT)
+    }
+
+    /// Files that stay when their job is forgotten.
+    pub fn artifacts(&self) -> ArtifactServiceClient<Channel> {
+        ArtifactServiceClient::new(self.channel()).max_decoding_message_size(MESSAGE_LIMIT)
+    }
+
+    /// Dead letters.
+    pub fn dead_letters(&self) -> DeadLetterServiceClient<Channel> {
+        DeadLetterServiceClient::new(self.channel()).max_decoding_message_size(MESSAGE_LIMIT)
     }
 
     /// Files.

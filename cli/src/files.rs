@@ -74,7 +74,16 @@ pub async fn snapshot(
     task: &str,
 ) -> Result<Snapshot, Failure> {
     let (job_id, task) = (job.to_owned(), task.to_owned());
-    let request = GetSnapshotRequest { job_id, task, ..GetSnapshotRequest::default() };
+    get(coordinator, GetSnapshotRequest { job_id, task, ..Default::default() }).await
+}
+
+/// Those files of a job that stay when it is forgotten.
+pub async fn artifacts(coordinator: &Coordinator, job: &str) -> Result<Snapshot, Failure> {
+    let job_id = job.to_owned();
+    get(coordinator, GetSnapshotRequest { job_id, artifacts: true, ..Default::default() }).await
+}
+
+async fn get(coordinator: &Coordinator, request: GetSnapshotRequest) -> Result<Snapshot, Failure> {
     let answer = coordinator.workspaces().get_snapshot(bounded(request)).await;
     let answer = answer
         .map_err(|status| Failure::from_status(&status, "get the files", coordinator.url()))?;
@@ -120,7 +129,7 @@ pub fn refused(verb: &str, error: &WorkspaceError, coordinator: &Coordinator) ->
         WorkspaceError::NotEmpty { .. }
         | WorkspaceError::Unfit { .. }
         | WorkspaceError::TooMuch { .. }
-        | WorkspaceError::BadPattern { .. } => Exit::Invalid,
+        | WorkspaceError::BadPattern(_) => Exit::Invalid,
         WorkspaceError::Late { .. } => Exit::Unreachable,
         _ => Exit::Server,
     };

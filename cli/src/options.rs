@@ -8,8 +8,8 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     command::{
-        agents, cancel, dag, get, logs, ls, migrate, queue, retry, run, schedule, submit, up, wait,
-        workspace,
+        agents, cancel, dag, dead_letters, get, logs, ls, migrate, queue, retry, run, schedule,
+        submit, up, wait, workspace,
     },
     embedded::supervise::{Enter, Supervise},
     failure::{Exit, Failure},
@@ -54,6 +54,9 @@ enum Command {
     /// Look after queues.
     #[command(subcommand)]
     Queue(queue::Queue),
+    /// Look after what failed for good.
+    #[command(subcommand)]
+    DeadLetters(dead_letters::DeadLetters),
     /// Bring a database to this release's schema.
     Migrate(migrate::Migrate),
     /// Look at the files of a job.
@@ -101,6 +104,7 @@ impl Command {
             Self::Dag(command) => command.run(),
             Self::Agents(command) => command.run().await,
             Self::Queue(command) => command.run().await,
+            Self::DeadLetters(command) => command.run().await,
             Self::Migrate(command) => command.run().await,
             Self::Workspace(command) => command.run().await,
             Self::Supervise(_) | Self::Enter(_) => {

@@ -14,6 +14,7 @@
 //! | [`tree`], [`times`] | the trees of a workspace |
 //! | [`chunk`] | where a large file is cut, and the list of its pieces |
 //! | [`frame`] | a blob as it travels and is stored: as it is, or compressed |
+//! | [`patterns`] | paths chosen by lines of a `.gitignore` |
 //! | [`select`] | which of a task's writes are kept |
 //! | [`provenance`] | who wrote what |
 //! | [`merge`] | the workspace of a task whose parents left different ones |
@@ -23,6 +24,7 @@ pub mod dag;
 pub mod frame;
 pub mod id;
 pub mod merge;
+pub mod patterns;
 pub mod place;
 pub mod provenance;
 pub mod retry;

@@ -9,10 +9,12 @@
 //! | `problem` | [`Problem`], [`Problems`] |
 //! | `check` | the rules for the fields of one job and one task |
 //! | `extras` | the rules for containers and secrets |
+//! | `files` | the rules for what of a task's or a job's files is kept |
 //! | `text` | the rules for names and other text |
 
 mod check;
 mod extras;
+mod files;
 mod job;
 mod limits;
 mod needs;
@@ -23,8 +25,8 @@ mod text;
 pub(crate) use check::check_fields;
 pub(crate) use job::words;
 pub use job::{
-    After, Concurrency, Container, Delivery, Executor, Existing, JobSpec, OnConflict, Pull, Rate,
-    RunIf, Scope, Start, TaskSpec, Unique, UnknownWord, WorkspaceUse,
+    After, Concurrency, Container, Delivery, Executor, Existing, JobSpec, KeepWorkspace,
+    OnConflict, Pull, Rate, RunIf, Scope, Start, TaskSpec, Unique, UnknownWord, WorkspaceUse,
 };
 pub use limits::Limits;
 pub use needs::{
@@ -33,4 +35,5 @@ pub use needs::{
 };
 pub use problem::{Problem, Problems};
 pub use retry_policy::{BadMaxAttempts, Failure, MaxAttempts, RetryPolicy};
+pub(crate) use text::name_fault;
 pub use text::shown;

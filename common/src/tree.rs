@@ -5,6 +5,7 @@
 //! | `digest` | the name of a blob |
 //! | `content` | the directory node: names, kinds, permission bits, digests |
 //! | `node` | the canonical encoding of nodes, and what is refused |
+//! | `measure` | how much a content tree holds |
 //! | `snapshot` | the three roots that make a snapshot |
 //! | `nodes` | nodes in memory, and how an algorithm asks for those it lacks |
 //!
@@ -14,12 +15,14 @@
 
 mod content;
 mod digest;
+mod measure;
 mod node;
 mod nodes;
 mod snapshot;
 
 pub use content::{BITS, Directory, Entry, Kind};
 pub use digest::{BadDigest, Digest};
+pub use measure::{Measure, measure};
 pub use node::{BadNode, MAX_NODE_BYTES, Node};
 pub(crate) use node::{by_name, canonical, digest_field, field_of, only};
 pub(crate) use nodes::Pass;

@@ -19,7 +19,7 @@ pub struct Args {
     /// Where agents and clients connect.
     #[arg(long, env = "POSTQ_LISTEN", default_value = "127.0.0.1:7432")]
     pub listen: SocketAddr,
-    /// The blob store for jobs' files: a directory.
+    /// The blob store for jobs' files: a directory, or s3://BUCKET/PREFIX with the usual AWS_* variables.
     #[arg(long, env = "POSTQ_STORE", default_value = "postq-store")]
     pub store: String,
     /// Bearer tokens, one per line: TOKEN, client TOKEN or agent TOKEN.

@@ -7,9 +7,10 @@ use postq_common::id::CoordinatorId;
 use postq_proto::{
     FILE_DESCRIPTOR_SET,
     v1::{
-        agent_service_server::AgentServiceServer, dispatch_service_server::DispatchServiceServer,
-        job_service_server::JobServiceServer, queue_service_server::QueueServiceServer,
-        schedule_service_server::ScheduleServiceServer,
+        agent_service_server::AgentServiceServer, artifact_service_server::ArtifactServiceServer,
+        dead_letter_service_server::DeadLetterServiceServer,
+        dispatch_service_server::DispatchServiceServer, job_service_server::JobServiceServer,
+        queue_service_server::QueueServiceServer, schedule_service_server::ScheduleServiceServer,
         workspace_service_server::WorkspaceServiceServer,
     },
 };
@@ -29,7 +30,9 @@ use crate::{
     admission::Admission,
     api::{
         agent_service::AgentApi,
+        artifact_service::ArtifactApi,
         auth::{self, Tokens},
+        dead_letter_service::DeadLetterApi,
         deadline,
         dispatch_service::DispatchApi,
         job_service::JobApi,
@@ -47,9 +50,9 @@ use crate::{
     signals::Signals,
     store::{MigrationError, Store, StoreError, migrate},
     upkeep::{
-        deadlines::Deadlines, due::Due, floors, garbage, heart::Heart, hints::Hints, inbox::Inbox,
-        leases::Leases, openings::Openings, parked::Parked, relations, retention,
-        schedules::Schedules, submissions::Submissions,
+        artifacts::Keeper, deadlines::Deadlines, due::Due, floors, garbage, heart::Heart,
+        hints::Hints, inbox::Inbox, leases::Leases, openings::Openings, parked::Parked, relations,
+        retention, schedules::Schedules, submissions::Submissions,
     },
     watch::Looks,
     workspace::{Blobs, Garbage, Joins, OpenError},
@@ -280,7 +283,13 @@ impl Coordinator {
         shutdown.spawn_critical("openings", openings.run(stop()));
         shutdown.spawn_critical("floors", floors::run(store.clone(), stop()));
         let garbage = Garbage::new(self.blobs.clone(), parts.joins.clone());
-        shutdown.spawn_critical("garbage", garbage::run(store.clone(), garbage, stop()));
+        let keeper = Keeper::new(
+            store.clone(),
+            self.blobs.clone(),
+            parts.joins.clone(),
+            parts.graphs.clone(),
+        );
+        shutdown.spawn_critical("garbage", garbage::run(store.clone(), garbage, keeper, stop()));
         shutdown.spawn_critical("relations", relations::run(store.clone(), stop()));
     }
 
@@ -289,6 +298,7 @@ impl Coordinator {
         let store = &self.store;
         let jobs = JobApi {
             store: store.clone(),
+            blobs: self.blobs.clone(),
             admission: parts.admission.clone(),
             looks: Arc::clone(&parts.looks),
             metrics: Arc::clone(&parts.metrics),
@@ -327,7 +337,9 @@ impl Coordinator {
                 .add_service(
                     WorkspaceServiceServer::new(files).max_decoding_message_size(MESSAGE_LIMIT),
                 )
+                .add_service(ArtifactServiceServer::new(ArtifactApi { store: store.clone() }))
                 .add_service(QueueServiceServer::new(QueueApi { store: store.clone() }))
+                .add_service(DeadLetterServiceServer::new(DeadLetterApi { store: store.clone() }))
                 .add_service(ScheduleServiceServer::new(ScheduleApi {
                     store: store.clone(),
                     signals: Arc::clone(&parts.signals),

@@ -14,7 +14,7 @@ declare
     c_variable constant int := 131071;
     c_env constant int := 1048576;
     c_attributes constant int := 1048576;
-    c_arguments constant int := 1048576;
+    c_arguments constant int := 2097152;
     c_duration constant int := 316224000;
     c_control constant text := '[\u0001-\u001F\u007F-\u009F]';
     c_space constant text := '[\u0001-\u0020\u007F-\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]';
@@ -29,6 +29,7 @@ declare
     c_paced constant text[] := array['retry', 'priority', 'crash_limit', 'crashLimit', 'concurrency', 'rate'];
     c_extra constant text[] := array['container', 'secrets'];
     c_needs constant text[] := array['resources', 'requires'];
+    c_files constant text[] := array['outputs', 'ignore'];
     v_lines text[];
 begin
     with owner as materialized (
@@ -119,6 +120,10 @@ begin
         select t.key, f.rank, null, f.field, f.place, f.message
         from jsonb_each(p_job -> 'tasks') t cross join lateral postq.needs_faults(t.value) f
         where t.value ?| c_needs
+        union all
+        select t.key, f.rank, null, f.field, f.place, f.message
+        from jsonb_each(p_job -> 'tasks') t cross join lateral postq.file_faults(t.value) f
+        where t.value ?| c_files
         union all
         select x.task, x.rank, null, x.field, l.place,
                'is an integer that JSON cannot carry (beyond 2^53); write it as a string'

@@ -8,7 +8,8 @@ set search_path = pg_catalog, postq, pg_temp
 as $$
 declare
     c_name constant int := 255;
-    c_json constant int := 1048576;
+    c_attributes constant int := 1048576;
+    c_arguments constant int := 2097152;
     c_backoff_ms constant bigint := 316224000000;
     v_name text;
     v_fault text;
@@ -34,8 +35,9 @@ begin
         (9, 'attributes', case
             when jsonb_typeof(p_attributes) not in ('object', 'null') then 'is not a JSON object'
             else coalesce(postq.large_fault(p_attributes),
-                          postq.size_fault(postq.json_bytes(nullif(p_attributes, 'null')) - 2, c_json)) end),
-        (10, 'arguments', coalesce(postq.large_fault(p_arguments), postq.size_fault(postq.json_bytes(p_arguments), c_json)))
+                          postq.size_fault(postq.json_bytes(nullif(p_attributes, 'null')) - 2, c_attributes)) end),
+        (10, 'arguments', coalesce(postq.large_fault(p_arguments),
+                                   postq.size_fault(postq.json_bytes(p_arguments), c_arguments)))
     ) as f (rank, name, fault)
     where f.fault is not null
     order by f.rank limit 1;

@@ -12,13 +12,15 @@
 -- | lost                 | cancelled               | ready while below the crash limit, then failed        |
 -- | released             | cancelled               | ready, uncounted                                      |
 --
+-- p_retry_ms overrules the backoff of what is tried again.
 -- Returns {"verdicts": [[attempt, verdict]], "ready": [[lane, seq]], "ended": [job],
 -- "due_ms": milliseconds until the first retry or null}.
 create or replace function postq.finish(
     p_attempt bigint[], p_session bigint[], p_job uuid[], p_n int[], p_outcome text[],
     p_exit_code int[], p_signal int[], p_reason text[], p_results bytea[], p_errors bytea[],
     p_content bytea[], p_provenance bytea[], p_times bytea[], p_ran_ms bigint[],
-    p_log_chunks bigint[], p_is_final boolean[], p_result jsonb[] default '{}', p_image text[] default '{}'
+    p_log_chunks bigint[], p_is_final boolean[], p_result jsonb[] default '{}', p_image text[] default '{}',
+    p_retry_ms bigint[] default '{}', p_effort jsonb[] default '{}'
 ) returns jsonb
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
@@ -43,7 +45,9 @@ begin
 
     select * into v_closed from postq.record(
         p_attempt, p_session, p_job, p_n, p_outcome, p_exit_code, p_signal, p_reason, p_results, p_errors,
-        p_content, p_provenance, p_times, p_ran_ms, p_log_chunks, p_is_final, p_result, '{}', p_image);
+        p_content, p_provenance, p_times, p_ran_ms, p_log_chunks, p_is_final, p_result,
+        array(select postq.now() + make_interval(secs => r.ms / 1000.0)
+              from unnest(p_retry_ms) with ordinality as r (ms, ord) order by r.ord), p_image, p_effort);
 
     select * into v_settled from postq.settle(
         array(select x.job from unnest(v_closed.o_job, v_closed.o_next) with ordinality as x (job, next, ord)
@@ -75,4 +79,5 @@ begin
 end;
 $$;
 revoke all on function postq.finish(bigint[], bigint[], uuid[], int[], text[], int[], int[], text[],
-    bytea[], bytea[], bytea[], bytea[], bytea[], bigint[], bigint[], boolean[], jsonb[], text[]) from public;
+    bytea[], bytea[], bytea[], bytea[], bytea[], bigint[], bigint[], boolean[], jsonb[], text[], bigint[],
+    jsonb[]) from public;

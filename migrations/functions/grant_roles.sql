@@ -8,7 +8,7 @@ as $$
 declare
     c_submitter constant text[] := array['submit', 'submit_many', 'submit_unique', 'publish', 'publish_bulk',
         'cancel', 'cancel_many', 'retry', 'job_state', 'queue_depth'];
-    c_consumer constant text[] := array['consume', 'ack', 'nack', 'renew', 'release', 'listen', 'job_state',
+    c_consumer constant text[] := array['consume', 'ack', 'ack_many', 'nack', 'renew', 'release', 'listen', 'job_state',
         'queue_depth'];
     c_reader constant text[] := array['find_jobs', 'job_state', 'queue_depth'];
     c_admin constant text[] := array['redrive', 'redrive_all', 'purge', 'cancel_matching', 'create_queue',

@@ -64,6 +64,8 @@ begin
         from jsonb_array_elements_text(v_jobs) with ordinality as j (id, nth)
         where j.id !~ c_uuid;
     end if;
+    return query select * from postq.pattern_faults(24, 'artifacts', coalesce(p_job -> 'artifacts', '[]'));
+    return query select * from postq.pattern_faults(26, 'ignore', coalesce(p_job -> 'ignore', '[]'));
 end;
 $$;
 revoke all on function postq.job_faults(jsonb) from public;

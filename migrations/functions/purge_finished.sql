@@ -1,6 +1,7 @@
 -- Forgets jobs that ended longer ago than older, the ones with the lowest ids first, behind after
 -- (the cursor of the caller): at most max_count of them, and no more once their tasks are as many. Those
--- that still have a dead letter stay until that is gone. For the owner of the schema, and for
+-- that still have a dead letter stay until that is gone, and those with files to be kept beyond them until
+-- a coordinator has done so. For the owner of the schema, and for
 -- coordinators (--retain-days). Locks nothing but jobs that have ended.
 -- Returns {"purged": count, "last": the last id looked at, or null where there are no more}.
 create or replace function postq.purge_finished(
@@ -25,14 +26,16 @@ begin
     perform postq.check_argument('older', case when coalesce(purge_finished.older, '-1 s') < '0 s' then 'is below zero' end);
     perform postq.check_argument('max_count', case when coalesce(purge_finished.max_count, 0) < 1 then 'is below one' end);
     for v_one in
-        select j.id, j.finished_at, s.task_count
+        select j.id, j.finished_at, s.task_count,
+               coalesce(s.spec -> 'artifacts', '[]') <> '[]' as has_artifacts
         from postq.job j join postq.job_spec s on s.job = j.id
         where j.id > v_last order by j.id limit purge_finished.max_count
     loop
         v_looked := v_looked + 1;
         v_last := v_one.id;
         continue when v_one.finished_at is null or v_one.finished_at >= v_until
-            or exists (select from postq.dead_letter d where d.job = v_one.id);
+            or exists (select from postq.dead_letter d where d.job = v_one.id)
+            or v_one.has_artifacts and exists (select from postq.snapshot w where w.job = v_one.id and not w.is_trimmed);
         perform 1 from postq.job j where j.id = v_one.id for update skip locked;
         continue when not found;
         v_jobs := v_jobs || v_one.id;

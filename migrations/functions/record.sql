@@ -9,7 +9,7 @@ create or replace function postq.record(
     p_exit_code int[], p_signal int[], p_reason text[], p_results bytea[], p_errors bytea[],
     p_content bytea[], p_provenance bytea[], p_times bytea[], p_ran_ms bigint[],
     p_log_chunks bigint[], p_is_final boolean[], p_result jsonb[], p_retry_at timestamptz[],
-    p_image text[] default '{}',
+    p_image text[] default '{}', p_effort jsonb[] default '{}',
     out o_attempt bigint[], out o_job uuid[], out o_n int[], out o_agent uuid[],
     out o_next postq.task_state[], out o_due timestamptz
 )
@@ -28,9 +28,9 @@ begin
         select * from unnest(
             p_attempt, p_session, p_job, p_n, p_outcome::postq.outcome[], p_exit_code, p_signal,
             p_reason, p_results, p_errors, p_content, p_provenance, p_times, p_ran_ms,
-            p_log_chunks, p_is_final, p_result, p_retry_at, p_image
+            p_log_chunks, p_is_final, p_result, p_retry_at, p_image, p_effort
         ) with ordinality as u (attempt, session, job, n, outcome, exit_code, signal, reason, results,
-             errors, content, provenance, times, ran_ms, log_chunks, is_final, result, retry_at, image, ord)
+             errors, content, provenance, times, ran_ms, log_chunks, is_final, result, retry_at, image, effort, ord)
     ), closed as (
         delete from postq.open_attempt o
         using (select distinct on (i.job, i.n) i.* from input i
@@ -79,9 +79,9 @@ begin
         from judged j
     ), recorded as (
         insert into postq.attempt (id, job, n, agent, session, started_at, finished_at, outcome,
-            exit_code, signal, reason, results, errors, ran_ms, log_chunks, result, image)
+            exit_code, signal, reason, results, errors, ran_ms, log_chunks, result, image, effort)
         select v.attempt, v.job, v.n, v.agent, v.session, v.started_at, postq.now(), v.ended,
-            v.exit_code, v.signal, v.reason, v.results, v.errors, v.ran_ms, v.log_chunks, v.result, v.image
+            v.exit_code, v.signal, v.reason, v.results, v.errors, v.ran_ms, v.log_chunks, v.result, v.image, v.effort
         from verdict v
     ), kept as (
         insert into postq.snapshot (job, n, content, provenance, times)
@@ -124,4 +124,4 @@ end;
 $$;
 revoke all on function postq.record(bigint[], bigint[], uuid[], int[], text[], int[], int[], text[],
     bytea[], bytea[], bytea[], bytea[], bytea[], bigint[], bigint[], boolean[], jsonb[],
-    timestamptz[], text[]) from public;
+    timestamptz[], text[], jsonb[]) from public;

@@ -5,6 +5,11 @@ create or replace function postq.start_leased(
 ) returns void
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
+set jit = off
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 declare
     c_lease constant interval := '60 s';

@@ -19,7 +19,7 @@ select t.job as job_id, s.name, t.n as number, t.state,
        coalesce(oa.name, aa.name) as agent,
        a.outcome, a.exit_code, a.signal,
        encode(a.results, 'escape') as results, encode(a.errors, 'escape') as errors,
-       a.results as results_raw, a.errors as errors_raw, s.spec, a.result, o.lease_until
+       a.results as results_raw, a.errors as errors_raw, s.spec, a.result, o.lease_until, a.effort
 from postq.task t
 join postq.task_spec s on s.job = t.job and s.n = t.n
 left join postq.attempt a on a.id = t.attempt

@@ -4,7 +4,7 @@
 //! It knows no service of `postq.v1`. Invariant: a connection that carries no byte for
 //! [`KEEPALIVE_INTERVAL`] + [`KEEPALIVE_TIMEOUT`] is broken and ends every call on it.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use tonic::{
     Request, Status,
@@ -22,6 +22,8 @@ pub const MESSAGE_LIMIT: usize = 64 * 1024 * 1024;
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
 /// A ping must be answered within this time, or the connection is given up.
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(4);
+/// Where an address names no port.
+const HTTP_PORT: u16 = 80;
 /// What a peer may send on one stream, and on all of a connection, before it hears that it was read:
 /// files are slow with less. Both sides use the same.
 pub const STREAM_WINDOW: u32 = 4 << 20;
@@ -133,10 +135,36 @@ pub fn endpoint(url: &str) -> Result<Endpoint, ChannelError> {
         .tcp_nodelay(true))
 }
 
+/// The host of an address of a coordinator, without the brackets of IPv6, and its port.
+pub fn host_and_port(url: &str) -> Result<(String, u16), ChannelError> {
+    let endpoint = endpoint(url)?;
+    let host = endpoint.uri().host().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    Ok((host, endpoint.uri().port_u16().unwrap_or(HTTP_PORT)))
+}
+
 /// A channel that connects at its first call, and again whenever it must.
 pub fn connect_lazy(url: &str, token: Option<&str>) -> Result<Channel, ChannelError> {
+    connect_lazy_at(url, None, token)
+}
+
+/// The same, to `address` in place of what the host's name leads to.
+pub fn connect_lazy_at(
+    url: &str,
+    address: Option<SocketAddr>,
+    token: Option<&str>,
+) -> Result<Channel, ChannelError> {
     let bearer = Bearer::new(token)?;
-    Ok(InterceptedService::new(endpoint(url)?.connect_lazy(), bearer))
+    let named = endpoint(url)?;
+    let endpoint = match address {
+        // A proxy in front may go by the name.
+        Some(address) => {
+            let origin = named.uri().clone();
+            endpoint(&SocketAddr::new(address.ip(), address.port()).to_string())?.origin(origin)
+        }
+        None => named,
+    };
+    Ok(InterceptedService::new(endpoint.connect_lazy(), bearer))
 }
 
 /// A channel that is connected when this returns; fails at once where nobody listens.
@@ -159,6 +187,8 @@ mod tests {
         let without = endpoint(" localhost:7432 ").unwrap();
         assert_eq!(with.uri(), without.uri());
         assert_eq!(endpoint("[::1]:7432").unwrap().uri().host(), Some("[::1]"));
+        assert_eq!(host_and_port("[::1]:7432").unwrap(), ("::1".to_owned(), 7432));
+        assert_eq!(host_and_port("http://host").unwrap(), ("host".to_owned(), 80));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`shutdown`] | the only place that spawns tasks, and the way they stop |
 //! | [`telemetry`] | logs, traces, and the trace context that travels with calls |
+//! | [`tls`] | what encrypts |
 //! | [`crash`] | places where a test can make a process die |
 //! | [`channel`] | the connection of a client to a coordinator, with its credentials |
 
@@ -11,5 +12,6 @@ pub mod channel;
 pub mod crash;
 pub mod shutdown;
 pub mod telemetry;
+pub mod tls;
 
 pub use shutdown::Shutdown;

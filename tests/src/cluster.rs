@@ -68,6 +68,8 @@ pub(crate) struct Listening {
 pub struct Cluster {
     /// What they all work on.
     pub database: Database,
+    /// As of `--store`; none means a directory of the cluster's own.
+    pub store: Option<String>,
     /// More variables of every process that is added from now on.
     pub environment: Vec<(String, OsString)>,
     binaries: Binaries,
@@ -95,6 +97,7 @@ impl Cluster {
         create_passable(&directory.path().join("logs")).expect("a directory for logs");
         Self {
             database,
+            store: None,
             environment: Vec::new(),
             binaries,
             coordinators: Vec::new(),
@@ -157,7 +160,8 @@ impl Cluster {
         let name = format!("coordinator-{}", number + 1);
         let options = ["--listen", &listen, "--max-connections", "8"];
         let mut all: Vec<OsString> = options.map(Into::into).into();
-        all.extend(["--store".into(), self.path("store").into()]);
+        let store = self.store.as_ref().map_or_else(|| self.path("store").into(), Into::into);
+        all.extend(["--store".into(), store]);
         all.extend(arguments.iter().map(Into::into));
         let mut spec = self.spec(&name, &self.binaries.coordinator, all);
         spec.environment.push(("POSTQ_DATABASE_URL".into(), Some(self.database_url().into())));

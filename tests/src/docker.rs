@@ -14,7 +14,8 @@ pub const IMAGE: &str = "postq-promises-busybox:latest";
 pub const NO_ENGINE: &str = "this test needs a Docker engine: install docker.io and start dockerd";
 const NO_BUSYBOX: &str = "this test needs a static busybox: install busybox-static";
 /// What the commands of the tests use.
-const APPLETS: [&str; 9] = ["sh", "cat", "echo", "env", "ls", "printf", "pwd", "sleep", "touch"];
+const APPLETS: [&str; 12] =
+    ["sh", "cat", "chown", "echo", "env", "ln", "ls", "mkdir", "printf", "pwd", "sleep", "touch"];
 
 /// Runs `docker`; its output without the line end.
 pub fn docker(arguments: &[&str]) -> String {

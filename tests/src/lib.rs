@@ -16,6 +16,7 @@
 //! | `client` | a client of one coordinator |
 //! | `docker` | the real engine, and an image made from the machine's static busybox |
 //! | `pooler` | PgBouncer before the database |
+//! | `s3` | a bucket, served as S3 is |
 //! | `eventually` | waiting for a condition, with a bound |
 
 mod client;
@@ -29,6 +30,7 @@ mod graph;
 mod host;
 mod look;
 mod pooler;
+mod s3;
 mod server;
 mod session;
 mod worker;
@@ -43,5 +45,6 @@ pub use graph::{Graph, Task};
 pub use host::{Host, processes_with};
 pub use look::{JobLook, TaskLook};
 pub use pooler::Pooler;
+pub use s3::Bucket;
 pub use session::Session;
 pub use worker::{Claimed, End, Finished, Worker, finish_on};

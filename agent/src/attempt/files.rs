@@ -14,7 +14,7 @@ use tracing::warn;
 use super::disk;
 use crate::{
     config::FileLimits,
-    workspace::{Taken, Workspace, WorkspaceError},
+    workspace::{Effort, Rules, Taken, Workspace, WorkspaceError},
 };
 
 /// Why the files of a task could not be fetched.
@@ -22,6 +22,8 @@ use crate::{
 pub(crate) enum Unfetched {
     /// The agent's own disk does not take them.
     NoDisk(String),
+    /// The store does not have them (any more).
+    Lost(String),
     /// Anything else.
     Failed(String),
 }
@@ -70,20 +72,30 @@ impl Files {
                 Err(error) if disk::is_to_blame(&error) => {
                     return Err(Unfetched::NoDisk(chain(&error)));
                 }
+                Err(WorkspaceError::Lost(status)) => {
+                    return Err(Unfetched::Lost(status.message().to_owned()));
+                }
                 Err(error) => return Err(Unfetched::Failed(chain(&error))),
             }
         }
     }
 
-    /// Keeps what `task` made of `input` in `dir`; all of it is durable when this returns.
+    /// What it took to fill `dir`.
+    pub(crate) fn effort_of(&self, dir: &Path) -> Option<Effort> {
+        self.workspace.effort_of(dir)
+    }
+
+    /// Keeps what the task has made of `input` in `dir`; all of it is durable when this returns.
     pub(crate) async fn snapshot(
         &self,
+        assignment: &v1::Assignment,
         input: &v1::Snapshot,
         dir: &Path,
-        task: i32,
     ) -> Result<Taken, String> {
+        let rules = Rules::of(assignment).map_err(|error| chain(&error))?;
         loop {
-            match Box::pin(self.workspace.snapshot(input, dir, task)).await {
+            let taken = self.workspace.snapshot_by(input, dir, assignment.task, rules.clone());
+            match Box::pin(taken).await {
                 Ok(taken) => return Ok(taken),
                 Err(error) if is_away(&error) => {
                     warn!(%error, "waiting for a coordinator that takes the files of the task");

@@ -30,6 +30,7 @@ use crate::{
     scratch::Scratch,
     secrets::SecretSource,
     stop::StopSignal,
+    workspace::Effort,
 };
 
 /// Where the task says nothing.
@@ -99,6 +100,8 @@ struct Run {
     finished: Finished,
     written: Written,
     snapshot: Option<v1::Snapshot>,
+    /// What its files took.
+    effort: Option<Effort>,
     /// The JSON it gave.
     result: Vec<u8>,
     /// What the image of its container was.
@@ -111,7 +114,8 @@ impl From<Finished> for Run {
     fn from(finished: Finished) -> Self {
         let written = Written::default();
         let (result, secrets) = (Vec::new(), Secrets::default());
-        Self { finished, written, snapshot: None, result, image: None, secrets }
+        let (snapshot, effort, image) = (None, None, None);
+        Self { finished, written, snapshot, effort, result, image, secrets }
     }
 }
 
@@ -176,6 +180,7 @@ impl Runner {
         report.stdout = run.written.stdout;
         report.stderr = run.written.stderr;
         report.output = run.snapshot;
+        report.effort = run.effort.as_ref().map(verdict::effort);
         report.result = run.result;
         report.image = run.image.unwrap_or_default();
         report.reason = run.secrets.mask(&report.reason);
@@ -216,8 +221,8 @@ impl Runner {
         };
         note_full_disk(&mut run.finished, &place.scratch_dir);
         run.result = take_output(&mut run.finished, &task.scratch, &secrets);
-        run.snapshot =
-            self.keep_files(assignment, &workspace, stop, &mut run.finished, output).await;
+        run.effort = self.files.effort_of(&workspace);
+        self.keep_files(assignment, &workspace, stop, &mut run, output).await;
         run.written = log.finish().await;
         let pushed = self.shelf.is_pushed(assignment.attempt);
         let _ = tokio::time::timeout(LOGS_BEFORE_REPORT, pushed).await;
@@ -269,12 +274,13 @@ impl Runner {
     ) -> Result<Run, Early> {
         let limits = limits(assignment);
         let image = unless_stopped(stop, self.executors.prepare(task, output)).await??;
-        let running = match self.executors.start(task, image.as_deref(), output.clone()).await {
+        let running = match self.executors.start(task, image.as_ref(), output.clone()).await {
             Ok(running) => running,
             Err(ended) => return Err(not_begun(ended, &task.scratch.workspace())),
         };
         info!(executor = assignment.executor().as_str_name(), "task started");
         let finished = supervise(running, limits, stop, &log.unbounded()).await;
+        let image = image.map(|image| image.digest);
         Ok(Run { image, ..Run::from(finished) })
     }
 
@@ -303,27 +309,24 @@ impl Runner {
         assignment: &v1::Assignment,
         workspace: &Path,
         stop: &mut StopSignal,
-        finished: &mut Finished,
+        run: &mut Run,
         output: Output,
-    ) -> Option<v1::Snapshot> {
-        let input = assignment.input.as_ref().filter(|_| has_succeeded(finished))?;
-        let snapshot = self.files.snapshot(input, workspace, assignment.task);
+    ) {
+        let has_succeeded = has_succeeded(&run.finished);
+        let Some(input) = assignment.input.as_ref().filter(|_| has_succeeded) else { return };
+        let snapshot = self.files.snapshot(assignment, input, workspace);
         match unless_stopped(stop, snapshot).await {
             Ok(Ok(taken)) => {
                 for warning in taken.warnings {
                     let line = Bytes::from(format!("postq: {warning}\n"));
                     output.write(Stream::System, line).await;
                 }
-                Some(taken.snapshot)
+                (run.snapshot, run.effort) = (Some(taken.snapshot), Some(taken.effort));
             }
             Ok(Err(why)) => {
-                finished.ended = Ended::Unknown(format!("its files could not be kept: {why}"));
-                None
+                run.finished.ended = Ended::Unknown(format!("its files could not be kept: {why}"));
             }
-            Err(stopped) => {
-                finished.cause = stopped.cause;
-                None
-            }
+            Err(stopped) => run.finished.cause = stopped.cause,
         }
     }
 }
@@ -437,6 +440,10 @@ fn unfetched(why: Unfetched) -> Early {
     let tell = |why| format!("its files could not be fetched: {why}");
     match why {
         Unfetched::NoDisk(why) => Early::NoDisk(tell(why)),
+        // Only who made them can bring them back.
+        Unfetched::Lost(why) => {
+            Ended::NotStarted { why: format!("input lost: {why}"), is_final: true }.into()
+        }
         Unfetched::Failed(why) => not_started(tell(why)).into(),
     }
 }

@@ -8,6 +8,7 @@ use postq_proto::v1::{self, attempt::Outcome};
 use crate::{
     executor::{Cause, Ended, Finished},
     stop::Stop,
+    workspace::Effort,
 };
 
 /// Names the attempt of an assignment.
@@ -101,6 +102,24 @@ fn to_proto(duration: Duration) -> Option<pbjson_types::Duration> {
         seconds: i64::try_from(duration.as_secs()).ok()?,
         nanos: i32::try_from(duration.subsec_nanos()).ok()?,
     })
+}
+
+/// What files took, for the wire.
+pub(crate) fn effort(effort: &Effort) -> v1::Effort {
+    let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    v1::Effort {
+        entries: count(effort.entries),
+        bytes: count(effort.bytes),
+        hashed_bytes: count(effort.hashed_bytes),
+        sent_bytes: count(effort.sent_bytes),
+        saved_bytes: count(effort.saved_bytes),
+        received_bytes: count(effort.received_bytes),
+        local_bytes: count(effort.local_bytes),
+        direct_bytes: count(effort.direct_bytes),
+        checkout: to_proto(effort.checkout),
+        scan: to_proto(effort.scan),
+        upload: to_proto(effort.upload),
+    }
 }
 
 /// A duration from the wire; none where it is absent, not positive or senseless.

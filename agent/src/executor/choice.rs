@@ -2,17 +2,15 @@
 
 use std::{collections::BTreeSet, fmt, path::Path, str::FromStr};
 
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
-    docker::{Docker, DockerOptions},
-    shell::Shell,
+    docker::{Docker, DockerOptions, Image},
+    shell::{Shell, ShellOptions},
     task::{Ended, Program, Resumed, Started, Task},
 };
-use crate::{
-    logs::Output,
-    process::{Account, GuardBinary},
-};
+use crate::logs::Output;
 
 /// An executor, as it is named in options and in the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,19 +65,18 @@ pub struct Executors {
 
 impl Executors {
     /// Opens those that were asked for. Where none was named: shell, and docker if an engine
-    /// answers. Shell tasks run as `run_as`, where that is given.
+    /// answers.
     pub async fn open(
         wanted: &[ExecutorName],
-        guard: GuardBinary,
-        run_as: Option<Account>,
         (agent_id, work_dir): (&str, &Path),
-        options: DockerOptions,
+        shell: ShellOptions,
+        docker: DockerOptions,
     ) -> Result<Self, ExecutorError> {
         let wants = |name| wanted.is_empty() || wanted.contains(&name);
-        let shell = wants(ExecutorName::Shell).then(|| Shell::new(guard, run_as));
+        let shell = wants(ExecutorName::Shell).then(|| Shell::new(shell));
         let docker = match wants(ExecutorName::Docker) {
             false => None,
-            true => match Docker::connect(agent_id, work_dir, options).await {
+            true => match Docker::connect(agent_id, work_dir, docker).await {
                 Ok(docker) => Some(docker),
                 Err(why) if wanted.is_empty() => {
                     info!(why, "no Docker engine answers; tasks with an image will not run here");
@@ -131,13 +128,21 @@ impl Executors {
         }
     }
 
-    /// What must be there before the task can start and may take long (an image, which is told by
-    /// its digest). May be dropped at any point.
+    /// Removes now and then what tasks brought to this host that none needs any more, until told to
+    /// stop.
+    pub(crate) async fn tidy(self, stop: CancellationToken) {
+        if let Some(docker) = self.docker {
+            docker.collect_garbage(stop).await;
+        }
+    }
+
+    /// What must be there before the task can start and may take long (an image). May be dropped at
+    /// any point.
     pub(crate) async fn prepare(
         &self,
         task: &Task,
         output: &Output,
-    ) -> Result<Option<String>, Ended> {
+    ) -> Result<Option<Image>, Ended> {
         match (&task.program, &self.docker) {
             (Program::Docker(program), Some(docker)) => {
                 docker.have_image(program, output).await.map(Some)
@@ -155,7 +160,12 @@ impl Executors {
     }
 
     /// Starts the task, in the image that was prepared. Must not be dropped before it has returned.
-    pub(crate) async fn start(&self, task: &Task, image: Option<&str>, output: Output) -> Started {
+    pub(crate) async fn start(
+        &self,
+        task: &Task,
+        image: Option<&Image>,
+        output: Output,
+    ) -> Started {
         match &task.program {
             Program::Shell { command } => match &self.shell {
                 Some(shell) => shell.start(task, command, output).await,
@@ -163,7 +173,8 @@ impl Executors {
             },
             Program::Docker(program) => match &self.docker {
                 Some(docker) => {
-                    docker.start(task, program, image.unwrap_or(&program.image), output).await
+                    let image = image.map_or(program.image.as_str(), |image| &image.digest);
+                    docker.start(task, program, image, output).await
                 }
                 None => Err(lacks(ExecutorName::Docker)),
             },

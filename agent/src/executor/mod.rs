@@ -17,6 +17,7 @@ mod supervise;
 mod task;
 
 pub use choice::{ExecutorError, ExecutorName, Executors};
-pub use docker::{AllowedMount, DockerOptions};
+pub use docker::{AllowedMount, DockerOptions, ImageLimits};
+pub use shell::ShellOptions;
 pub(crate) use supervise::{Cause, Finished, Limits, supervise};
 pub(crate) use task::{DockerProgram, Ended, OUTPUT, PAPERS, Program, Resumed, Task, marker};

@@ -13,7 +13,7 @@ use tracing::warn;
 use super::task::{self, Control, Ended, Running, Started, Task};
 use crate::{
     logs::{Output, Stream},
-    process::{Account, Bounds, GuardBinary, GuardId, Process, Spec},
+    process::{Account, Bounds, GuardBinary, GuardId, Process, Spec, Umask},
 };
 
 const SHELL: &str = "/bin/sh";
@@ -26,17 +26,28 @@ const READ_BYTES: usize = 64 * 1024;
 const LAST_OUTPUT: Duration = Duration::from_secs(1);
 const LAST_BYTES: usize = 1024 * 1024;
 
+/// What the operator says of shell tasks.
+#[derive(Clone, Debug)]
+pub struct ShellOptions {
+    /// The binary that guards them.
+    pub guard: GuardBinary,
+    /// Who they run as; none means as the agent.
+    pub run_as: Option<Account>,
+    /// Which bits their files do not have.
+    pub umask: Umask,
+    /// How many processes and threads one may have; none means any number.
+    pub processes: Option<u32>,
+}
+
 /// The shell executor.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Shell {
-    guard: Arc<GuardBinary>,
-    run_as: Option<Arc<Account>>,
+    options: Arc<ShellOptions>,
 }
 
 impl Shell {
-    /// Runs tasks as this account; none means as ourselves.
-    pub(crate) fn new(guard: GuardBinary, run_as: Option<Account>) -> Self {
-        Self { guard: Arc::new(guard), run_as: run_as.map(Arc::new) }
+    pub(crate) fn new(options: ShellOptions) -> Self {
+        Self { options: Arc::new(options) }
     }
 
     pub(crate) async fn start(&self, task: &Task, command: &str, output: Output) -> Started {
@@ -49,13 +60,15 @@ impl Shell {
             args: arguments(task, command).map_err(not_started)?,
             env: task::marked(task),
             cwd: task.scratch.workspace(),
-            account: self.run_as.as_deref().cloned(),
+            account: self.options.run_as.clone(),
+            umask: self.options.umask,
             bounds: Bounds {
+                processes: self.options.processes,
                 memory_bytes: task.resources.get(MEMORY).copied(),
                 thousandths_of_cpus: task.resources.get(CPUS).copied(),
             },
         };
-        if let Some(account) = &self.run_as {
+        if let Some(account) = &self.options.run_as {
             let given = || task.scratch.give_to(account.uid(), account.gid());
             tokio::task::block_in_place(given).map_err(not_started)?;
         }
@@ -68,7 +81,7 @@ impl Shell {
             }
         };
         let process =
-            Process::spawn(&self.guard, &spec, marker, note).await.map_err(not_started)?;
+            Process::spawn(&self.options.guard, &spec, marker, note).await.map_err(not_started)?;
         let (stdout, stderr, control, ending) = process.into_parts();
         let over = CancellationToken::new();
         // Beside the end, which is told at once: they hold `Output`s, so that whoever waits for the

@@ -50,22 +50,25 @@ impl Pusher {
     async fn push_for_ever(&mut self) {
         let mut pauses = coordinators::backoff().build();
         loop {
-            let (url, channel) = self.coordinators.take_turn();
+            let (target, channel) = self.coordinators.take_turn().await;
             let shelf = self.shelf.clone();
             let error = push_stream(shelf, channel).await;
             if self.shelf.is_connected.swap(false, Ordering::Relaxed) {
                 pauses = coordinators::backoff().build();
+                self.coordinators.has_answered();
             }
             // The session says loudly when a coordinator is away; this is its shadow.
             let problem = error.message();
             match error.code() {
                 // What the transport says when the other side is gone.
                 Code::Unavailable | Code::Unknown | Code::Cancelled => {
-                    debug!(url, problem, "log stream ended");
+                    debug!(url = %target, problem, "log stream ended");
                 }
-                _ => warn!(url, problem, "output cannot be pushed; trying again"),
+                _ => warn!(url = %target, problem, "output cannot be pushed; trying again"),
             }
-            tokio::time::sleep(pauses.next().unwrap_or(coordinators::MAX_PAUSE)).await;
+            if self.coordinators.is_round_over() {
+                tokio::time::sleep(pauses.next().unwrap_or(coordinators::MAX_PAUSE)).await;
+            }
         }
     }
 }

@@ -1,8 +1,9 @@
 //! A cgroup (version 2) around one task, where this host lets us make one.
 //!
-//! It is named after the guard's process id beneath the cgroup the agent runs in, so that whoever
-//! finds it knows whether its guard is alive. Invariant: failing to make one is not an error; the
-//! guard then goes by kinship.
+//! It is named after the guard's process id beneath the cgroup the agent was started in, so that
+//! whoever finds it knows whether its guard is alive. A cgroup that bounds those beneath it may hold no
+//! process itself: an agent that has one for itself moves into a leaf of it. Invariant: failing to make
+//! one is not an error; the guard then goes by kinship.
 
 use std::{
     fs,
@@ -17,6 +18,10 @@ use nix::unistd::Pid;
 use super::wire::Bounds;
 
 const PREFIX: &str = "postq-task-";
+/// Where the agent itself is.
+const LEAF: &str = "postq-agent";
+/// What bounds tasks.
+const CONTROLLERS: [&str; 3] = ["cpu", "memory", "pids"];
 const REMOVE_TRIES: u32 = 50;
 
 /// A cgroup that holds the processes of one task and nothing else.
@@ -28,7 +33,7 @@ pub(super) struct Cgroup {
 impl Cgroup {
     /// Makes the cgroup of the guard `guard`.
     pub(super) fn create(guard: Pid) -> Option<Self> {
-        let path = own()?.join(format!("{PREFIX}{guard}"));
+        let path = base()?.join(format!("{PREFIX}{guard}"));
         fs::create_dir(&path).ok()?;
         let cgroup = Self { path };
         if cgroup.path.join("cgroup.kill").exists() {
@@ -57,6 +62,9 @@ impl Cgroup {
         if let Some(cpus) = bounds.thousandths_of_cpus {
             // Microseconds in every tenth of a second.
             let _ = self.set("cpu.max", &format!("{} 100000", (cpus * 100).max(1000)));
+        }
+        if let Some(processes) = bounds.processes {
+            let _ = self.set("pids.max", &processes.to_string());
         }
         let Some(bytes) = bounds.memory_bytes else { return false };
         let is_bound = self.set("memory.max", &bytes.to_string()).is_ok();
@@ -99,9 +107,35 @@ impl Cgroup {
     }
 }
 
-/// Kills and removes the cgroups beneath our own whose guard is dead.
+/// Makes room for cgroups of tasks with bounds, where this process is alone in a cgroup that it may
+/// change, such as that of a service; elsewhere nothing changes.
+pub fn settle() {
+    let Some(base) = base() else { return };
+    let leaf = base.join(LEAF);
+    let this = std::process::id().to_string();
+    let members = fs::read_to_string(base.join("cgroup.procs")).unwrap_or_default();
+    if members.lines().eq([this.as_str()]) {
+        let _ = fs::create_dir(&leaf);
+        let _ = enter(&leaf);
+    }
+    if own().as_ref() == Some(&leaf) {
+        for controller in CONTROLLERS {
+            // One by one: those that are not here cannot be handed down.
+            let _ = fs::write(base.join("cgroup.subtree_control"), format!("+{controller}"));
+        }
+    }
+}
+
+/// The smallest bound of memory of the cgroups that this process is in.
+pub fn memory_limit() -> Option<u64> {
+    let own = own()?;
+    let limits = own.ancestors().map(|path| fs::read_to_string(path.join("memory.max")));
+    limits.filter_map(|limit| limit.ok()?.trim().parse().ok()).min()
+}
+
+/// Kills and removes the cgroups of tasks whose guard is dead.
 pub(super) fn reap_orphans() {
-    let Some(entries) = own().and_then(|own| fs::read_dir(own).ok()) else { return };
+    let Some(entries) = base().and_then(|base| fs::read_dir(base).ok()) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
         let Some(pid) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else { continue };
@@ -115,6 +149,15 @@ pub(super) fn reap_orphans() {
 
 fn enter(cgroup: &Path) -> io::Result<()> {
     fs::write(cgroup.join("cgroup.procs"), "0")
+}
+
+/// What holds the cgroups of tasks.
+fn base() -> Option<PathBuf> {
+    let own = own()?;
+    match own.ends_with(LEAF) {
+        true => own.parent().map(Path::to_owned),
+        false => Some(own),
+    }
 }
 
 /// The directory of the cgroup this process is in.
@@ -157,17 +200,21 @@ mod tests {
     fn bounds_are_written_where_their_controllers_are() {
         let dir = tempfile::tempdir().unwrap();
         let cgroup = Cgroup { path: dir.path().to_owned() };
-        let bounds = Bounds { memory_bytes: Some(1 << 20), thousandths_of_cpus: Some(1500) };
+        let bounds = Bounds {
+            memory_bytes: Some(1 << 20),
+            thousandths_of_cpus: Some(1500),
+            processes: Some(64),
+        };
         assert!(!cgroup.bound(&bounds), "there is no controller");
         assert!(fs::read_dir(dir.path()).unwrap().next().is_none());
-        for file in ["memory.max", "memory.swap.max", "cpu.max", "memory.events"] {
+        for file in ["memory.max", "memory.swap.max", "cpu.max", "pids.max", "memory.events"] {
             fs::write(dir.path().join(file), "").unwrap();
         }
         assert!(cgroup.bound(&bounds) && !cgroup.was_out_of_memory());
         let read = |file: &str| fs::read_to_string(dir.path().join(file)).unwrap();
         assert_eq!(
-            (read("memory.max"), read("cpu.max")),
-            ("1048576".into(), "150000 100000".into())
+            ["memory.max", "cpu.max", "pids.max"].map(read),
+            ["1048576", "150000 100000", "64"]
         );
         fs::write(dir.path().join("memory.events"), "low 0\noom 1\noom_kill 2\n").unwrap();
         assert!(cgroup.was_out_of_memory());

@@ -25,7 +25,6 @@ use nix::{
         resource::{Resource, setrlimit},
         signal::{SigSet, Signal, kill},
         signalfd::{SfdFlags, SignalFd},
-        stat::{Mode, umask},
         wait::{WaitPidFlag, WaitStatus, waitpid},
     },
     unistd::{Pid, setsid},
@@ -42,8 +41,6 @@ use super::{
 const KILL_PAUSE: Duration = Duration::from_millis(2);
 /// A process that survives SIGKILL this long hangs in the kernel; waiting on helps nobody.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
-/// Of a task, whatever the agent was started with.
-const UMASK: Mode = Mode::S_IWGRP.union(Mode::S_IWOTH);
 
 /// Runs the guard in this process, whose standard input is the connection to the agent.
 pub fn main() -> ExitCode {
@@ -63,9 +60,10 @@ pub fn main() -> ExitCode {
 fn run() -> io::Result<()> {
     // Tasks of our user could take the connection out of our hands otherwise.
     prctl::set_dumpable(false)?;
-    umask(UMASK);
     let mut control = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let spec = Spec::read_from(&mut control)?;
+    // Whatever the agent was started with.
+    spec.umask.apply();
     close_inherited_on_exec()?;
     // Fails only where we lead a session already, which is what is wanted.
     let _ = setsid();

@@ -8,7 +8,7 @@
 //! | `wire` | what the two say to each other |
 //! | `household` | what dead guards leave to the agent |
 //! | `guard_id` | a guard as it is noted on disk for a later life of the agent |
-//! | `account` | who the command runs as |
+//! | `account`, `umask` | who the command runs as, and which bits its files do not have |
 //! | `cgroup`, `table`, `hunt` | a task's processes: held together, found, killed |
 //!
 //! It knows nothing of attempts. Invariant: once [`Ending::ended`] has resolved, no process of the
@@ -22,12 +22,15 @@ mod household;
 mod hunt;
 mod spawn;
 mod table;
+mod umask;
 mod wire;
 
 pub use account::{Account, AccountError};
+pub use cgroup::{memory_limit, settle};
 pub use guard_id::GuardId;
 pub use household::{Trace, adopt_orphans};
 pub use spawn::{Control, Ending, GuardBinary, Process};
+pub use umask::Umask;
 pub use wire::{Bounds, Ended, Spec};
 
 /// Kills what guards left that are dead: whatever they left to this process, whoever is in their

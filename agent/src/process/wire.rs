@@ -12,7 +12,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::account::Account;
+use super::{account::Account, umask::Umask};
 
 /// The command that a guard runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,8 @@ pub struct Spec {
     pub cwd: PathBuf,
     /// Who runs it; none means whoever runs the guard.
     pub account: Option<Account>,
+    /// Which bits its files do not have.
+    pub umask: Umask,
     /// What it may take.
     pub bounds: Bounds,
 }
@@ -38,6 +40,8 @@ pub struct Bounds {
     pub memory_bytes: Option<u64>,
     /// CPU time per time, in thousandths.
     pub thousandths_of_cpus: Option<u64>,
+    /// Processes and threads at a time.
+    pub processes: Option<u32>,
 }
 
 impl Spec {
@@ -105,7 +109,8 @@ mod tests {
             env: BTreeMap::from([("A".into(), "1".into())]),
             cwd: "/tmp".into(),
             account: None,
-            bounds: Bounds { memory_bytes: Some(1), thousandths_of_cpus: None },
+            umask: "027".parse().unwrap(),
+            bounds: Bounds { memory_bytes: Some(1), ..Bounds::default() },
         };
         let message = spec.encode().unwrap();
         assert_eq!(Spec::read_from(&mut message.as_slice()).unwrap(), spec);

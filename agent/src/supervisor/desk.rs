@@ -13,12 +13,15 @@ use postq_proto::{
     convert,
     v1::{self, ConnectRequest, connect_response::Message},
 };
-use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::{
+    sync::mpsc::{self, Receiver, Sender},
+    time::Instant,
+};
 use tracing::{debug, info, warn};
 
 use super::{
     StreamNumber,
-    alone::Alone,
+    alone::{Alone, WhenAlone},
     disk::DiskWatch,
     entry::{Entry, Phase, Wait},
     leaving::{Leave, Stage},
@@ -64,6 +67,7 @@ pub(crate) struct Setup {
     pub(crate) runner: Runner,
     pub(crate) ledger: Ledger,
     pub(crate) drain_timeout: Duration,
+    pub(crate) when_alone: WhenAlone,
     pub(crate) commands: Receiver<Command>,
     /// What an earlier life left to do.
     pub(crate) recovered: Recovered,
@@ -109,7 +113,7 @@ impl Desk {
             resumed: setup.recovered.resumed,
             outbox: Outbox::default(),
             disk: DiskWatch::default(),
-            alone: Alone::default(),
+            alone: Alone::new(setup.when_alone),
             stage: Stage::Working,
             leave: Leave::default(),
             commands: setup.commands,
@@ -159,7 +163,7 @@ impl Desk {
                 self.greet();
             }
             Command::Detach(number) => {
-                self.alone.silent();
+                self.alone.silent(Instant::now());
                 self.outbox.detach(number);
             }
             Command::Heard(number, message) if self.outbox.is_current(number) => {

@@ -23,6 +23,7 @@ mod life;
 mod outbox;
 mod recovery;
 
+pub use alone::WhenAlone;
 pub(crate) use desk::{Command, Desk, Identity, Setup};
 pub use leaving::Leave;
 pub(crate) use outbox::Stream;

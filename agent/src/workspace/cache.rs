@@ -155,7 +155,9 @@ impl Cache {
     fn hand_over(&self, taken: &Shelved, dir: &Path) -> Result<(Listing, Counts), WorkspaceError> {
         let now = now_ns();
         let mut found = scan(&taken.path, &Rules::default(), Some(&taken.listing))?;
-        if (found.content, found.times) != (taken.snapshot.content, taken.snapshot.times) {
+        let is_same =
+            (found.content, found.times) == (taken.snapshot.content, taken.snapshot.times);
+        if found.has_more || !is_same {
             return Err(WorkspaceError::Changed { path: taken.path.display().to_string() });
         }
         // An empty directory gives way.

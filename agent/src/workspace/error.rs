@@ -1,6 +1,9 @@
 //! What can go wrong between a snapshot and a directory.
 
-use postq_common::tree::{BadDigest, BadNode, Digest, TreeError};
+use postq_common::{
+    patterns::BadPattern,
+    tree::{BadDigest, BadNode, Digest, TreeError},
+};
 use tonic::{Code, Status};
 
 /// Why files could not be checked out or kept.
@@ -39,13 +42,8 @@ pub enum WorkspaceError {
         limit: u64,
     },
     /// A line of `ignore` or `outputs`.
-    #[error("`{pattern}` is no pattern as in a .gitignore file")]
-    BadPattern {
-        /// As written.
-        pattern: String,
-        /// What is wrong with it.
-        source: ignore::Error,
-    },
+    #[error(transparent)]
+    BadPattern(#[from] BadPattern),
     /// The directory to fill holds something already.
     #[error("`{path}` is not empty")]
     NotEmpty {

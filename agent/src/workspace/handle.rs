@@ -87,10 +87,14 @@ pub struct Effort {
     pub hashed_bytes: u64,
     /// What the store did not have.
     pub sent_bytes: u64,
+    /// What was read, and the store had.
+    pub saved_bytes: u64,
     /// What came from the store, as it travelled.
     pub received_bytes: u64,
     /// What was copied from other directories of this agent, or taken over with one.
     pub local_bytes: u64,
+    /// Of what was received and sent, as it travelled: what did not go by a coordinator.
+    pub direct_bytes: u64,
     /// Until the task could start.
     pub checkout: Duration,
     /// To look at what it left.
@@ -182,6 +186,12 @@ impl Workspace {
         open.retain(|dir, _| dir.exists());
         open.insert(dir.to_owned(), opened);
         Ok(())
+    }
+
+    /// What it took to fill `dir`, which has not been kept yet.
+    pub fn effort_of(&self, dir: &Path) -> Option<Effort> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.get(dir).map(|opened| opened.effort)
     }
 
     /// Keeps what `task` has made of `input` in `dir`. All of it is durable when this returns.
@@ -365,7 +375,7 @@ impl Workspace {
         });
         let (local_bytes, checkout) = begun.await?;
         crash::point("checkout.begun");
-        let received_bytes = self.remote.fill(checkout.clone()).await?;
+        let came = self.remote.fill(checkout.clone()).await?;
         crash::point("checkout.filled");
         let clock = self.clock;
         let listing = off(move || {
@@ -377,7 +387,9 @@ impl Workspace {
             Ok::<_, WorkspaceError>(listing)
         });
         let listing = listing.await?;
-        Ok((listing, Effort { local_bytes, received_bytes, ..Effort::default() }))
+        let (received_bytes, direct_bytes) = (came.bytes, came.direct_bytes);
+        let effort = Effort { local_bytes, received_bytes, direct_bytes, ..Effort::default() };
+        Ok((listing, effort))
     }
 }
 

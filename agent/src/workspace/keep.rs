@@ -66,7 +66,7 @@ pub(super) async fn keep(
     let snapshot =
         Snapshot { content: scan.content, provenance: recorded.provenance, times: scan.times };
     let digest = snapshot.digest();
-    let is_all = all == (scan.content, scan.times);
+    let is_all = !scan.has_more && all == (scan.content, scan.times);
     let Scan { nodes, blobs, listing, warnings, .. } = scan;
     let trees = nodes.into_iter().chain(recorded.nodes).chain([(digest, snapshot.encode())]);
     let files = blobs.into_iter().map(|(digest, source)| (digest, Part::File(source)));
@@ -77,7 +77,8 @@ pub(super) async fn keep(
     crash::point("scan.done");
     let sent = remote.upload(stock.clone()).await?;
     crash::point("upload.done");
-    effort.sent_bytes = sent.bytes;
+    (effort.sent_bytes, effort.saved_bytes) = (sent.bytes, sent.saved_bytes);
+    effort.direct_bytes += sent.direct_bytes;
     effort.upload = began.elapsed().saturating_sub(effort.scan);
     debug!(%digest, blobs = sent.blobs, bytes = sent.bytes, "files sent");
     let listing = Arc::into_inner(stock).filter(|_| is_all).map(|stock| {

@@ -1,12 +1,11 @@
 //! What of a directory is kept: patterns and limits.
 
-use ignore::gitignore::{Gitignore, GitignoreBuilder};
-use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::Path};
-
 use postq_common::{
+    patterns::Patterns,
     select::Choice,
     tree::{MAX_DEPTH, MAX_ENTRIES},
 };
+use postq_proto::v1;
 
 use super::WorkspaceError;
 
@@ -30,20 +29,28 @@ impl Default for Limits {
 /// What of a task's directory is kept. Patterns are those of a `.gitignore` file.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
-    ignored: Option<Gitignore>,
-    outputs: Option<Gitignore>,
+    ignored: Option<Patterns>,
+    outputs: Option<Patterns>,
     pub(super) limits: Limits,
 }
 
 impl Rules {
     /// Paths that match `ignore` are never looked at: what was there before stays. Of what a task
-    /// writes, only paths that match `outputs` are kept; all where it is empty.
+    /// writes, only paths that match `outputs`, and what is below them, are kept; all where it is
+    /// empty.
     pub fn new(
         ignore: &[String],
         outputs: &[String],
         limits: Limits,
     ) -> Result<Self, WorkspaceError> {
-        Ok(Self { ignored: patterns(ignore)?, outputs: patterns(outputs)?, limits })
+        let some = |lines: &[String]| (!lines.is_empty()).then(|| Patterns::new(lines)).transpose();
+        Ok(Self { ignored: some(ignore)?, outputs: some(outputs)?, limits })
+    }
+
+    /// As the job and the task say.
+    pub fn of(assignment: &v1::Assignment) -> Result<Self, WorkspaceError> {
+        let outputs = assignment.spec.as_ref().map_or(&[][..], |spec| &spec.outputs);
+        Self::new(&assignment.ignore, outputs, Limits::default())
     }
 
     /// The same within those limits as well.
@@ -63,81 +70,33 @@ impl Rules {
     }
 
     pub(super) fn is_ignored(&self, path: &[u8], is_folder: bool) -> bool {
-        matches(self.ignored.as_ref(), path, is_folder)
+        self.ignored.as_ref().is_some_and(|it| it.judge(path, is_folder) == Some(true))
     }
 
     /// What becomes of a write.
     pub(super) fn choose(&self, path: &[u8], is_folder: bool, is_above_kept: bool) -> Choice {
         if self.is_ignored(path, is_folder) {
-            Choice::Undo
-        } else if is_above_kept
-            || self.outputs.is_none()
-            || matches(self.outputs.as_ref(), path, is_folder)
-        {
-            Choice::Keep
-        } else {
-            Choice::Below
+            return Choice::Undo;
         }
+        let Some(outputs) = &self.outputs else { return Choice::Keep };
+        outputs.choose(path, is_folder, is_above_kept)
     }
-}
-
-fn patterns(lines: &[String]) -> Result<Option<Gitignore>, WorkspaceError> {
-    if lines.is_empty() {
-        return Ok(None);
-    }
-    let mut builder = GitignoreBuilder::new("");
-    for line in lines {
-        let bad = |source| WorkspaceError::BadPattern { pattern: line.clone(), source };
-        builder.add_line(None, line).map_err(bad)?;
-    }
-    let bad = |source| WorkspaceError::BadPattern { pattern: lines.join(" "), source };
-    builder.build().map(Some).map_err(bad)
-}
-
-fn matches(patterns: Option<&Gitignore>, path: &[u8], is_folder: bool) -> bool {
-    let path = Path::new(OsStr::from_bytes(path));
-    patterns.is_some_and(|patterns| patterns.matched(path, is_folder).is_ignore())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn rules(ignore: &[&str], outputs: &[&str]) -> Rules {
-        let owned =
-            |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-        Rules::new(&owned(ignore), &owned(outputs), Limits::default()).unwrap()
-    }
-
-    #[test]
-    fn patterns_are_those_of_a_gitignore_file() {
-        let rules = rules(&["target/", "*.log", "!keep.log", "/top"], &[]);
-        for (path, is_folder, wanted) in [
-            ("target", true, true),
-            ("a/target", true, true),
-            ("target", false, false),
-            ("a/b.log", false, true),
-            ("a/keep.log", false, false),
-            ("top", false, true),
-            ("a/top", false, false),
-        ] {
-            assert_eq!(rules.is_ignored(path.as_bytes(), is_folder), wanted, "{path}");
-        }
-    }
-
     #[test]
     fn outputs_choose_and_what_is_ignored_is_never_chosen() {
-        let rules = rules(&["*.tmp"], &["out/", "*.csv"]);
+        let owned = |words: &[&str]| words.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>();
+        let outputs = owned(&["out/", "*.csv", "!out/old/"]);
+        let rules = Rules::new(&owned(&["*.tmp"]), &outputs, Limits::default()).unwrap();
         assert_eq!(rules.choose(b"out", true, false), Choice::Keep);
         assert_eq!(rules.choose(b"out/x", false, true), Choice::Keep);
         assert_eq!(rules.choose(b"out/x.tmp", false, true), Choice::Undo);
+        assert_eq!(rules.choose(b"out/old", true, true), Choice::Undo);
         assert_eq!(rules.choose(b"a/b.csv", false, false), Choice::Keep);
         assert_eq!(rules.choose(b"a", true, false), Choice::Below);
-    }
-
-    #[test]
-    fn a_pattern_that_is_none_is_named() {
-        let refused = Rules::new(&["a{b".to_owned()], &[], Limits::default()).unwrap_err();
-        assert!(refused.to_string().contains("a{b"), "{refused}");
     }
 }

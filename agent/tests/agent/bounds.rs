@@ -44,3 +44,17 @@ async fn a_container_that_wants_more_memory_than_asked_for_is_told_as_out_of_mem
     let report = session.run(bound(container(2, "true"), 32 * MIB)).await;
     assert_eq!(report.outcome(), Outcome::Succeeded, "{report:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_has_no_more_processes_than_its_agent_lets_a_task_have() {
+    let dir = tempdir().unwrap();
+    let (_fake, _agent, mut session) = connected_with(dir.path(), &["--pids-limit=16"]).await;
+    let fork =
+        |count: u32| format!("i=0; while [ $i -lt {count} ]; do sleep 60 & i=$((i+1)); done");
+    let report = session.run(container(1, &fork(8))).await;
+    assert_eq!(report.outcome(), Outcome::Succeeded, "{report:?}");
+    let report = session.run(container(2, &fork(40))).await;
+    assert_eq!(report.outcome(), Outcome::Failed, "{report:?}");
+    let errors = String::from_utf8_lossy(&report.stderr);
+    assert!(errors.contains("can't fork"), "{errors}");
+}

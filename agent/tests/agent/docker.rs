@@ -32,31 +32,35 @@ pub(crate) fn docker(args: &[&str]) -> String {
 /// Makes the test image, once per run of the tests.
 pub(crate) fn image() {
     static MADE: OnceLock<()> = OnceLock::new();
-    MADE.get_or_init(|| {
-        let root = tempdir().unwrap();
-        let bin = root.path().join("bin");
-        std::fs::create_dir(&bin).unwrap();
-        std::fs::copy("/bin/busybox", bin.join("busybox")).expect(NO_BUSYBOX);
-        for applet in
-            ["sh", "cat", "echo", "env", "id", "kill", "ls", "printf", "pwd", "sleep", "touch"]
-        {
-            std::os::unix::fs::symlink("busybox", bin.join(applet)).unwrap();
-        }
-        let mut tar = Command::new("tar")
-            .arg("-C")
-            .arg(root.path())
-            .args(["-c", "."])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let import = Command::new("docker")
-            .args(["import", "--change", "CMD [\"echo\", \"the image's own\"]", "-", IMAGE])
-            .stdin(tar.stdout.take().unwrap())
-            .stdout(Stdio::null())
-            .status()
-            .expect(NO_ENGINE);
-        assert!(import.success() && tar.wait().unwrap().success(), "{NO_ENGINE}");
-    });
+    MADE.get_or_init(|| import(&[]));
+}
+
+/// Makes the test image on the engine of these options of `docker`.
+pub(crate) fn import(engine: &[&str]) {
+    let root = tempdir().unwrap();
+    let bin = root.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    std::fs::copy("/bin/busybox", bin.join("busybox")).expect(NO_BUSYBOX);
+    for applet in
+        ["sh", "cat", "echo", "env", "id", "kill", "ls", "printf", "pwd", "sleep", "touch"]
+    {
+        std::os::unix::fs::symlink("busybox", bin.join(applet)).unwrap();
+    }
+    let mut tar = Command::new("tar")
+        .arg("-C")
+        .arg(root.path())
+        .args(["-c", "."])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let import = Command::new("docker")
+        .args(engine)
+        .args(["import", "--change", "CMD [\"echo\", \"the image's own\"]", "-", IMAGE])
+        .stdin(tar.stdout.take().unwrap())
+        .stdout(Stdio::null())
+        .status()
+        .expect(NO_ENGINE);
+    assert!(import.success() && tar.wait().unwrap().success(), "{NO_ENGINE}");
 }
 
 async fn connected(home: &Path) -> (Fake, Agent, Session) {

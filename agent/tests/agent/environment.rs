@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use tempfile::tempdir;
 
-use crate::{fake::Fake, process::Agent, support::shell};
+use crate::{
+    fake::Fake,
+    process::{Agent, connected},
+    support::shell,
+};
 
 fn parse(env: &[u8]) -> BTreeMap<String, String> {
     let text = String::from_utf8(env.to_vec()).unwrap();
@@ -95,4 +99,12 @@ async fn a_task_has_the_usual_umask_and_no_descriptor_whatever_its_agent_was_sta
     assert_eq!((lines[0], lines[2]), ("0022", "/dev/null"));
     // What the shell reads its own listing with is not there any more when it is printed.
     assert!(numbers.starts_with(&["0", "1", "2"]) && !numbers.contains(&"7"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_a_task_have_the_bits_that_the_umask_of_its_agent_leaves_them() {
+    let dir = tempdir().unwrap();
+    let (_fake, _agent, mut session) = connected(dir.path(), &["--umask=027"]).await;
+    let report = session.run(shell(1, "touch file; mkdir dir; stat -c %a file dir")).await;
+    assert_eq!(report.stdout, b"640\n750\n", "{report:?}");
 }

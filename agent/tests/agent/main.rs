@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used)] // all of this is test code; clippy sees only the functions marked so
 
 mod bounds;
+mod cgroup;
 mod disk;
 mod docker;
 mod docker_away;
 mod docker_container;
+mod docker_garbage;
 mod docker_inside;
 mod docker_pull;
 mod docker_resume;
@@ -19,6 +21,7 @@ mod hostile;
 mod leaving;
 mod logs;
 mod papers;
+mod podman;
 mod process;
 mod registry;
 mod run_as;

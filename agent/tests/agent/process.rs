@@ -47,6 +47,16 @@ impl Agent {
         Self::start_under(&words, &command(&fake.url(), home, &all, &[]), home)
     }
 
+    /// Starts it with a table of hosts of its own, which the test may change meanwhile.
+    pub(crate) fn start_among(hosts: &Path, url: &str, home: &Path) -> Self {
+        let script = format!("mount --bind '{}' /etc/hosts; exec \"$0\" \"$@\"", hosts.display());
+        let mut words = vec!["unshare", "--mount", "sh", "-c", &script];
+        if !nix::unistd::geteuid().is_root() {
+            words.insert(1, "--map-root-user");
+        }
+        Self::start_under(&words, &command(url, home, &["--executors=shell"], &[]), home)
+    }
+
     /// Starts it by a shell that does this; the agent is the script's `$0 $@`.
     pub(crate) fn start_within(script: &str, fake: &Fake, home: &Path) -> Self {
         let agent = command(&fake.url(), home, &["--executors=shell"], &[]);

@@ -49,7 +49,7 @@ impl Registry {
         let port = listener.local_addr().unwrap().port();
         let pulls = Arc::<AtomicUsize>::default();
         let (open, is_open) = watch::channel(true);
-        let (manifest, blobs) = content();
+        let (manifest, blobs) = content(port);
         let digest = sha256(&manifest);
         let content =
             Content { manifest, digest, blobs, needs_auth, pulls: pulls.clone(), open: is_open };
@@ -85,8 +85,8 @@ impl Drop for Registry {
     }
 }
 
-/// The test image as a registry has it.
-fn content() -> (Vec<u8>, BTreeMap<String, Vec<u8>>) {
+/// The test image as a registry has it, with a label that makes it another one.
+fn content(label: u16) -> (Vec<u8>, BTreeMap<String, Vec<u8>>) {
     let dir = tempfile::tempdir().unwrap();
     let tar = dir.path().join("image.tar");
     docker(&["save", "--output", tar.to_str().unwrap(), IMAGE]);
@@ -96,9 +96,11 @@ fn content() -> (Vec<u8>, BTreeMap<String, Vec<u8>>) {
     let saved: Value = serde_json::from_slice(&read("manifest.json")).unwrap();
     let config = read(saved[0]["Config"].as_str().unwrap());
     let layer = read(saved[0]["Layers"][0].as_str().unwrap());
-    let described: Value = serde_json::from_slice(&config).unwrap();
+    let mut described: Value = serde_json::from_slice(&config).unwrap();
     let layer_digest = described["rootfs"]["diff_ids"][0].as_str().unwrap().to_owned();
-    let config_digest = docker(&["inspect", "--format", "{{.Id}}", IMAGE]);
+    described["config"]["Labels"] = json!({"registry": label.to_string()});
+    let config = described.to_string().into_bytes();
+    let config_digest = sha256(&config);
     let manifest = json!({
         "schemaVersion": 2, "mediaType": MANIFEST,
         "config": {"mediaType": "application/vnd.docker.container.image.v1+json",

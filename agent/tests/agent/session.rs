@@ -1,6 +1,6 @@
 //! Both sides say what they hold; what was accepted stays until it is recorded.
 
-use postq_proto::v1::attempt::Outcome;
+use postq_proto::v1::{self, attempt::Outcome};
 use tempfile::tempdir;
 
 use crate::{
@@ -68,6 +68,41 @@ async fn a_coordinator_that_is_away_stops_no_attempt() {
     let mut session = fake.session().await;
     assert_eq!(held(&session.hello), [1]);
     assert_eq!(session.report().await.outcome(), Outcome::Succeeded);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_must_not_overlap_is_stopped_when_no_coordinator_is_heard_and_so_is_all_where_wanted()
+{
+    for (policy, goes_on) in [("finish", true), ("stop", false)] {
+        let dir = tempdir().unwrap();
+        let args = ["--slots=2", &format!("--when-alone={policy}")];
+        let (fake, _agent, session) = connected(dir.path(), &args).await;
+        let address = fake.address;
+        let exclusive = v1::Assignment { is_exclusive: true, ..shell(1, &until_go(dir.path(), 1)) };
+        session.assign(exclusive).await;
+        session.assign(shell(2, &until_go(dir.path(), 2))).await;
+        let exclusive = pid_in(&dir.path().join("pid-1")).await;
+        let other = pid_in(&dir.path().join("pid-2")).await;
+        drop(session);
+        fake.stop().await;
+        eventually("the task to be stopped", || !is_alive(exclusive)).await;
+        if goes_on {
+            assert!(is_alive(other));
+            std::fs::write(dir.path().join("go"), "").unwrap();
+        }
+        eventually("the other one to end", || !is_alive(other)).await;
+        let mut fake = Fake::start_at(address).await;
+        let mut session = fake.session().await;
+        assert_eq!(held(&session.hello), [1, 2]);
+        let mut outcomes = Vec::new();
+        for _ in 1..=2 {
+            let report = session.report().await;
+            outcomes.push((report.of.as_ref().unwrap().attempt, report.outcome()));
+        }
+        outcomes.sort_unstable();
+        let of_other = if goes_on { Outcome::Succeeded } else { Outcome::Released };
+        assert_eq!(outcomes, [(1, Outcome::Released), (2, of_other)]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,4 +207,32 @@ async fn the_next_coordinator_is_tried_when_one_is_away() {
     let _agent = Agent::start_with(&urls, dir.path(), &["--executors=shell"], &[]);
     let mut session = fake.session().await;
     assert_eq!(session.run(shell(1, "true")).await.outcome(), Outcome::Succeeded);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_stands_for_all_its_addresses_and_is_looked_up_again_when_one_is_gone() {
+    let dir = tempdir().unwrap();
+    let hosts = dir.path().join("hosts");
+    let name = |addresses: &[&str]| {
+        let lines = addresses.iter().map(|address| format!("{address} coordinators.test\n"));
+        std::fs::write(&hosts, lines.collect::<String>()).unwrap();
+    };
+    let mut first = Fake::start_at("127.0.0.3:0".parse().unwrap()).await;
+    let port = first.address.port();
+    // Nobody is there at two of them.
+    name(&["127.0.0.2", "127.0.0.3", "127.0.0.4"]);
+    let url = format!("http://coordinators.test:{port}");
+    let _agent = Agent::start_among(&hosts, &url, &dir.path().join("agent"));
+    let session = first.session().await;
+    name(&["127.0.0.2"]);
+    let mut second = Fake::start_at(([127, 0, 0, 2], port).into()).await;
+    drop(session);
+    // Its connections outlive it otherwise.
+    first.refuse_logs(true);
+    first.stop().await;
+    let mut session = second.session().await;
+    let report = session.run(shell(1, "echo moved")).await;
+    assert_eq!(report.outcome(), Outcome::Succeeded);
+    let chunks = second.all_chunks(1, report.log_chunks).await;
+    assert_eq!(chunks.len(), 1, "its output moves with it");
 }

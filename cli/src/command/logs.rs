@@ -3,14 +3,14 @@
 use std::io::{self, Write};
 
 use clap::Args;
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use postq_proto::v1::{ReadLogsRequest, ReadLogsResponse, read_logs_response::Stream};
 
 use crate::{
     client::{Connection, Coordinator},
     failure::{Exit, Failure},
     output::{self, Output},
-    watch::{Lines, feed},
+    watch::{Lines, escapes::Escapes, feed},
 };
 
 /// Print what the tasks of a job wrote.
@@ -28,6 +28,9 @@ pub struct Logs {
     /// Stay until the job has ended.
     #[arg(long, short)]
     follow: bool,
+    /// Without colours and other control characters that are for terminals.
+    #[arg(long)]
+    plain: bool,
     #[command(flatten)]
     connection: Connection,
     #[command(flatten)]
@@ -58,7 +61,11 @@ impl Logs {
             attempt: self.attempt,
             follow: self.follow,
         };
-        feed::logs(coordinator.clone(), request)
+        let mut escapes = self.plain.then(Escapes::default);
+        feed::logs(coordinator.clone(), request).map_ok(move |chunk| match &mut escapes {
+            Some(escapes) => escapes.strip(chunk),
+            None => chunk,
+        })
     }
 
     /// One JSON document per chunk, each on a line.

@@ -5,6 +5,7 @@
 pub mod agents;
 pub mod cancel;
 pub mod dag;
+pub mod dead_letters;
 pub mod get;
 pub mod logs;
 pub mod ls;

@@ -1,5 +1,6 @@
 //! `postq workspace`: the files of jobs. One file per sub-command.
 
+mod artifacts;
 mod attempt;
 mod diff;
 mod get;
@@ -25,6 +26,8 @@ pub enum Workspace {
     Put(put::Put),
     /// Open a shell in the files that a task starts from.
     Shell(shell::Shell),
+    /// List the files that stay when their jobs are forgotten, or give some of them up.
+    Artifacts(artifacts::Artifacts),
     /// For workers: write the files an attempt starts from.
     Checkout(attempt::Checkout),
     /// For workers: keep what an attempt has made of its files.
@@ -40,6 +43,7 @@ impl Workspace {
             Self::Diff(diff) => diff.run().await,
             Self::Put(put) => put.run().await,
             Self::Shell(shell) => shell.run().await,
+            Self::Artifacts(artifacts) => artifacts.run().await,
             Self::Checkout(checkout) => checkout.run().await,
             Self::Snapshot(snapshot) => snapshot.run().await,
         }

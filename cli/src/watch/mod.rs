@@ -6,6 +6,7 @@
 //! | room | owns |
 //! |---|---|
 //! | [`board`] | the state of every task, pure |
+//! | [`escapes`] | output without what is for terminals alone |
 //! | [`feed`] | the coordinator's two streams, resumed when they break |
 //! | [`follow`](mod@follow) | the loop that joins them |
 //! | [`lines`] | output cut into lines with the name of their task |
@@ -16,6 +17,7 @@
 //! | [`words`] | states as people read and write them |
 
 pub mod board;
+pub mod escapes;
 pub mod feed;
 pub mod follow;
 pub mod lines;

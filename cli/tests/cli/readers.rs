@@ -14,7 +14,7 @@ const JOB: &str = r#"
 name: files
 tasks:
   a: {command: "mkdir d; echo one > d/f; ln -s d/f link; echo out; echo err >&2"}
-  b: {depends: [a], command: "cat d/f; echo two > g"}
+  b: {depends: [a], command: "printf '\\033[1m'; cat d/f; echo two > g"}
 "#;
 
 /// The command against this cluster.
@@ -43,9 +43,16 @@ fn a_job_is_shown_with_its_tasks_output_and_files() {
     assert_eq!(agents["agents"].as_array().unwrap().len(), 2);
 
     let all = ask(&up, &["logs", &id]).out;
-    assert!(["a | out\n", "a | err\n", "b | one\n"].iter().all(|line| all.contains(line)), "{all}");
+    assert!(
+        ["a | out\n", "a | err\n", "b | \u{1b}[1mone\n"].iter().all(|line| all.contains(line)),
+        "{all}"
+    );
     let of_a = ask(&up, &["logs", &id, "--task", "a"]);
     assert_eq!((of_a.out.as_str(), of_a.errors.as_str()), ("out\n", "err\n"));
+    let of_b = |more: &[&str]| ask(&up, &[&["logs", &id, "--task", "b"], more].concat()).out;
+    assert_eq!(of_b(&[]), "\u{1b}[1mone\n", "as it was written");
+    assert_eq!(of_b(&["--plain"]), "one\n");
+    assert!(ask(&up, &["logs", &id, "--plain"]).out.contains("b | one\n"));
     up.stop();
 }
 

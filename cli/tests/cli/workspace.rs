@@ -1,6 +1,10 @@
 //! The files of jobs: what changed, archives, uploads, a shell in a task's files.
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use postq_cli::embedded::directory::ScratchDirectory;
 use serde_json::Value;
@@ -96,5 +100,86 @@ fn a_directory_is_uploaded_and_comes_back_as_an_archive() {
         .collect();
     names.sort_unstable();
     assert_eq!(names, ["sub", "sub/large", "y"]);
+    up.stop();
+}
+
+/// The number of the attempt that runs a task, once it does.
+fn attempt_of(up: &Up, job: &str, task: &str) -> String {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let job: Value =
+            serde_json::from_str(&ask(up, &["get", job, "-o", "json"], "").out).unwrap();
+        let task = &job["job"]["tasks"][task];
+        if task["state"] == "RUNNING" {
+            return task["attempt"]["id"].as_str().unwrap().to_owned();
+        }
+        assert!(Instant::now() < deadline, "it does not start: {job:#}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_worker_checks_out_the_files_of_its_attempt_and_keeps_what_it_made_of_them() {
+    let scratch = ScratchDirectory::create().unwrap();
+    let up = up(&scratch.path().join("state"));
+    let ended = scratch.path().join("ended");
+    let document = format!(
+        "{{ignore: ['*.tmp'], tasks: {{
+            a: {{command: 'mkdir d; echo one > d/f; echo old > g'}},
+            b: {{depends: [a], outputs: ['/d/'], command: 'until [ -e {} ]; do sleep 0.05; done'}}}}}}",
+        ended.display()
+    );
+    let id = submitted(&up, &[], &document);
+    let attempt = attempt_of(&up, &id, "b");
+    let dir = scratch.path().join("work");
+    let path = dir.to_str().unwrap();
+    let out = ask(&up, &["workspace", "checkout", &attempt, path], "");
+    assert_eq!(out.code, 0, "{out:?}");
+    assert_eq!(fs::read_to_string(dir.join("d/f")).unwrap(), "one\n");
+    let again = ask(&up, &["workspace", "checkout", &attempt, path], "");
+    assert!(again.code != 0 && again.problems().join(" ").contains("is not empty"), "{again:?}");
+
+    fs::write(dir.join("d/new"), "two").unwrap();
+    fs::write(dir.join("d/x.tmp"), "ignored").unwrap();
+    fs::write(dir.join("g"), "not kept").unwrap();
+    let kept = ask(&up, &["workspace", "snapshot", &attempt, path], "");
+    let digest = kept.out.trim().to_owned();
+    assert_eq!((kept.code, digest.len()), (0, 64), "{kept:?}");
+    let for_report = ask(&up, &["workspace", "snapshot", &attempt, path, "-o", "json"], "").out;
+    let for_report: Value = serde_json::from_str(&for_report).unwrap();
+    assert!(for_report["content"].is_string() && for_report["provenance"].is_string());
+    let look =
+        format!("input: {digest}\ntasks: {{a: {{command: 'find . -type f | sort; cat g'}}}}");
+    let look = submitted(&up, &["--watch", "--no-logs"], &look);
+    let logs = ask(&up, &["logs", &look], "").out;
+    for line in ["./d/f", "./d/new", "./g", "old"] {
+        assert!(logs.lines().any(|it| it.ends_with(line)), "{line}: {logs}");
+    }
+    assert!(!logs.contains("tmp") && !logs.contains("not kept"), "{logs}");
+
+    fs::write(&ended, "").unwrap();
+    let waited = ask(&up, &["wait", &id], "");
+    assert_eq!(waited.code, 0, "{waited:?}");
+    for verb in ["checkout", "snapshot"] {
+        let late = ask(&up, &["workspace", verb, &attempt, path], "");
+        let told = late.problems().join(" ");
+        assert!(late.code != 0 && told.contains("is not running"), "{verb}: {late:?}");
+    }
+    up.stop();
+}
+
+#[test]
+fn a_job_without_artifacts_says_so() {
+    let scratch = ScratchDirectory::create().unwrap();
+    let up = up(&scratch.path().join("state"));
+    let id = submitted(&up, &["--watch", "--no-logs"], "tasks: {a: {command: 'echo x > x'}}");
+    let none = ask(&up, &["workspace", "ls", &id, "--artifacts"], "");
+    assert!(none.problems().join(" ").contains("has no artifacts"), "{none:?}");
+    let of_a_task = ask(&up, &["workspace", "ls", &format!("{id}/a"), "--artifacts"], "");
+    assert!(of_a_task.problems().join(" ").contains("a task has no artifacts"), "{of_a_task:?}");
+    let listed = ask(&up, &["workspace", "artifacts"], "");
+    assert!(listed.code == 0 && listed.out.starts_with("no artifacts"), "{listed:?}");
+    let deleted = ask(&up, &["workspace", "artifacts", "delete", &id], "");
+    assert!(deleted.problems().join(" ").contains("has no artifacts"), "{deleted:?}");
     up.stop();
 }

@@ -95,6 +95,33 @@ def test_sync_and_async_handlers_run_in_every_mode(
     assert "negative" in task["errors"]
 
 
+def test_a_result_that_the_database_refuses_fails_its_task_and_nothing_else(
+    q: SqlQueue, database: psycopg.Connection
+) -> None:
+    @q.handler
+    def zero() -> str:
+        return "a\0b"
+
+    @q.handler
+    def many() -> list[int]:
+        return [1] * 300_000
+
+    @q.handler
+    def good() -> int:
+        return 1
+
+    refused = [zero.push(), many.push()]
+    good.push()
+    with consuming(q):
+        eventually(lambda: states(database, q.name) == {"succeeded": 1, "failed": 2})
+        good.push()
+        eventually(lambda: states(database, q.name) == {"succeeded": 2, "failed": 2})
+    for job_id in refused:
+        job = sql.get(database, job_id)
+        assert job is not None
+        assert "could not be stored" in job.tasks[0]["errors"]
+
+
 def test_exactly_once_work_and_ack_are_one_transaction(
     q: SqlQueue, dsn: str, database: psycopg.Connection
 ) -> None:

@@ -129,6 +129,16 @@ def test_eager_runs_here_and_stores_nothing_dq32(project: str) -> None:
     assert rows(project, "select count(*) from postq.jobs") == before
 
 
+def test_a_handler_in_a_process_has_djangos_settings_and_models(project: str) -> None:
+    python(
+        project,
+        "from tests.shop.tasks import ship\nship.push(Order.objects.create(customer='apart').pk)\n",
+    )
+    work(project)
+    assert rows(project, "select receipts from shop_order where customer = 'apart'") == [(1,)]
+    assert rows(project, "select result from postq.tasks where name = 'ship'") == [(True,)]
+
+
 def test_the_worker_stays_until_it_is_terminated(project: str) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.manage", "postq_worker"],

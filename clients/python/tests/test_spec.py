@@ -110,6 +110,21 @@ def test_when_a_job_runs_is_written_as_documents_have_it() -> None:
         Job({"a": "x"}, run_at=datetime(2030, 1, 1)).to_document()  # noqa: DTZ001
 
 
+def test_what_is_kept_of_files_is_written_as_documents_have_it() -> None:
+    job = Job(
+        {"a": Task("make", outputs=["/dist/"], ignore=("*.o",))},
+        keep_workspace="ALWAYS",
+        artifacts=["*.html"],
+        ignore=["target/"],
+    )
+    assert job.to_document() == {
+        "keep_workspace": "ALWAYS",
+        "artifacts": ["*.html"],
+        "ignore": ["target/"],
+        "tasks": {"a": {"command": "make", "outputs": ["/dist/"], "ignore": ["*.o"]}},
+    }
+
+
 def test_two_tasks_of_one_name_and_nameless_ones_are_refused() -> None:
     with pytest.raises(ValueError, match="two tasks"):
         Job([Task("x", name="a"), Task("y", name="a")]).to_document()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import logging
 import os
@@ -100,9 +101,10 @@ def test_a_handler_takes_its_place_in_a_graph_with_shell_tasks(client: Client, n
     @q.handler(name=name)
     def double() -> int:
         [parent] = postq.current().inputs().values()
-        return 2 * int(parent.results)
+        assert parent.state is TaskState.SUCCEEDED
+        return int(parent.output["by"]) * int(parent.results)
 
-    first = Task("echo 21", name="first")
+    first = Task("echo 21; echo '{\"by\": 2}' > $POSTQ_OUTPUT", name="first")
     second = double.using(name="second", depends=[first]).task()
     last = Task('echo "done"', name="last", depends=[second])
     with worker(q, client.target):
@@ -291,16 +293,135 @@ def test_what_a_handler_logs_is_the_output_of_its_task(client: Client, name: str
     assert "".join(c.text for c in chunks if c.stream is Stream.STDERR) == "oh\n"
 
 
-def test_a_return_value_that_would_be_cut_is_an_error(client: Client, name: str) -> None:
+def test_a_mib_of_bytes_arrives_and_a_return_value_may_have_one_jq48(
+    client: Client, name: str
+) -> None:
+    """JQ48: random bytes arrive as they were; by SQL in test_sql."""
     q = made(client, name)
 
     @q.handler(name=name)
-    def large() -> str:
-        return "x" * 70_000
+    def large(given: bytes, size: int) -> str:
+        return hashlib.sha256(given).hexdigest() + "x" * size
+
+    given = random.Random(48).randbytes(1 << 20)
+    digest = hashlib.sha256(given).hexdigest()
+    with worker(q, client.target):
+        assert client.result(large.push(given, 0), timeout=30) == digest
+        assert client.result(large.push(given, 1_000_000), timeout=30) == digest + "x" * 1_000_000
+        job = client.wait(large.push(given, 1_100_000), timeout=30)
+    assert job.tasks[name].reason.startswith("its return value has 1100066 bytes")
+    with pytest.raises(postq.InvalidArgument, match="2097152"):
+        large.push(given + given, 0)
+
+
+def test_the_pause_of_a_retry_is_what_the_handler_asks_for(client: Client, name: str) -> None:
+    q = made(client, name)
+
+    @q.handler(name=f"{name}.soon", max_attempts=2, backoff="3600s", max_backoff="3600s")
+    def soon() -> int:
+        if postq.current().attempt_number == 1:
+            raise Retry("in a moment", after=0.3)
+        return postq.current().attempt_number
+
+    @q.handler(name=f"{name}.later", max_attempts=-1, backoff=0)
+    def later() -> None:
+        raise postq.Again(timedelta(hours=1))
 
     with worker(q, client.target):
-        job = client.wait(large.push(), timeout=30)
-    assert "70002 bytes" in job.tasks[name].reason
+        job = client.wait(soon.push(), timeout=30)
+        task = job.tasks[f"{name}.soon"]
+        assert (task.result, task.attempts) == (2, 2)
+        job_id = later.push()
+        task = eventually(
+            lambda: (found := client.get(job_id).tasks[f"{name}.later"]).attempts == 1 and found
+        )
+        assert task.state is TaskState.SCHEDULED
+        assert task.run_at is not None
+        assert task.run_at - datetime.now(timezone.utc) > timedelta(minutes=50)
+        client.cancel(job_id)
+    with pytest.raises(ValueError, match="length of time"):
+        Retry(after=float("nan"))
+
+
+def test_what_is_held_ready_starts_in_its_turn_or_goes_back_uncounted(
+    client: Client, name: str
+) -> None:
+    q = made(client, name)
+    runs: list[int] = []
+    release = threading.Event()
+
+    @q.handler(name=name)
+    def run(n: int) -> int:
+        runs.append(n)
+        if n == 0:
+            release.wait(60)
+        return n
+
+    with worker(q, client.target, concurrency=1, prefetch=3, drain=60):
+        jobs = [run.push(n) for n in range(4)]
+        eventually(lambda: all(client.get(job).state is JobState.RUNNING for job in jobs))
+        client.cancel(jobs[1], "not needed")
+        assert client.wait(jobs[1], timeout=30).state is JobState.CANCELLED
+        assert runs == [0]
+        [agent] = [agent for agent in client.agents.list() if name in agent.handlers]
+        client.agents.drain(agent.id)
+        eventually(lambda: client.get(jobs[3]).tasks[name].state is TaskState.READY)
+        release.set()
+        assert client.wait(jobs[0], timeout=30).state is JobState.SUCCEEDED
+    assert runs == [0]
+    with worker(q, client.target, prefetch=2):
+        assert [client.result(job, timeout=30) for job in jobs[2:]] == [2, 3]
+    assert client.get(jobs[3]).tasks[name].attempts == 1
+
+
+def test_what_may_run_once_only_is_not_given_again_by_a_worker_that_leaves(
+    client: Client, name: str
+) -> None:
+    q = made(client, name)
+    started = threading.Event()
+
+    @q.handler(name=name, delivery="AT_MOST_ONCE")
+    async def once() -> None:
+        started.set()
+        await asyncio.sleep(3600)
+
+    with worker(q, client.target, drain=0.1):
+        job_id = once.push()
+        assert started.wait(30)
+    job = client.wait(job_id, timeout=30)
+    assert "delivered at most once" in job.tasks[name].reason
+
+
+def test_what_must_not_overlap_is_stopped_when_no_coordinator_is_heard(
+    coordinator: Coordinator, name: str
+) -> None:
+    """Others go on, and are adopted."""
+    with Client(coordinator.target) as client:
+        q = made(client, name)
+        stopped, done = threading.Event(), threading.Event()
+
+        @q.handler(name=f"{name}.alone", concurrency={"key": name, "limit": 1})
+        async def alone() -> None:
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                stopped.set()
+
+        @q.handler(name=f"{name}.free")
+        async def free() -> str:
+            await asyncio.to_thread(done.wait, 60)
+            return "held"
+
+        with worker(q, coordinator.target):
+            jobs = [alone.push(), free.push()]
+            eventually(lambda: all(client.get(job).state is JobState.RUNNING for job in jobs))
+            coordinator.kill()
+            assert stopped.wait(30)
+            coordinator.start()
+            done.set()
+            assert client.result(jobs[1], timeout=30) == "held"
+            assert client.get(jobs[1]).tasks[f"{name}.free"].attempts == 1
+            client.cancel(jobs[0])
 
 
 def test_a_call_runs_after_a_delay_or_at_a_time(client: Client, name: str) -> None:

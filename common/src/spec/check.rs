@@ -62,6 +62,7 @@ impl Check<'_> {
         self.env(&job.env, 0);
         self.when(job);
         self.whose(job);
+        self.files_of_job(job);
         match job.tasks.len() {
             0 => self.add("tasks", "the job has no task; add at least one"),
             n if n > self.limits.tasks => {
@@ -174,6 +175,7 @@ impl Check<'_> {
         }
         self.extras(task);
         self.needs(task);
+        self.files_of_task(task);
     }
 
     fn at_least_one(&mut self, field: &str, number: i32) {

@@ -43,6 +43,12 @@ pub struct JobSpec {
     pub after: Option<After>,
     /// Whether its end is told by a notification.
     pub notify: bool,
+    /// What stays of its files once it has ended.
+    pub keep_workspace: KeepWorkspace,
+    /// Patterns of the files that stay when it is forgotten.
+    pub artifacts: Vec<String>,
+    /// Patterns of what its tasks do not leave.
+    pub ignore: Vec<String>,
 }
 
 /// When a job may begin: at most one of the two may be set.
@@ -124,6 +130,10 @@ pub struct TaskSpec {
     pub resources: BTreeMap<String, Value>,
     /// What must hold of the labels of its agent.
     pub requires: Vec<LabelRule>,
+    /// Patterns of what is kept of what it writes; none means all.
+    pub outputs: Vec<String>,
+    /// Patterns of what it does not leave, after the job's.
+    pub ignore: Vec<String>,
 }
 
 /// How a container is made; what is empty is left to the agent, the image and the engine.
@@ -222,6 +232,8 @@ impl Default for TaskSpec {
             secrets: BTreeMap::new(),
             resources: BTreeMap::new(),
             requires: Vec::new(),
+            outputs: Vec::new(),
+            ignore: Vec::new(),
         }
     }
 }
@@ -302,6 +314,22 @@ pub enum OnConflict {
     PreferLastDependency,
 }
 words!(OnConflict, "on_conflict": Fail = "fail", PreferLastDependency = "prefer_last_dependency");
+
+/// What stays, once a job has ended, beside the files that it left as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum KeepWorkspace {
+    /// What each task left, where the job has not succeeded.
+    #[default]
+    OnFailure,
+    /// What each task left.
+    Always,
+    /// Nothing.
+    Never,
+}
+words!(
+    KeepWorkspace,
+    "keep_workspace": OnFailure = "on_failure", Always = "always", Never = "never"
+);
 
 /// What happens where nobody knows whether a task was started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -25,9 +25,10 @@ pub struct Limits {
     pub env_bytes: usize,
     /// Attributes of a job as JSON: they are indexed.
     pub attributes_bytes: usize,
-    /// Arguments of a task as JSON: what one assignment carries beside its environment.
+    /// Arguments of a task as JSON: what one assignment carries beside its environment. A MiB of bytes
+    /// fits as base64.
     pub arguments_bytes: usize,
-    /// The job's data as JSON: as `arguments_bytes`.
+    /// The job's data as JSON, which every assignment carries.
     pub data_bytes: usize,
     /// Other jobs that one waits for.
     pub after: usize,
@@ -41,9 +42,9 @@ pub struct Limits {
     pub delays: usize,
     /// Executions that may be lost with their agents.
     pub crashes: i32,
-    /// Mounts of a container, and secrets of a task.
+    /// Mounts of a container, secrets of a task, and patterns in one list.
     pub extras: usize,
-    /// One mount of a container, or one reference to a secret.
+    /// One mount of a container, one reference to a secret, or one pattern.
     pub extra_bytes: usize,
     /// Priorities.
     pub priority: RangeInclusive<i32>,
@@ -68,7 +69,7 @@ impl Default for Limits {
             variable_bytes: 128 * KIB - 1,
             env_bytes: MIB,
             attributes_bytes: MIB,
-            arguments_bytes: MIB,
+            arguments_bytes: 2 * MIB,
             data_bytes: MIB,
             after: 1000,
             resources: 32,

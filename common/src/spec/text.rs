@@ -26,7 +26,7 @@ pub fn shown(text: &str) -> Cow<'_, str> {
 }
 
 /// What is wrong with `name` as the name of a `what`; an empty one is fine here.
-pub(super) fn name_fault(what: &str, name: &str, max_bytes: usize) -> Option<String> {
+pub(crate) fn name_fault(what: &str, name: &str, max_bytes: usize) -> Option<String> {
     if name.len() > max_bytes {
         Some(format!("has {} bytes; a {what} may have {max_bytes}", name.len()))
     } else if name.chars().any(char::is_control) {

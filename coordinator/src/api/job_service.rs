@@ -20,17 +20,20 @@ use tonic::{Request, Response, Status};
 use tracing::{Instrument, Span, field, info, info_span, instrument};
 use uuid::Uuid;
 
-use super::{bulk, logs, page::Page, watch};
+use super::{
+    bulk, logs, lost,
+    page::{ANSWER_BYTES, Page},
+    watch,
+};
 use crate::{
     admission::{Admission, Entry},
     metrics::Metrics,
     store::{JobFilter, JobRow, Store, TaskRow},
     watch::Looks,
     wire::{convert, status},
+    workspace::Blobs,
 };
 
-/// Answers stay below the 4 MiB that gRPC clients accept by default.
-const ANSWER_BYTES: usize = 3 * 1024 * 1024;
 /// Within the time for one call.
 const LONGEST_WAIT: Duration = Duration::from_secs(100);
 /// How often it is looked whether a cancel was applied.
@@ -43,6 +46,8 @@ const CHUNK: i64 = 100;
 pub struct JobApi {
     /// The database.
     pub store: Store,
+    /// The files of jobs.
+    pub blobs: Blobs,
     /// The door.
     pub admission: Admission,
     /// Those who watch.
@@ -307,10 +312,11 @@ impl JobService for JobApi {
         &self,
         request: Request<v1::RetryJobRequest>,
     ) -> Result<Response<v1::RetryJobResponse>, Status> {
-        let request = request.get_ref();
+        let request = request.into_inner();
         let id = convert::job_id("id", &request.id)?;
         let new = new_id("new_id", &request.new_id)?;
-        let new = self.store.retry(id, &request.tasks, new).await.map_err(status::of_store)?;
+        let tasks = lost::with_lost(&self.store, &self.blobs, id, request.tasks).await?;
+        let new = self.store.retry(id, &tasks, new).await.map_err(status::of_store)?;
         info!(job.id = %new, retry_of = %id, "job retried");
         Ok(Response::new(v1::RetryJobResponse { id: new.to_string() }))
     }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::workspace_service::{Input, Left, SnapshotSource};
 use crate::{
     graphs::Graphs,
-    store::{Sources, Store},
+    store::{ArtifactRow, Sources, Store},
     wire::{convert, status},
 };
 
@@ -29,6 +29,9 @@ pub struct Leavings {
 impl SnapshotSource for Leavings {
     async fn left_by(&self, job: Uuid, task: Option<&str>) -> Result<Left, Status> {
         let id = JobId(job);
+        if task.is_none() && !self.is_known(id).await? {
+            return self.left_for_good(id).await;
+        }
         self.expect(id).await?;
         let tasks = match task {
             None => self.store.sinks(id).await.map_err(status::of_store)?,
@@ -44,6 +47,19 @@ impl SnapshotSource for Leavings {
             )));
         }
         self.left(id, &sources).await
+    }
+
+    async fn artifacts_of(&self, job: Uuid) -> Result<Snapshot, Status> {
+        let job = JobId(job);
+        let row = self.store.artifacts_of(job).await.map_err(status::of_store)?;
+        match row {
+            Some(row) => snapshot_of(row),
+            None if self.is_known(job).await? => Err(Status::failed_precondition(format!(
+                "job {job} has no artifacts: it names none, has not ended, or ended just now; they \
+                 are kept some minutes later"
+            ))),
+            None => Err(Status::not_found(format!("there is no job {job}"))),
+        }
     }
 
     async fn input_of_job(&self, job: Uuid) -> Result<Snapshot, Status> {
@@ -80,7 +96,7 @@ impl Leavings {
             false => HashMap::new(),
         };
         let sources = sources.into_values().next().unwrap_or_default();
-        let assignment = convert::assignment(&row, None, Vec::new())
+        let assignment = convert::assignment(&row, None, &[])
             .map_err(|_| Status::data_loss("the stored task cannot be read"))?;
         Ok(Input {
             of: (job.0, n),
@@ -110,10 +126,24 @@ impl Leavings {
     }
 
     async fn expect(&self, job: JobId) -> Result<(), Status> {
-        match self.store.job(job).await.map_err(status::of_store)? {
-            Some(_) => Ok(()),
-            None => Err(Status::not_found(format!("there is no job {job}"))),
+        match self.is_known(job).await? {
+            true => Ok(()),
+            false => Err(Status::not_found(format!("there is no job {job}"))),
         }
+    }
+
+    async fn is_known(&self, job: JobId) -> Result<bool, Status> {
+        Ok(self.store.job(job).await.map_err(status::of_store)?.is_some())
+    }
+
+    /// What stays of a job that is forgotten.
+    async fn left_for_good(&self, job: JobId) -> Result<Left, Status> {
+        let snapshot = self.artifacts_of(job.0).await?;
+        Ok(Left {
+            snapshots: vec![snapshot],
+            is_ancestor: Arc::new(|_, _| false),
+            name_of: Arc::new(|n| n.to_string()),
+        })
     }
 
     /// Names are needed for a conflict only, and then of writers, which may be any ancestors.
@@ -122,5 +152,17 @@ impl Leavings {
             return Ok(HashMap::new());
         }
         self.store.task_names(job, None).await.map_err(status::of_store)
+    }
+}
+
+fn snapshot_of(row: ArtifactRow) -> Result<Snapshot, Status> {
+    match (row.roots(), row.reason) {
+        (Some(roots), _) => Snapshot::from_fields(&roots.content, &roots.provenance, &roots.times)
+            .map_err(|_| Status::data_loss("a stored snapshot is damaged")),
+        (None, reason) => Err(Status::failed_precondition(format!(
+            "the artifacts of job {} could not be kept: {}",
+            row.job,
+            reason.unwrap_or_default()
+        ))),
     }
 }

@@ -6,6 +6,8 @@ use tonic::Status;
 
 use crate::wire::status;
 
+/// Answers stay below the 4 MiB that gRPC clients accept by default.
+pub const ANSWER_BYTES: usize = 3 * 1024 * 1024;
 /// Rows of a page where the client does not say.
 const DEFAULT: i64 = 100;
 /// Most rows of a page.

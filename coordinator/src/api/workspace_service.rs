@@ -21,8 +21,10 @@ use uuid::Uuid;
 
 use crate::{
     errors,
+    store::BlobPlace,
     workspace::{
-        BlobError, Blobs, Check, Intake, IntakeError, IsAncestor, Join, Joins, MergeError, describe,
+        BlobError, Blobs, Check, Intake, IntakeError, IsAncestor, Join, Joins, Located, MergeError,
+        PackError, describe,
     },
 };
 
@@ -66,6 +68,10 @@ pub trait SnapshotSource: Send + Sync + 'static {
     /// What `task`, or the whole job, left. `NOT_FOUND` where there is no such job or task,
     /// `FAILED_PRECONDITION` where it has left nothing (yet).
     async fn left_by(&self, job: Uuid, task: Option<&str>) -> Result<Left, Status>;
+
+    /// Those files of the whole job that stay when it is forgotten. Errors as with
+    /// [`SnapshotSource::left_by`].
+    async fn artifacts_of(&self, job: Uuid) -> Result<Snapshot, Status>;
 
     /// What the job starts from: nothing, or the snapshot it names.
     async fn input_of_job(&self, job: Uuid) -> Result<Snapshot, Status>;
@@ -158,11 +164,46 @@ impl WorkspaceService for WorkspaceApi {
         Ok(Response::new(answer.boxed()))
     }
 
+    async fn begin_pack(
+        &self,
+        _: Request<v1::BeginPackRequest>,
+    ) -> Result<Response<v1::BeginPackResponse>, Status> {
+        let begun = self.blobs.begin_pack().await.map_err(blob_status)?;
+        let answer = begun.map(|(pack, url)| v1::BeginPackResponse { pack: pack.into(), url });
+        Ok(Response::new(answer.unwrap_or_default()))
+    }
+
+    async fn end_pack(
+        &self,
+        request: Request<v1::EndPackRequest>,
+    ) -> Result<Response<v1::EndPackResponse>, Status> {
+        let v1::EndPackRequest { pack, blobs } = request.into_inner();
+        let pack = Uuid::from_slice(&pack)
+            .map_err(|_| Status::invalid_argument("pack: not what BeginPack gave"))?;
+        let blobs = blobs.into_iter().map(|blob| placed(pack, blob)).collect::<Result<_, _>>()?;
+        self.blobs.end_pack(pack, blobs).await.map_err(pack_status)?;
+        Ok(Response::new(v1::EndPackResponse {}))
+    }
+
+    async fn locate(
+        &self,
+        request: Request<v1::LocateRequest>,
+    ) -> Result<Response<v1::LocateResponse>, Status> {
+        let digests = digests(&request.get_ref().digests)?;
+        let located = self.blobs.locate(&digests).await.map_err(blob_status)?;
+        let packs = located.into_iter().map(|Located { url, blobs }| {
+            let blobs = blobs.into_iter().filter_map(to_placed).collect();
+            v1::locate_response::Pack { url, blobs }
+        });
+        Ok(Response::new(v1::LocateResponse { packs: packs.collect() }))
+    }
+
     async fn get_snapshot(
         &self,
         request: Request<v1::GetSnapshotRequest>,
     ) -> Result<Response<v1::GetSnapshotResponse>, Status> {
-        let v1::GetSnapshotRequest { job_id, task, input, attempt } = request.into_inner();
+        let v1::GetSnapshotRequest { job_id, task, input, attempt, artifacts } =
+            request.into_inner();
         if attempt != 0 {
             return self.started_from(self.source.input_of_attempt(attempt).await?).await;
         }
@@ -175,6 +216,7 @@ impl WorkspaceService for WorkspaceApi {
                 return self.started_from(self.source.input_of_task(job, task).await?).await;
             }
             (None, true) => self.source.input_of_job(job).await?,
+            (None, false) if artifacts => self.source.artifacts_of(job).await?,
             (task, false) => {
                 let left = self.source.left_by(job, task).await?;
                 self.merged((job, i32::MAX), left, OnConflict::Fail).await?
@@ -260,6 +302,25 @@ fn frame(blob: v1::WholeBlob) -> Result<Frame, Status> {
     Ok(Frame { digest: digest(&field)?, bytes: content, packed: size })
 }
 
+/// A blob of a pack that an agent has put.
+fn placed(pack: Uuid, blob: v1::PlacedBlob) -> Result<BlobPlace, Status> {
+    let beyond = |_| Status::invalid_argument("blobs: a number is beyond what a pack may have");
+    Ok(BlobPlace {
+        digest: digest(&blob.digest)?.as_bytes().to_vec(),
+        pack,
+        place: blob.place.try_into().map_err(beyond)?,
+        stored_bytes: blob.stored_bytes.try_into().map_err(beyond)?,
+        packed_bytes: blob.size.map(TryInto::try_into).transpose().map_err(beyond)?,
+    })
+}
+
+/// None where the numbers make no sense; it is then read by the coordinator, which tells.
+fn to_placed(blob: BlobPlace) -> Option<v1::PlacedBlob> {
+    let size = blob.packed_bytes.map(u64::try_from).transpose().ok()?;
+    let (place, stored_bytes) = (blob.place.try_into().ok()?, blob.stored_bytes.try_into().ok()?);
+    Some(v1::PlacedBlob { digest: blob.digest, place, stored_bytes, size })
+}
+
 fn digests(fields: &[Vec<u8>]) -> Result<Vec<Digest>, Status> {
     if fields.len() > MAX_DIGESTS {
         let count = fields.len();
@@ -286,6 +347,14 @@ fn blob_status(error: BlobError) -> Status {
                 false => Status::unavailable(error.to_string()),
             }
         }
+    }
+}
+
+fn pack_status(error: PackError) -> Status {
+    match error {
+        PackError::Blob(error) => blob_status(error),
+        PackError::Index(_) => Status::invalid_argument(error.to_string()),
+        PackError::Object { .. } => Status::failed_precondition(error.to_string()),
     }
 }
 

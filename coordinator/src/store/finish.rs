@@ -7,7 +7,7 @@ use postq_common::{
 use serde::Deserialize;
 use sqlx::types::Json;
 
-use super::{Readied, Roots, Store, StoreError};
+use super::{Effort, Readied, Roots, Store, StoreError};
 
 /// Names one attempt with its fence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,12 +45,16 @@ pub struct Finish {
     pub image: Option<String>,
     /// The files it left.
     pub output: Option<Roots>,
+    /// What its files took.
+    pub effort: Option<Effort>,
     /// By the agent's clock.
     pub ran_ms: Option<i64>,
     /// How many chunks of output it has.
     pub log_chunks: Option<i64>,
     /// Trying again cannot help.
     pub is_final: bool,
+    /// The pause before the next attempt, instead of the policy's.
+    pub retry_after_ms: Option<i64>,
 }
 
 impl Finish {
@@ -67,9 +71,11 @@ impl Finish {
             result: None,
             image: None,
             output: None,
+            effort: None,
             ran_ms: None,
             log_chunks: None,
             is_final: false,
+            retry_after_ms: None,
         }
     }
 }
@@ -111,7 +117,7 @@ impl Store {
         self.run("finish", |pool| async move {
             sqlx::query_scalar(
                 "/* finish */ select postq.finish($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
-                 $13, $14, $15, $16, $17::text[]::jsonb[], $18)",
+                 $13, $14, $15, $16, $17::text[]::jsonb[], $18, $19, $20)",
             )
             .bind(each(batch, |f| f.key.attempt.0))
             .bind(each(batch, |f| f.key.session.0))
@@ -131,6 +137,8 @@ impl Store {
             .bind(each(batch, |f| f.is_final))
             .bind(each(batch, |f| f.result.clone()))
             .bind(each(batch, |f| f.image.clone()))
+            .bind(each(batch, |f| f.retry_after_ms))
+            .bind(each(batch, |f| f.effort.map(Json)))
             .fetch_one(&pool)
             .await
             .map(|Json(finished)| finished)

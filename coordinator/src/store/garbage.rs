@@ -29,7 +29,7 @@ pub struct SweptBlobs {
 pub struct KeptSnapshot {
     /// Whose.
     pub job: Uuid,
-    /// Of which task; -1: the job's input.
+    /// Of which task; -1: the job's input; -2: what stays when the job is forgotten.
     pub n: i32,
     content: Vec<u8>,
     provenance: Vec<u8>,
@@ -52,6 +52,8 @@ pub struct Untrimmed {
     pub state: String,
     /// `keep_workspace` as the job says it, if it does.
     pub keep: Option<String>,
+    /// Patterns of the files that stay when it is forgotten.
+    pub artifacts: Vec<String>,
 }
 
 impl Store {
@@ -98,8 +100,13 @@ impl Store {
     ) -> Result<Vec<KeptSnapshot>, StoreError> {
         self.run("kept_snapshots", |pool| async move {
             sqlx::query_as(
-                "/* kept_snapshots */ select job, n, content, provenance, times from postq.snapshot
-                 where (job, n) > ($1, $2) order by job, n limit $3",
+                "/* kept_snapshots */ select k.job, k.n, k.content, k.provenance, k.times
+                 from ((select job, n, content, provenance, times from postq.snapshot
+                        where (job, n) > ($1, $2) order by job, n limit $3)
+                       union all
+                       (select job, -2, content, ''::bytea, times from postq.artifact
+                        where (job, -2) > ($1, $2) and content is not null order by job limit $3)) k
+                 order by k.job, k.n limit $3",
             )
             .bind(after.0)
             .bind(after.1)
@@ -201,7 +208,8 @@ impl Store {
         self.run("untrimmed_jobs", |pool| async move {
             sqlx::query_as(
                 "/* untrimmed_jobs */ select s.job, j.state::text as state,
-                     coalesce(js.spec ->> 'keep_workspace', js.spec ->> 'keepWorkspace') as keep
+                     coalesce(js.spec ->> 'keep_workspace', js.spec ->> 'keepWorkspace') as keep,
+                     array(select jsonb_array_elements_text(coalesce(js.spec -> 'artifacts', '[]'))) as artifacts
                  from (select distinct w.job from postq.snapshot w
                        where w.job > $1 and not w.is_trimmed order by w.job limit $2) s
                  join postq.job j on j.id = s.job

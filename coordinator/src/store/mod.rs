@@ -6,15 +6,18 @@
 
 mod admit;
 mod agents;
+mod artifacts;
 mod assignments;
 mod attempts;
 mod beat;
 mod blobs;
 mod claim;
 mod counts;
+mod dead_letters;
 mod deadlines;
 mod door;
 mod drain;
+mod effort;
 mod facts;
 mod finish;
 mod garbage;
@@ -36,14 +39,17 @@ mod tasks;
 
 pub use admit::{Admitted, AdmittedMany, NewJob, Readied};
 pub use agents::{AgentRow, RunningRow};
+pub use artifacts::{ArtifactRow, Artifacts};
 pub use assignments::{AssignmentRow, Sources};
 pub use beat::Beat;
 pub use blobs::BlobPlace;
 pub use claim::{ClaimRequest, Claimed};
 pub use counts::StateCount;
+pub use dead_letters::{LetterPlace, LetterRow};
 pub use deadlines::Overdue;
 pub use door::{Store, StoreError};
 pub use drain::Drain;
+pub use effort::Effort;
 pub use finish::{AttemptKey, Finish, Finished, Verdict};
 pub use garbage::{KeptSnapshot, SweptBlobs, Untrimmed};
 pub use inputs::InputRow;

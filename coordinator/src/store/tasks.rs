@@ -5,7 +5,7 @@ use postq_common::{id::JobId, place::Kind, spec::Needs};
 use serde_json::Value;
 use sqlx::{FromRow, types::Json};
 
-use super::{Store, StoreError};
+use super::{Effort, Store, StoreError};
 
 /// A task as it stands, with its current or last attempt.
 #[derive(Clone, Debug, FromRow)]
@@ -62,6 +62,10 @@ pub struct TaskRow {
     pub output: Option<Json<Value>>,
     /// What the image of its container was.
     pub image: Option<String>,
+    /// How long its command ran.
+    pub ran_ms: Option<i64>,
+    /// What its files took.
+    pub effort: Option<Json<Effort>>,
     /// Root of the content it left.
     pub snapshot: Option<Vec<u8>>,
 }
@@ -88,7 +92,7 @@ macro_rules! select_tasks {
              coalesce(a.started_at, o.started_at) as attempt_started_at,
              a.finished_at as attempt_finished_at, ",
             $results, " as results, ", $errors, " as errors, ",
-            $output, " as output, a.image, w.content as snapshot,
+            $output, " as output, a.image, a.ran_ms, a.effort, w.content as snapshot,
              l.executor::text, l.handler, l.needs
              from postq.task t
              join postq.task_spec s on s.job = t.job and s.n = t.n

@@ -16,8 +16,10 @@
 //! | [`parked`] | tasks that wait for a concurrency key or a rate |
 //! | [`relations`] | unique keys that are free, and jobs that wait for jobs |
 //! | [`floors`] | how far lanes are empty for good |
+//! | [`artifacts`] | files that stay when their job is forgotten |
 //! | [`garbage`] | files that nobody needs any more |
 
+pub mod artifacts;
 pub mod deadlines;
 pub mod due;
 pub mod floors;

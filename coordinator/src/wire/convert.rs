@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, str::FromStr};
 use postq_common::{
     id::{AttemptId, JobId, SessionId, TaskNumber},
     merge::OnConflict,
-    spec::{Executor, Resources},
+    spec::{Executor, Limits, Resources},
     state::{JobState, Outcome, TaskState},
     tree::{BadDigest, Snapshot},
 };
@@ -18,9 +18,10 @@ use serde_json::{Map, Value};
 use tonic::Status;
 use uuid::Uuid;
 
-use super::{plan::hex, status};
+use super::{effort, plan::hex, status};
 use crate::store::{
-    AgentRow, AssignmentRow, AttemptKey, Finish, InputRow, JobRow, Roots, RunningRow, TaskRow,
+    AgentRow, ArtifactRow, AssignmentRow, AttemptKey, Finish, InputRow, JobRow, Roots, RunningRow,
+    TaskRow,
 };
 
 /// The end of each stream that is kept with an attempt.
@@ -74,6 +75,8 @@ pub fn task(row: TaskRow) -> v1::Task {
         started_at: row.attempt_started_at.map(Into::into),
         finished_at: row.attempt_finished_at.map(Into::into),
         image: row.image.unwrap_or_default(),
+        effort: row.effort.map(|effort| effort::to_wire(&effort.0)),
+        ran_for: row.ran_ms.and_then(effort::millis),
     });
     v1::Task {
         name: row.name,
@@ -126,6 +129,20 @@ pub fn agent(row: AgentRow) -> v1::Agent {
     }
 }
 
+/// What stays of a job's files.
+pub fn artifacts(row: ArtifactRow) -> v1::Artifacts {
+    v1::Artifacts {
+        job_id: row.job.to_string(),
+        job_name: row.name,
+        queue: row.queue,
+        job_state: word(&row.state, |state: JobState| job::State::from(state) as i32),
+        finished_at: Some(row.finished_at.into()),
+        files: row.files,
+        bytes: row.size_bytes,
+        reason: row.reason.unwrap_or_default(),
+    }
+}
+
 fn running(attempt: RunningRow) -> v1::agent::Running {
     v1::agent::Running {
         attempt: attempt.attempt,
@@ -139,11 +156,13 @@ fn running(attempt: RunningRow) -> v1::agent::Running {
 pub fn assignment(
     row: &AssignmentRow,
     input: Option<&Snapshot>,
-    inputs: Vec<InputRow>,
+    inputs: &[InputRow],
 ) -> Result<v1::Assignment, DocumentError> {
     let mut spec = document::task_from_json(&row.spec.0)?;
     let mut env = string_map(row.job_spec.get("env"));
     env.append(&mut spec.env);
+    let mut ignore = string_list(row.job_spec.get("ignore"));
+    ignore.extend(spec.ignore.iter().cloned());
     let data = row.job_spec.get("data").filter(|data| !data.is_null());
     // Said once.
     let (command, arguments) = (std::mem::take(&mut spec.command), spec.arguments.take());
@@ -168,13 +187,14 @@ pub fn assignment(
         spec: Some(spec),
         attributes: row.job_spec.get("attributes").and_then(object),
         data: data.map(convert::value_from_json),
-        inputs: inputs.into_iter().map(|row| (row.name.clone(), input_of(row))).collect(),
+        inputs: inputs.iter().map(|row| (row.name.clone(), input_of(row))).collect(),
         input: input.map(|snapshot| {
             let [content, provenance, times] = snapshot.to_fields();
             v1::Snapshot { content, provenance, times }
         }),
         traceparent: row.traceparent.clone().unwrap_or_default(),
         is_exclusive: row.is_exclusive,
+        ignore,
         resources: amounts(&row.needs.resources),
     })
 }
@@ -186,11 +206,11 @@ fn amounts(resources: &Resources) -> BTreeMap<String, i64> {
 }
 
 /// What a dependency left, for the one that depends on it.
-fn input_of(row: InputRow) -> v1::Input {
+fn input_of(row: &InputRow) -> v1::Input {
     v1::Input {
         state: word(&row.state, |state: TaskState| task::State::from(state) as i32),
-        output: row.output.map(|output| convert::value_from_json(&output.0)),
-        results: String::from_utf8_lossy(&row.results.unwrap_or_default()).into_owned(),
+        output: row.output.as_ref().map(|output| convert::value_from_json(&output.0)),
+        results: String::from_utf8_lossy(row.results.as_deref().unwrap_or_default()).into_owned(),
     }
 }
 
@@ -236,10 +256,18 @@ pub fn finish(report: &v1::Report, session: SessionId) -> Option<Finish> {
         results: Some(tail(&report.stdout)),
         errors: Some(tail(&report.stderr)),
         output: report.output.as_ref().map(roots).transpose().ok()?,
+        effort: report.effort.as_ref().map(effort::from_wire),
         ran_ms: ran_for.and_then(|ran| i64::try_from(ran.as_millis()).ok()),
         log_chunks: Some(report.log_chunks),
         is_final: report.is_final,
+        retry_after_ms: report.retry_after.as_ref().and_then(pause_ms),
     })
+}
+
+/// A pause that an agent asks for; none where it is no length of time.
+fn pause_ms(pause: &pbjson_types::Duration) -> Option<i64> {
+    let pause = convert::duration(pause).ok()?.min(Limits::default().duration);
+    i64::try_from(pause.as_millis()).ok()
 }
 
 /// A snapshot's roots, where they are digests.
@@ -292,6 +320,11 @@ fn string_map(value: Option<&Value>) -> std::collections::BTreeMap<String, Strin
         .collect()
 }
 
+fn string_list(value: Option<&Value>) -> Vec<String> {
+    let texts = value.and_then(Value::as_array).into_iter().flatten();
+    texts.filter_map(|text| Some(text.as_str()?.to_owned())).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -300,6 +333,14 @@ mod tests {
     fn output_that_is_no_text_is_given_as_bytes_too() {
         assert_eq!(text(Some(b"a\xff".to_vec())), ("a\u{fffd}".into(), b"a\xff".to_vec()));
         assert_eq!(text(Some(b"ab".to_vec())), ("ab".into(), Vec::new()));
+    }
+
+    #[test]
+    fn a_pause_beyond_reason_is_cut_and_a_negative_one_is_none() {
+        let pause = |seconds| pause_ms(&pbjson_types::Duration { seconds, nanos: 0 });
+        assert_eq!(pause(2), Some(2000));
+        assert_eq!(pause(-1), None);
+        assert_eq!(pause(3_660 * 86_400 + 1), Some(3_660 * 86_400_000));
     }
 
     #[test]

@@ -3,10 +3,12 @@
 //! | file | owns |
 //! |---|---|
 //! | [`convert`] | rows and messages |
+//! | [`effort`] | what the files of an execution took |
 //! | [`plan`] | a document checked, planned, and put as rows |
 //! | [`status`] | errors as gRPC statuses |
 
 pub mod convert;
+pub mod effort;
 pub mod plan;
 pub mod schedule;
 pub mod status;

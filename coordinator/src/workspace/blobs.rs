@@ -1,24 +1,27 @@
 //! The blob store: content by digest, in packs.
 //!
-//! It knows nothing of trees and jobs. Invariant: a blob under a digest was verified against it
-//! before it became known, and is durable; one found damaged later is forgotten, so that it counts
-//! as missing and can be sent again.
+//! It knows nothing of trees and jobs. Invariant: a blob that becomes known is durable, and is verified
+//! against its digest before it is given out; one found damaged is forgotten, so that it counts as missing
+//! and can be sent again. (What comes by here is verified before it becomes known, too; what an agent puts
+//! into the store itself is not, see `direct`.)
 
-use std::{error::Error, io, path::Path, sync::Arc, time::Duration};
+use std::{error::Error, io, time::Duration};
 
 use bytes::Bytes;
 use futures::{
     StreamExt, TryStreamExt,
     stream::{self, BoxStream},
 };
-use object_store::ObjectStore;
 use postq_common::{
     frame::Frame,
     tree::{Digest, Snapshot},
 };
 use uuid::Uuid;
 
-use super::pack::{self, Run};
+use super::{
+    pack::{self, Run},
+    place::Place,
+};
 use crate::store::{Store, StoreError};
 
 /// A blob that nobody has asked for so long, and no snapshot that is kept holds, may go.
@@ -95,21 +98,14 @@ pub enum Check {
 /// The store. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Blobs {
-    pub(super) objects: Arc<dyn ObjectStore>,
+    pub(super) place: Place,
     pub(super) index: Store,
-    /// Where the store is a directory.
-    pub(super) directory: Option<Arc<Path>>,
     id: Uuid,
 }
 
 impl Blobs {
-    pub(super) fn new(objects: Arc<dyn ObjectStore>, index: Store, id: Uuid) -> Self {
-        Self { objects, index, directory: None, id }
-    }
-
-    /// The same in that directory.
-    pub(super) fn in_directory(self, directory: &Path) -> Self {
-        Self { directory: Some(directory.into()), ..self }
+    pub(super) fn new(place: Place, index: Store, id: Uuid) -> Self {
+        Self { place, index, id }
     }
 
     /// The id of this store; the database holds it as well.

@@ -15,11 +15,8 @@ use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt, path::Path};
 use postq_common::{
-    chunk::{ChunkList, is_chunked},
     frame::Frame,
-    provenance::{Below, Provenance},
-    times::Times,
-    tree::{BadNode, Digest, Directory, Kind, Node, Snapshot},
+    tree::{Digest, Snapshot},
 };
 use tracing::{info, warn};
 use uuid::Uuid;
@@ -27,7 +24,9 @@ use uuid::Uuid;
 use super::{
     BlobError, Blobs, Joins,
     blobs::{Check, FRESH, GRACE},
-    pack, staged,
+    pack,
+    reach::Tree,
+    staged,
 };
 use crate::store::BlobPlace;
 
@@ -59,15 +58,6 @@ pub struct Collected {
 pub struct Garbage {
     blobs: Blobs,
     joins: Joins,
-}
-
-/// A tree node that is to be read.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Tree {
-    Content(Digest),
-    Provenance(Digest),
-    Times(Digest),
-    Chunks(Digest),
 }
 
 impl Garbage {
@@ -119,9 +109,7 @@ impl Garbage {
                 let Ok(roots) = roots else { continue };
                 // It is named by a blob where it was uploaded.
                 self.touch(&[roots.digest()]).await?;
-                trees.extend(roots.content.map(Tree::Content));
-                trees.extend(roots.provenance.map(Tree::Provenance));
-                trees.extend(roots.times.map(Tree::Times));
+                trees.extend(Tree::roots(&roots));
             }
             self.touch_trees(trees, &mut seen).await?;
         }
@@ -229,7 +217,7 @@ impl Garbage {
         let failed = || BlobError::store("list packs");
         let folder = Path::from(pack::FOLDER);
         let young = Utc::now() - GRACE;
-        let listed = self.blobs.objects.list(Some(&folder));
+        let listed = self.blobs.place.objects.list(Some(&folder));
         let mut pages = listed.try_chunks(NODES);
         let mut removed = 0;
         while let Some(page) = pages.try_next().await.map_err(|error| failed()(error.1))? {
@@ -250,7 +238,7 @@ impl Garbage {
 
     /// Objects that were not even written to their end.
     async fn remove_staged(&self) -> Result<usize, BlobError> {
-        let Some(directory) = self.blobs.directory.clone() else { return Ok(0) };
+        let Some(directory) = self.blobs.place.directory.clone() else { return Ok(0) };
         let packs = directory.join(pack::FOLDER);
         let failed = "remove what was left of packs";
         let removing =
@@ -259,57 +247,9 @@ impl Garbage {
     }
 
     async fn remove(&self, object: &Path) -> Result<(), BlobError> {
-        match self.blobs.objects.delete(object).await {
+        match self.blobs.place.objects.delete(object).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(BlobError::store("remove a pack")(error)),
         }
-    }
-}
-
-impl Tree {
-    fn digest(&self) -> Digest {
-        let (Self::Content(digest)
-        | Self::Provenance(digest)
-        | Self::Times(digest)
-        | Self::Chunks(digest)) = self;
-        *digest
-    }
-
-    /// What is directly below: nodes to be read, and blobs that hold no more digests.
-    fn below(
-        self,
-        bytes: Bytes,
-        open: &mut Vec<Self>,
-        leaves: &mut Vec<Digest>,
-    ) -> Result<(), BadNode> {
-        match self {
-            Self::Content(_) => {
-                for entry in Directory::parse(bytes)?.entries() {
-                    match entry.kind {
-                        Kind::File { digest, size, .. } if is_chunked(size) => {
-                            open.push(Self::Chunks(digest));
-                        }
-                        Kind::File { digest, .. } => leaves.push(digest),
-                        Kind::Directory { digest, .. } => open.extend(digest.map(Self::Content)),
-                        Kind::Symlink { .. } => {}
-                    }
-                }
-            }
-            Self::Provenance(_) => {
-                for entry in Provenance::parse(bytes)?.entries() {
-                    if let Below::Node(Some(digest)) = entry.trace.below {
-                        open.push(Self::Provenance(digest));
-                    }
-                }
-            }
-            Self::Times(_) => {
-                let times = Times::parse(bytes)?;
-                open.extend(times.entries().iter().filter_map(|time| time.below.map(Self::Times)));
-            }
-            Self::Chunks(_) => {
-                leaves.extend(ChunkList::parse(bytes)?.chunks().iter().map(|chunk| chunk.digest));
-            }
-        }
-        Ok(())
     }
 }

@@ -161,13 +161,18 @@ impl Joins {
 
 /// One step of the merge, off the threads that serve.
 async fn step(mut nodes: Nodes, join: Join) -> (Nodes, Result<Step<Merged>, TreeError>) {
-    let work = move || {
+    off(move || {
         let is_ancestor = |a, b| (join.is_ancestor)(a, b);
         let Join { ref parents, task, on_conflict, .. } = join;
         let request = Merge { parents, task, on_conflict, is_ancestor: &is_ancestor };
         let step = merge(&mut nodes, &request);
         (nodes, step)
-    };
+    })
+    .await
+}
+
+/// Runs blocking `work` off the threads that serve.
+pub(super) async fn off<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(failed) => match failed.try_into_panic() {

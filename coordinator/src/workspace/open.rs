@@ -3,19 +3,19 @@
 //! A store carries an id that the database holds as well: a coordinator that was pointed at another
 //! directory by mistake would tell every running job that its files are lost.
 
-use std::{path::PathBuf, str::FromStr, sync::Arc};
+use std::{path::PathBuf, str::FromStr};
 
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, local::LocalFileSystem, path::Path};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, path::Path};
 use uuid::Uuid;
 
-use super::Blobs;
+use super::{Blobs, place::Place};
 use crate::store::Store;
 
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Only directories can be stores.
-    #[error("`{0}` is no blob store; write a directory, or file:///DIRECTORY")]
+    /// Neither a directory nor a bucket.
+    #[error("`{0}` is no blob store; write a directory, file:///DIRECTORY, or s3://BUCKET/PREFIX")]
     Unsupported(String),
     /// The directory cannot be made or read.
     #[error("cannot use {path} as the blob store")]
@@ -57,7 +57,8 @@ pub enum OpenError {
 }
 
 impl Blobs {
-    /// Opens the store at `url`: a directory, as a path or `file://` URL, made if absent. With
+    /// Opens the store at `url`: a directory, as a path or `file://` URL, made if absent; or
+    /// `s3://BUCKET/PREFIX`. With
     /// `expected`, what the database holds, only that very store will do; without, a store that
     /// has no id yet is given one (see [`Blobs::store_id`]). Where blobs are is told by `index`.
     pub async fn create_or_open(
@@ -65,41 +66,23 @@ impl Blobs {
         expected: Option<Uuid>,
         index: Store,
     ) -> Result<Self, OpenError> {
-        let (store, directory) = local(url)?;
+        let place = Place::open(url)?;
+        let objects = &*place.objects;
         let at = || url.to_owned();
-        let found = match read_id(&*store, url).await? {
+        let found = match read_id(objects, url).await? {
             Some(found) => found,
             None => match expected {
                 Some(expected) => return Err(OpenError::Gone { at: at(), expected }),
-                None => write_id(&*store, url).await?,
+                None => write_id(objects, url).await?,
             },
         };
         match expected {
             Some(expected) if expected != found => {
                 Err(OpenError::Other { at: at(), found, expected })
             }
-            _ => Ok(Self::new(store, index, found).in_directory(&directory)),
+            _ => Ok(Self::new(place, index, found)),
         }
     }
-}
-
-fn local(url: &str) -> Result<(Arc<dyn ObjectStore>, PathBuf), OpenError> {
-    let unsupported = || OpenError::Unsupported(url.to_owned());
-    let path = match url.split_once("://") {
-        None => url,
-        Some(("file", path)) if path.starts_with('/') => path,
-        Some(_) => return Err(unsupported()),
-    };
-    if path.is_empty() {
-        return Err(unsupported());
-    }
-    let path = PathBuf::from(path);
-    if let Err(source) = std::fs::create_dir_all(&path) {
-        return Err(OpenError::Directory { path, source });
-    }
-    let store = LocalFileSystem::new_with_prefix(&path)
-        .map_err(|source| OpenError::Store { at: url.to_owned(), source })?;
-    Ok((Arc::new(store.with_fsync(true)), path))
 }
 
 fn id_place() -> Path {

@@ -134,7 +134,7 @@ impl Blobs {
             .collect();
         let payload = PutPayload::from_iter(frames.into_iter().map(|frame| frame.bytes));
         // A pack of nothing but the empty blob has an object as well.
-        let put = self.objects.put(&object(pack), payload).await;
+        let put = self.place.objects.put(&object(pack), payload).await;
         put.map_err(BlobError::store("keep a pack"))?;
         Ok((pack, size.max(1), blobs))
     }
@@ -174,14 +174,14 @@ impl Blobs {
         let (object, ranges) = (object(run.pack), ranges(&run.blobs));
         let failed = BlobError::store("read a pack");
         let first = || run.blobs.first().and_then(digest).map(BlobError::Missing);
-        match self.objects.get_ranges(&object, &ranges).await {
+        match self.place.objects.get_ranges(&object, &ranges).await {
             Ok(read) => Ok(slices(&run.blobs, &ranges, &read)),
             Err(error @ object_store::Error::NotFound { .. }) => {
                 Err(first().unwrap_or_else(|| failed(error)))
             }
             Err(error) => {
                 // A truncated object fails the whole request; what is there is read alone.
-                let size = match self.objects.head(&object).await {
+                let size = match self.place.objects.head(&object).await {
                     Ok(meta) => meta.size,
                     Err(_) => return Err(failed(error)),
                 };
@@ -190,7 +190,7 @@ impl Blobs {
                 }
                 let whole = ranges.iter().map(|range| range.start.min(size)..range.end.min(size));
                 let whole: Vec<_> = whole.filter(|range| !range.is_empty()).collect();
-                let read = self.objects.get_ranges(&object, &whole).await;
+                let read = self.place.objects.get_ranges(&object, &whole).await;
                 let read = read.map_err(BlobError::store("read a pack"))?;
                 Ok(slices(&run.blobs, &whole, &read))
             }

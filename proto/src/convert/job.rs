@@ -66,6 +66,13 @@ fn convert_job(job: &v1::JobSpec, problems: &mut Problems) -> JobSpec {
         unique: job.unique.as_ref().map(|unique| convert.unique(unique)),
         after: job.after.as_ref().map(|after| convert.after(after)),
         notify: job.notify,
+        keep_workspace: convert.word::<v1::job_spec::KeepWorkspace, _>(
+            "keep_workspace",
+            job.keep_workspace,
+            "ON_FAILURE, ALWAYS or NEVER",
+        ),
+        artifacts: job.artifacts.clone(),
+        ignore: job.ignore.clone(),
         ..JobSpec::default()
     };
     if let Some(attributes) = &job.attributes {
@@ -131,6 +138,8 @@ impl Convert<'_> {
                 .map(|(name, amount)| (name.clone(), value::json_from_value(amount)))
                 .collect(),
             requires: task.requires.iter().map(label_rule).collect(),
+            outputs: task.outputs.clone(),
+            ignore: task.ignore.clone(),
         }
     }
 

@@ -4,7 +4,10 @@
 
 use postq_common::{
     schedule::{CatchUp, Overlap},
-    spec::{Delivery, Executor, Existing, Failure, OnConflict, Pull, RunIf, Scope, WorkspaceUse},
+    spec::{
+        Delivery, Executor, Existing, Failure, KeepWorkspace, OnConflict, Pull, RunIf, Scope,
+        WorkspaceUse,
+    },
     state::{JobState, Outcome, TaskState},
 };
 use thiserror::Error;
@@ -77,6 +80,7 @@ whole_words!(Scope, v1::job_spec::unique::Scope: Queue, All);
 whole_words!(Existing, v1::job_spec::unique::Existing: Keep, Replace);
 whole_words!(Failure, v1::retry_policy::Outcome: Failed, TimedOut);
 whole_words!(OnConflict, v1::job_spec::OnConflict: Fail, PreferLastDependency);
+whole_words!(KeepWorkspace, v1::job_spec::KeepWorkspace: OnFailure, Always, Never);
 
 #[cfg(test)]
 mod tests {

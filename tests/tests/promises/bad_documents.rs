@@ -3,20 +3,22 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::bad_patterns;
+
 /// A document whose only task is this.
-fn with_task(task: Value) -> Value {
+pub(crate) fn with_task(task: Value) -> Value {
     json!({"tasks": {"a": task}})
 }
 
 /// A good document with one more field.
-fn with_field(field: &str, value: Value) -> Value {
+pub(crate) fn with_field(field: &str, value: Value) -> Value {
     let mut document = json!({"tasks": {"a": {"command": "true"}}});
     document[field] = value;
     document
 }
 
 /// A good task with one more field.
-fn with_task_field(field: &str, value: Value) -> Value {
+pub(crate) fn with_task_field(field: &str, value: Value) -> Value {
     let mut document = with_task(json!({"command": "true"}));
     document["tasks"]["a"][field] = value;
     document
@@ -67,6 +69,7 @@ pub(crate) fn bad() -> Vec<Value> {
         retries(),
         extras(),
         needs(),
+        bad_patterns::files(),
         graphs(),
         several(),
     ]
@@ -146,11 +149,13 @@ fn free_json() -> Vec<Value> {
             with_task(json!({"handler": "h", "arguments": {"a": [number]}})),
         ]);
     }
-    let long = "x".repeat(1 << 20);
-    let many = Value::from(vec![0; 200_000]);
+    let (long, many) = ("x".repeat(1 << 20), Value::from(vec![0; 200_000]));
     all.extend([
         with_field("attributes", json!({"a": long})),
         with_field("attributes", json!({"a": many})),
+    ]);
+    let (long, many) = ("x".repeat(2 << 20), Value::from(vec![0; 300_000]));
+    all.extend([
         with_task(json!({"handler": "h", "arguments": long})),
         with_task(json!({"handler": "h", "arguments": {"a": many, "b": null, "c": [true, "é"]}})),
     ]);
@@ -557,6 +562,8 @@ pub(crate) fn good() -> Vec<Value> {
         json!({"tasks": {"a": {"command": "true", "secrets": {"A": "env:B", "C": "file:d/e.f", "G": "h-i.j", "a b": "-x"}}, "b": {"handler": "h", "secrets": {}}}}),
         json!({"tasks": {"a": {"command": "true", "resources": {"cpus": 1.5, "memory": "1.5GiB", "gpus": 2.0, "licence": 1}, "requires": [{"label": "zone", "in": ["eu", "us", "eu"]}, {"label": "arch", "notIn": ["arm"]}, {"label": "ssd", "exists": true}, {"label": "old", "exists": false}]}}}),
         json!({"tasks": {"a": {"command": "true", "resources": {"cpus": 0.07, "memory": "0.001kB"}}, "b": {"handler": "h", "resources": {"memory": 4096}, "requires": []}, "c": {"image": "i", "resources": {}, "requires": [{"label": "a", "in": [""]}]}}}),
+        json!({"keep_workspace": "ALWAYS", "artifacts": ["*.{csv,json}", "!old/"], "ignore": ["target/", " a"], "tasks": {"a": {"command": "true", "outputs": ["/out/", "[]a-c-]", "[!]a]", "\\[z-a]", "a\\\\b"], "ignore": ["!target/", "{a,b[}]}", "[--a]x", "**"]}}}),
+        json!({"keepWorkspace": 2, "artifacts": [], "tasks": {"a": {"handler": "h", "workspace": "FILES", "outputs": ["x"], "ignore": []}, "b": {"handler": "h", "outputs": [], "ignore": []}}}),
         json!({"tasks": {"a": {"command": "c".repeat(131_071), "env": {"A": "", "b c": "line\nline"}}}}),
         json!({"tasks": (0..300).map(|n| (format!("t{n}"), json!({"command": "true", "depends": if n == 0 { vec![] } else { vec![format!("t{}", n - 1)] }}))).collect::<Map<_, _>>()}),
     ]

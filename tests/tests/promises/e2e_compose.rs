@@ -260,21 +260,22 @@ async fn the_compose_cluster_starts_by_one_command_survives_restarts_and_leaves_
     a_job_goes_on_in_a_restored_database(&stack).await;
     stack.ends(2);
 
-    stack.files.push("docker-compose.run-as.yml");
+    stack.files.extend(["docker-compose.run-as.yml", "docker-compose.docker.yml"]);
     stack.up(&["--scale", "agent=3"]).await;
     tasks_of_another_user_do_not_see_the_token(&stack).await;
+    containers_of_a_job_run_on_both_agents(&stack).await;
     stack.ends(3);
 }
 
 #[test]
 fn the_compose_files_are_valid_with_and_without_the_sample_settings() {
-    let all = ["docker-compose.yml", "docker-compose.run-as.yml"];
+    let more = ["docker-compose.run-as.yml", "docker-compose.docker.yml"];
     let nothing = tempfile::NamedTempFile::new().unwrap();
-    for files in [&all[..1], &all[..]] {
+    for files in [&more[..0], &more[..1], &more[..]] {
         for settings in [nothing.path().to_owned(), compose_file(".env.example")] {
             let mut command = compose_command();
             command.arg("--env-file").arg(settings);
-            for file in files {
+            for file in ["docker-compose.yml"].iter().chain(files) {
                 command.arg("--file").arg(compose_file(file));
             }
             succeed(command.args(["config", "--quiet"]));
@@ -411,4 +412,38 @@ async fn tasks_of_another_user_do_not_see_the_token(stack: &Stack) {
     }});
     let job = stack.client().run(&document).await;
     assert_eq!(words(&job.tasks["a"].results), ["task", "hidden"]);
+}
+
+/// Submitted from outside and by SQL from inside; files go from agent to agent.
+async fn containers_of_a_job_run_on_both_agents(stack: &Stack) {
+    let image = format!("{}-base", stack.project);
+    let waits = "until [ -e /tmp/go ]; do sleep 0.1; done; ls /var/run/docker.sock || id -u; \
+                 echo $POSTQ_AGENT";
+    let document = json!({"tasks": {
+        "left": {"image": image, "command": format!("{waits} > left")},
+        "right": {"image": image, "command": format!("{waits} > right")},
+        "both": {"depends": ["left", "right"], "image": image, "command": "cat left right"},
+        "shell": {"command": "id -un; [ -w /var/run/docker.sock ] || echo out of reach"},
+    }});
+    let from_inside = format!("select postq.submit('{document}')");
+    let ids = [stack.client().submit(&document).await, stack.sql(&from_inside).parse().unwrap()];
+    for id in ids {
+        let label = format!("label=postq.job={id}");
+        let both = eventually("both containers run", PATIENCE, async || {
+            let running = words(&docker(&["ps", "--quiet", "--filter", &label]));
+            (running.len() == 2).then_some(running)
+        });
+        for container in both.await {
+            docker(&["exec", &container, "touch", "/tmp/go"]);
+        }
+        let job = stack.client().wait(id, PATIENCE).await;
+        let all = "both succeeded, left succeeded, right succeeded, shell succeeded";
+        assert_eq!(states(&job), all);
+        let hosts = [agent_of(&job, "left"), agent_of(&job, "right")];
+        assert_ne!(hosts[0], hosts[1]);
+        assert_eq!(words(&job.tasks["both"].results), hosts, "files of both");
+        assert_eq!(job.tasks["shell"].results, "task\nout of reach\n");
+        assert_eq!(job.tasks["left"].results, "0\n", "without a socket");
+        assert_eq!(docker(&["ps", "--all", "--quiet", "--filter", &label]), "");
+    }
 }

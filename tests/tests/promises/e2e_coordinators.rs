@@ -1,8 +1,9 @@
 //! Several coordinators on one database: any of them will do, and each may die.
 
-use postq_proto::v1::job;
+use postq_proto::v1::{ReadLogsRequest, job};
 use postq_tests::{AgentSetup, Cluster, Database, PATIENCE, eventually};
 use serde_json::json;
+use tokio::time::timeout;
 
 /// Two coordinators, and an agent that knows only the second.
 async fn two() -> Cluster {
@@ -44,6 +45,28 @@ async fn output_is_read_and_jobs_are_cancelled_through_either() {
     let output: Vec<u8> = logs.iter().flat_map(|chunk| chunk.data.to_vec()).collect();
     assert!(output.starts_with(b"up\n"), "{output:?}");
     assert_eq!(cluster.processes_with("held"), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn output_is_followed_while_it_is_written_through_either() {
+    let cluster = two().await;
+    let go = cluster.path("go");
+    let command = format!("echo one; until [ -e {} ]; do sleep 0.05; done; echo two", go.display());
+    let id = cluster.submit(&json!({"tasks": {"a": {"command": command}}})).await;
+    let mut streams = Vec::new();
+    for number in [0, 1] {
+        let request =
+            ReadLogsRequest { job_id: id.to_string(), follow: true, ..Default::default() };
+        let stream = cluster.client_of(number).jobs().read_logs(request).await.unwrap();
+        streams.push(stream.into_inner());
+    }
+    for wanted in [Some("one\n"), Some("two\n"), None] {
+        for stream in &mut streams {
+            let chunk = timeout(PATIENCE, stream.message()).await.unwrap().unwrap();
+            assert_eq!(chunk.map(|it| it.data).as_deref(), wanted.map(str::as_bytes));
+        }
+        cluster.touch("go");
+    }
 }
 
 #[tokio::test]

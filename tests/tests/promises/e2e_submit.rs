@@ -47,7 +47,15 @@ async fn reflection_names_the_services_and_health_answers() {
         panic!("not a list of services: {answer:?}");
     };
     let names: Vec<_> = listed.service.iter().map(|service| service.name.as_str()).collect();
-    for wanted in ["JobService", "DispatchService", "WorkspaceService", "AgentService"] {
+    for wanted in [
+        "JobService",
+        "DispatchService",
+        "WorkspaceService",
+        "AgentService",
+        "QueueService",
+        "ScheduleService",
+        "DeadLetterService",
+    ] {
         assert!(names.contains(&format!("postq.v1.{wanted}").as_str()), "{names:?}");
     }
 }

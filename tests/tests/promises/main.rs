@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // tests
 
 mod bad_documents;
+mod bad_patterns;
 mod consumer;
 mod e2e_agents;
 mod e2e_auth;
@@ -10,10 +11,12 @@ mod e2e_compose;
 mod e2e_consume;
 mod e2e_coordinators;
 mod e2e_crash;
+mod e2e_dead_letters;
 mod e2e_disk;
 mod e2e_docker;
 mod e2e_drain;
 mod e2e_endings;
+mod e2e_files;
 mod e2e_graph;
 mod e2e_hostile;
 mod e2e_http;
@@ -25,9 +28,11 @@ mod e2e_outputs;
 mod e2e_queues;
 mod e2e_recovery;
 mod e2e_relations;
+mod e2e_s3;
 mod e2e_shell;
 mod e2e_silence;
 mod e2e_soak;
+mod e2e_soak_orphans;
 mod e2e_sql;
 mod e2e_start;
 mod e2e_submit;

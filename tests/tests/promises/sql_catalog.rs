@@ -4,8 +4,9 @@ use postq_tests::Database;
 use serde_json::json;
 
 /// Those that applications may be given: they run with the rights of the schema's owner.
-const FOR_USERS: [&str; 31] = [
+const FOR_USERS: [&str; 32] = [
     "ack",
+    "ack_many",
     "alter_queue",
     "cancel",
     "cancel_many",

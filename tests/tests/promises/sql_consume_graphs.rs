@@ -5,7 +5,7 @@ use postq_tests::{Database, End, Worker};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::consumer::{consume, state, take};
+use crate::consumer::{code, consume, publish, state, take};
 
 /// A job whose handlers `h.*` are for consumers, and whose other tasks are for agents: `h.a` and `b`
 /// first, then `h.c` and `d`, which want both.
@@ -151,4 +151,59 @@ async fn a_watcher_sees_what_consumers_did() {
     assert!(after > before);
     let task = format!("select revision from postq.task where job = '{job}' and n = 0");
     assert!(database.value::<i64>(&task).await > before);
+}
+
+/// Many at once, of jobs of one task and of others, and dead letters: those that count are told, and
+/// what is not the caller's any more is left alone.
+#[tokio::test]
+async fn many_tasks_are_acked_at_once_but_those_that_are_not_the_callers_any_more() {
+    let database = Database::create().await;
+    let graph = submit(&database).await;
+    for n in 0..3 {
+        publish(&database, &format!("'mail', '{{\"n\": {n}}}', max_retries => 1")).await;
+    }
+    let mut taken = consume(&database.pool, "9").await;
+    assert_eq!(taken.len(), 4);
+    let dead = taken.iter().position(|one| one.id != graph).map(|at| taken.remove(at)).unwrap();
+    database.execute(&dead.nack("no")).await;
+    let letter = take(&database, "1, 'dlq@default'").await;
+    let released = taken.iter().position(|one| one.id != graph).unwrap();
+    database.execute(&taken[released].release()).await;
+
+    let all: Vec<_> = taken.iter().chain([&letter]).collect();
+    let ids: Vec<_> = all.iter().map(|one| format!("'{}'::uuid", one.id)).collect();
+    let attempts: Vec<_> = all.iter().map(|one| one.attempt.to_string()).collect();
+    let results: Vec<_> = (0..all.len()).map(|n| format!("'{{\"n\": {n}}}'::jsonb")).collect();
+    let ack = format!(
+        "select coalesce(array_agg(attempt order by attempt), '{{}}') from postq.ack_many(array[{}], array[{}], array[{}])",
+        ids.join(", "),
+        attempts.join(", "),
+        results.join(", ")
+    );
+    let mut counted: Vec<i64> = all.iter().map(|one| one.attempt).collect();
+    counted.retain(|attempt| *attempt != taken[released].attempt);
+    counted.sort_unstable();
+    assert_eq!(database.value::<Vec<i64>>(&ack).await, counted);
+    assert_eq!(database.value::<Vec<i64>>(&ack).await, Vec::<i64>::new(), "a second time");
+    for (n, one) in taken.iter().enumerate() {
+        let result = format!(
+            "select coalesce((select result from postq.attempt where id = {}), 'null')",
+            one.attempt
+        );
+        let wanted = if n == released { json!(null) } else { json!({"n": n}) };
+        assert_eq!(database.json(&result).await, wanted);
+    }
+    assert_eq!(database.value::<i64>("select count(*) from postq.dead_letters").await, 0);
+    assert_eq!(database.states(graph).await, "a succeeded, b ready, c blocked, d blocked");
+    sweep(&database).await;
+    assert_eq!(take(&database, "1").await.id, taken[released].id);
+    let finished = "select count(*) from postq.jobs where state = 'succeeded'";
+    assert_eq!(database.value::<i64>(finished).await, 1);
+
+    for refused in [
+        "array[]::uuid[], array[1]::bigint[]",
+        "array_fill(postq.new_id(), array[10001]), array_fill(1::bigint, array[10001])",
+    ] {
+        assert_eq!(code(&database, &format!("select postq.ack_many({refused})")).await, "PQ005");
+    }
 }

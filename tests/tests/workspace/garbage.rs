@@ -55,6 +55,18 @@ impl Served {
         job
     }
 
+    /// This stays of a job that is forgotten.
+    async fn keep_for_good(&self, snapshot: &v1::Snapshot) {
+        let job = self.keep(snapshot).await;
+        let insert = format!(
+            "insert into postq.artifact (job, name, queue, state, finished_at, kept_at, content, times, files, size_bytes)
+             select job, '', 'default', 'succeeded', postq.now(), postq.now(), content, times, 1, 1
+             from postq.snapshot where job = '{job}'"
+        );
+        self.database.execute(&insert).await;
+        self.drop_snapshots_of(job).await;
+    }
+
     async fn drop_snapshots_of(&self, job: Uuid) {
         self.database.execute(&format!("delete from postq.snapshot where job = '{job}'")).await;
     }
@@ -137,6 +149,22 @@ async fn two_collectors_do_not_work_at_once() {
         served.database.value("select count(*) from postq.fact where key = 'collected_at'").await
     };
     assert_eq!(turns, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn artifacts_stay_as_long_as_they_are_listed() {
+    let served = Served::start().await;
+    let dir = served.directory("dir");
+    write(&dir, "d/large", noise(3 << 20));
+    let taken = served.workspace().upload_dir(&dir).await.unwrap();
+    served.keep_for_good(&taken.snapshot).await;
+    served.pass_hours(27).await;
+    let to = served.directory("to");
+    served.workspace().checkout(&taken.snapshot, &to).await.unwrap();
+    assert_eq!(seen(&to), seen(&dir));
+    served.database.execute("select postq.delete_artifacts(job) from postq.artifact").await;
+    served.pass_hours(27).await;
+    assert_eq!(served.stored(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -29,7 +29,7 @@ async fn a_store_keeps_its_id_and_another_is_refused() {
     let empty = scratch.path().join("empty").to_str().unwrap().to_owned();
     let refused = open(&empty, Some(made)).await.unwrap_err();
     assert!(matches!(refused, OpenError::Gone { .. }), "{refused}");
-    let refused = open("s3://bucket", None).await.unwrap_err();
+    let refused = open("ftp://bucket", None).await.unwrap_err();
     assert!(matches!(refused, OpenError::Unsupported(_)), "{refused}");
     fs::write(format!("{path}/store-id"), "?").unwrap();
     let refused = open(&path, Some(made)).await.unwrap_err();

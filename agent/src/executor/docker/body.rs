@@ -15,7 +15,7 @@ use super::engine::{AGENT_LABEL, ATTEMPT_LABEL, BOOT_LABEL, Docker};
 use crate::executor::task::{DockerProgram, OUTPUT, PAPERS, Task};
 
 /// Where a task finds its workspace, and starts.
-const WORKSPACE: &str = "/workspace";
+pub(super) const WORKSPACE: &str = "/workspace";
 
 impl Docker {
     /// What is sent to the engine. The fault is for the task, and for good.
@@ -73,6 +73,7 @@ impl Docker {
             memory_swap: amount(task, MEMORY),
             // A thousandth of a CPU is a million billionths.
             nano_cpus: amount(task, CPUS).map(|cpus| cpus * 1_000_000),
+            pids_limit: self.options.processes.map(i64::from),
             // Process 1 of a container ignores SIGTERM unless it is made for the place.
             init: Some(container.init.unwrap_or(true)),
             // All output comes here; the engine need not keep a second copy.
@@ -135,7 +136,7 @@ fn gpus(wanted: &str) -> Option<Vec<DeviceRequest>> {
 }
 
 /// The files a container leaves must be readable to the agent. Root reads all.
-fn own_user() -> Option<String> {
+pub(super) fn own_user() -> Option<String> {
     (!geteuid().is_root()).then(|| format!("{}:{}", geteuid(), getegid()))
 }
 

@@ -18,7 +18,10 @@ use futures::{FutureExt, StreamExt};
 use postq_runtime::Shutdown;
 use tracing::{debug, warn};
 
-use super::engine::{Docker, discard, status, tell};
+use super::{
+    engine::{Docker, discard, status, tell},
+    owner::give_back,
+};
 use crate::{
     executor::task::{self, DockerProgram, Ended, Resumed, Running, Started, Task, out_of_memory},
     logs::{Output, Stream},
@@ -28,6 +31,10 @@ use crate::{
 const LAST_OUTPUT: Duration = Duration::from_secs(5);
 /// Before an engine that did not answer is asked again whether it runs.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// The task's own fault, which some engines call theirs: no such user in the image, no such program.
+const HOPELESS: [&str; 3] =
+    ["unable to find user", "command that was not found", "executable file not found"];
 
 /// Sends signals to a container.
 #[derive(Clone, Debug)]
@@ -69,8 +76,8 @@ impl Docker {
             Err(error) => {
                 discard(&self.api, &name).await;
                 let why = tell(&error);
-                // Some engines call the task's own fault theirs.
-                let is_final = status(&error) == Some(400) || why.contains("unable to find user");
+                let is_hopeless = HOPELESS.iter().any(|word| why.contains(word));
+                let is_final = status(&error) == Some(400) || is_hopeless;
                 Err(not_started(format!("the container could not be started: {why}"), is_final))
             }
         }
@@ -153,7 +160,7 @@ async fn follow(
         () = &mut pump => false,
         () = has_stopped(&api, &name) => true,
     };
-    let ended = wait(&api, &name).await;
+    let ended = wait(&api, &name, &output).await;
     Shutdown::new().spawn("container end", async move {
         if has_rest {
             output.hurry();
@@ -190,13 +197,16 @@ async fn has_stopped(api: &bollard::Docker, name: &str) {
     }
 }
 
-/// Waits until it does not run, then asks how that came about.
-async fn wait(api: &bollard::Docker, name: &str) -> Ended {
+/// Waits until it does not run, then asks how that came about, and sees to the files it leaves.
+async fn wait(api: &bollard::Docker, name: &str, output: &Output) -> Ended {
     let options = WaitContainerOptionsBuilder::new().condition("not-running").build();
     // The code is asked for below, together with the rest; here every answer means the end.
     let _ = api.wait_container(name, Some(options)).next().await;
     match api.inspect_container(name, None).await {
         Ok(container) => {
+            if let Err(why) = give_back(api, name, &container).await {
+                output.write(Stream::System, format!("postq: {why}\n").into()).await;
+            }
             let limit = container.host_config.and_then(|config| config.memory);
             let limit =
                 limit.and_then(|bytes| u64::try_from(bytes).ok()).filter(|&bytes| bytes > 0);

@@ -64,7 +64,7 @@ impl Docker {
             api,
             agent_id: agent_id.into(),
             boot_id: Uuid::new_v4().to_string().into(),
-            images: Arc::default(),
+            images: Arc::new(tokio::task::block_in_place(|| Images::open(work_dir))),
             options: Arc::new(options),
             paths: Arc::new(paths),
             resumed: Arc::default(),

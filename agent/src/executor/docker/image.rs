@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::{Arc, Mutex},
 };
 
@@ -15,6 +16,7 @@ use tokio::sync::Semaphore;
 use super::{
     engine::{Docker, status, tell},
     progress::Progress,
+    pulled::{Hold, PulledImages},
     registry,
 };
 use crate::{
@@ -36,20 +38,30 @@ const HOPELESS: [&str; 7] = [
     "no basic auth credentials",
 ];
 
-/// Who may pull what.
+/// An image that is on this host, and stays as long as this is held.
+#[derive(Debug)]
+pub(crate) struct Image {
+    /// What it is, for people and for the engine.
+    pub(crate) digest: String,
+    id: String,
+    _hold: Hold,
+}
+
+/// Who may pull what, and what was pulled.
 #[derive(Debug)]
 pub(super) struct Images {
     pulls: Semaphore,
     turns: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
-}
-
-impl Default for Images {
-    fn default() -> Self {
-        Self { pulls: Semaphore::new(PULLS_AT_ONCE), turns: Mutex::default() }
-    }
+    pub(super) pulled: Arc<PulledImages>,
 }
 
 impl Images {
+    /// `work_dir` is where what was pulled is written down. Blocks on the disk.
+    pub(super) fn open(work_dir: &Path) -> Self {
+        let pulled = Arc::new(PulledImages::open(&work_dir.join("images")));
+        Self { pulls: Semaphore::new(PULLS_AT_ONCE), turns: Mutex::default(), pulled }
+    }
+
     fn turn(&self, image: &str) -> Arc<tokio::sync::Mutex<()>> {
         let mut turns = self.turns.lock().expect("invariant: nothing panics under this lock");
         turns.retain(|_, turn| Arc::strong_count(turn) > 1);
@@ -63,7 +75,7 @@ impl Docker {
         &self,
         program: &DockerProgram,
         output: &Output,
-    ) -> Result<String, Ended> {
+    ) -> Result<Image, Ended> {
         let image = program.image.as_str();
         if !is_reference(image) {
             let why = format!("`{image}` is not the name of an image");
@@ -95,6 +107,8 @@ impl Docker {
             return Ok(found);
         }
         say(output, format!("pulling {image}")).await;
+        let before = self.api.inspect_image(image).await.ok().and_then(|found| found.id);
+        let _before = before.as_ref().map(|id| self.images.pulled.hold(id));
         self.pull(program, output).await.map_err(|why| Ended::NotStarted {
             is_final: HOPELESS.iter().any(|word| why.contains(word)),
             why: unpulled(image, pull, &why),
@@ -103,22 +117,33 @@ impl Docker {
             why: unpulled(image, pull, "the engine does not have it after the pull"),
             is_final: false,
         })?;
-        say(output, format!("pulled {image}: {found}")).await;
+        // A name that somebody else gave stays theirs, whatever it leads to now.
+        let pulled = &self.images.pulled;
+        if before.is_none_or(|before| pulled.has(image, &before)) {
+            pulled.note(image, &found.id);
+            tokio::task::block_in_place(|| pulled.save());
+        }
+        say(output, format!("pulled {image}: {}", found.digest)).await;
         Ok(found)
     }
 
     /// What the image is, where it is here for the platform that is wanted.
-    async fn find(&self, program: &DockerProgram) -> Result<Option<String>, Ended> {
+    async fn find(&self, program: &DockerProgram) -> Result<Option<Image>, Ended> {
         let image = &program.image;
+        let _gate = self.images.pulled.gate.read().await;
         match self.api.inspect_image(image).await {
             Ok(found) if is_for(&found, &program.container.platform) => {
-                Ok(Some(digest(&found, image)))
+                let digest = digest(&found, image);
+                let id = found.id.unwrap_or_default();
+                let hold = self.images.pulled.hold(&id);
+                Ok(Some(Image { digest, id, _hold: hold }))
             }
             Ok(_) => Ok(None),
             Err(error) if status(&error) == Some(404) => Ok(None),
             Err(error) => Err(Ended::NotStarted {
                 why: format!("the Docker engine cannot tell about image {image}: {}", tell(&error)),
-                is_final: status(&error) == Some(400),
+                // Podman calls it a fault of its own.
+                is_final: status(&error) == Some(400) || tell(&error).contains("normalizing name"),
             }),
         }
     }

@@ -6,6 +6,8 @@ use std::{
     str::FromStr,
 };
 
+use super::garbage::ImageLimits;
+
 /// A directory or file of the host that tasks may see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllowedMount {
@@ -41,6 +43,10 @@ pub struct DockerOptions {
     pub networks: Vec<String>,
     /// A `config.json` of the docker command with credentials of registries.
     pub auth_file: Option<PathBuf>,
+    /// How many processes and threads one container may have; none means any number.
+    pub processes: Option<u32>,
+    /// How long images are kept that were pulled, and how much of them.
+    pub image_limits: ImageLimits,
 }
 
 impl DockerOptions {

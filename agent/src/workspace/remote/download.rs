@@ -17,33 +17,33 @@ use super::{
 use crate::workspace::checkout::Checkout;
 
 impl Remote {
-    /// Fetches all that `checkout` waits for; how many bytes came.
+    /// Fetches all that `checkout` waits for.
     pub(in super::super) async fn fill(
         &self,
         checkout: Arc<Checkout>,
-    ) -> Result<u64, WorkspaceError> {
+    ) -> Result<Came, WorkspaceError> {
         let requests = stream::iter(requests(checkout.wanted()));
         let filled = requests.map(|request| {
             let checkout = checkout.clone();
             async move { self.fill_some(checkout, &request).await }
         });
-        filled.buffer_unordered(STREAMS).try_fold(0, async |sum, bytes| Ok(sum + bytes)).await
+        filled.buffer_unordered(STREAMS).try_fold(Came::default(), async |a, b| Ok(a + b)).await
     }
 
     /// Fetches some contents; after a break, those that have not arrived.
     async fn fill_some(
         &self,
         checkout: Arc<Checkout>,
-        request: &[Digest],
-    ) -> Result<u64, WorkspaceError> {
+        (request, size): &(Vec<Digest>, u64),
+    ) -> Result<Came, WorkspaceError> {
         let attempt = |verify| {
             let checkout = checkout.clone();
             async move {
                 let still = request.iter().filter(|digest| checkout.wants(digest)).copied();
                 let still: Vec<Digest> = still.collect();
                 match still.is_empty() {
-                    true => Ok(0),
-                    false => self.stream(checkout, &still, verify).await,
+                    true => Ok(Came::default()),
+                    false => self.stream(checkout, (&still, *size), verify).await,
                 }
             }
         };
@@ -53,9 +53,9 @@ impl Remote {
     async fn stream(
         &self,
         checkout: Arc<Checkout>,
-        request: &[Digest],
+        (request, size): (&[Digest], u64),
         verify: Verify,
-    ) -> Result<u64, WorkspaceError> {
+    ) -> Result<Came, WorkspaceError> {
         let (frames, mut received) = mpsc::channel::<Vec<Frame>>(PIECES_AHEAD);
         let writing = checkout.clone();
         let writer = off(move || {
@@ -64,12 +64,26 @@ impl Remote {
             }
             Ok::<_, WorkspaceError>(())
         });
-        let (heard, written) = tokio::join!(self.receive(request, verify, frames), writer);
+        let reader = async {
+            let (got, direct_bytes) = self.get(request, size, &frames).await;
+            let rest: Vec<Digest> =
+                request.iter().filter(|digest| !got.contains(digest)).copied().collect();
+            let bytes = match rest.is_empty() {
+                // The writer ends with the last sender.
+                true => {
+                    drop(frames);
+                    0
+                }
+                false => self.receive(&rest, verify, frames).await?,
+            };
+            Ok::<_, WorkspaceError>(Came { bytes: bytes + direct_bytes, direct_bytes })
+        };
+        let (heard, written) = tokio::join!(reader, writer);
         written?;
-        let bytes = heard?;
+        let came = heard?;
         match request.iter().any(|digest| checkout.wants(digest)) {
             true => Err(WorkspaceError::Protocol("a blob is missing without a word")),
-            false => Ok(bytes),
+            false => Ok(came),
         }
     }
 
@@ -103,16 +117,36 @@ impl Remote {
     }
 }
 
-/// Requests of about so much each.
-fn requests(wanted: impl Iterator<Item = (Digest, u64)>) -> Vec<Vec<Digest>> {
-    let (mut requests, mut bytes) = (Vec::<Vec<Digest>>::new(), u64::MAX);
+/// What came, as it travelled.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in super::super) struct Came {
+    pub(in super::super) bytes: u64,
+    /// Of that, what came without a coordinator.
+    pub(in super::super) direct_bytes: u64,
+}
+
+impl std::ops::Add for Came {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            bytes: self.bytes + other.bytes,
+            direct_bytes: self.direct_bytes + other.direct_bytes,
+        }
+    }
+}
+
+/// Requests of about so much each, with how much that is.
+fn requests(wanted: impl Iterator<Item = (Digest, u64)>) -> Vec<(Vec<Digest>, u64)> {
+    let mut requests = Vec::<(Vec<Digest>, u64)>::new();
     for (digest, size) in wanted {
-        let fits =
-            bytes < STREAM_BYTES && requests.last().is_some_and(|it| it.len() < STREAM_BLOBS);
-        bytes = if fits { bytes } else { 0 } + size;
-        match requests.last_mut().filter(|_| fits) {
-            Some(request) => request.push(digest),
-            None => requests.push(vec![digest]),
+        let fits = |it: &&mut (Vec<Digest>, u64)| it.1 < STREAM_BYTES && it.0.len() < STREAM_BLOBS;
+        match requests.last_mut().filter(fits) {
+            Some((request, bytes)) => {
+                request.push(digest);
+                *bytes += size;
+            }
+            None => requests.push((vec![digest], size)),
         }
     }
     requests

@@ -5,9 +5,11 @@
 //! | `nodes` | tree nodes, and those remembered |
 //! | `upload` | what the store lacks, streamed to it |
 //! | `download` | contents, streamed into a checkout |
+//! | `direct` | the store itself, where it can be reached |
 //!
 //! It knows digests only. Every call has a deadline that grows with what it carries.
 
+mod direct;
 mod download;
 mod nodes;
 mod upload;
@@ -29,7 +31,7 @@ use tracing::debug;
 
 pub(super) use upload::{Part, Stock};
 
-use self::nodes::Memory;
+use self::{direct::Direct, nodes::Memory};
 use super::WorkspaceError;
 
 /// Digests per question; the coordinator takes no more.
@@ -55,6 +57,7 @@ pub(super) struct Remote {
     tries: usize,
     memory: Arc<Memory>,
     progress: Arc<Progress>,
+    direct: Arc<Direct>,
 }
 
 /// Where what is fetched is verified.
@@ -80,7 +83,8 @@ impl Progress {
 
 impl Remote {
     pub(super) fn new(channel: watch::Receiver<Channel>, tries: usize) -> Self {
-        Self { channel, tries, memory: Arc::default(), progress: Arc::default() }
+        let (memory, progress, direct) = (Arc::default(), Arc::default(), Arc::default());
+        Self { channel, tries, memory, progress, direct }
     }
 
     /// How far its uploads are.

@@ -53,10 +53,14 @@ pub(in super::super) struct Sent {
     /// Of the blobs that the store lacked.
     pub(in super::super) blobs: u64,
     pub(in super::super) bytes: u64,
+    /// Of the contents that it had.
+    pub(in super::super) saved_bytes: u64,
+    /// As they travelled, without a coordinator.
+    pub(in super::super) direct_bytes: u64,
 }
 
 impl Part {
-    fn size(&self) -> u64 {
+    pub(super) fn size(&self) -> u64 {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
             Self::File(source) => source.size,
@@ -71,7 +75,7 @@ impl Remote {
         let missing: HashSet<Digest> = self.find_missing(&digests).await?.into_iter().collect();
         crash::point("upload.asked");
         let loads = loads(&stock, &missing);
-        let mut sent = Sent { blobs: 0, bytes: 0 };
+        let mut sent = Sent { saved_bytes: saved(&stock, &missing), ..Sent::default() };
         for load in &loads {
             sent.blobs += load.len() as u64;
             sent.bytes += load.iter().map(|at| stock.blobs[*at].1.size()).sum::<u64>();
@@ -81,12 +85,17 @@ impl Remote {
             let stock = stock.clone();
             async move { self.send(stock, Arc::new(load)).await }
         });
-        sending.buffer_unordered(STREAMS).try_collect::<()>().await?;
+        let direct = sending.buffer_unordered(STREAMS).try_fold(0, async |sum, it| Ok(sum + it));
+        sent.direct_bytes = direct.await?;
         Ok(sent)
     }
 
-    async fn send(&self, stock: Arc<Stock>, load: Arc<Vec<usize>>) -> Result<(), WorkspaceError> {
+    /// How many bytes went without a coordinator.
+    async fn send(&self, stock: Arc<Stock>, load: Arc<Vec<usize>>) -> Result<u64, WorkspaceError> {
         const VERB: &str = "take files";
+        if let Some(bytes) = self.put(&stock, &load).await? {
+            return Ok(bytes);
+        }
         let bytes = load.iter().map(|at| stock.blobs[*at].1.size()).sum();
         let attempt = || async {
             let (pieces, stream) = mpsc::channel(PIECES_AHEAD);
@@ -100,8 +109,25 @@ impl Remote {
             read?;
             sent?.map_err(WorkspaceError::remote(VERB))
         };
-        self.persist(attempt).await.map(drop)
+        self.persist(attempt).await.map(|_| 0)
     }
+}
+
+impl Stock {
+    /// These blobs, compressed where it pays. Blocks.
+    pub(super) fn read(&self, load: &[usize]) -> Result<Vec<WholeBlob>, WorkspaceError> {
+        let root = Folder::open_root(&self.root);
+        let name = self.root.as_os_str().as_encoded_bytes();
+        let root = root.map_err(WorkspaceError::io("open", name))?;
+        load.par_iter().map(|at| blob(&root, self, *at)).collect()
+    }
+}
+
+/// What need not be sent of the contents that were read.
+fn saved(stock: &Stock, missing: &HashSet<Digest>) -> u64 {
+    let known = stock.blobs.iter().filter(|(digest, _)| !missing.contains(digest));
+    let contents = known.filter(|(_, part)| matches!(part, Part::File(_)));
+    contents.map(|(_, part)| part.size()).sum()
 }
 
 /// Streams of about so much each: the places of blobs in the stock.

@@ -34,6 +34,8 @@ pub(super) struct Scan {
     pub(super) listing: Listing,
     /// What was left out, for a person.
     pub(super) warnings: Vec<String>,
+    /// The directory has more than the trees say: what was left out or ignored.
+    pub(super) has_more: bool,
     /// What it took.
     pub(super) counts: Counts,
 }
@@ -66,7 +68,7 @@ pub(super) fn scan(
     let name = root.as_os_str().as_encoded_bytes();
     let folder = Folder::open_root(root).map_err(WorkspaceError::io("open", name))?;
     let walked = walk::walk(&folder, rules, known)?;
-    let (mut listing, warnings) = (walked.listing, walked.warnings);
+    let (mut listing, warnings, has_more) = (walked.listing, walked.warnings, walked.has_more);
     crash::point("scan.walked");
     let mut hashed = hash::hash(&folder, &mut listing)?;
     let sealed = seal::seal(&mut listing, &walked.levels, known)?;
@@ -83,6 +85,7 @@ pub(super) fn scan(
         blobs: hashed.blobs,
         listing,
         warnings,
+        has_more,
         counts,
     })
 }

@@ -24,6 +24,8 @@ pub(super) struct Walked {
     pub(super) levels: Vec<Range<usize>>,
     pub(super) warnings: Vec<String>,
     pub(super) bytes: u64,
+    /// Something was not taken: it was ignored, or is nothing that can be kept.
+    pub(super) has_more: bool,
     entries: usize,
 }
 
@@ -32,6 +34,7 @@ struct Opened {
     rows: Vec<Row>,
     warnings: Vec<String>,
     bytes: u64,
+    has_more: bool,
 }
 
 enum Entry {
@@ -65,7 +68,8 @@ pub(super) fn walk(
 
 impl Walked {
     fn add(&mut self, at: usize, opened: Opened, rules: &Rules) -> Result<(), WorkspaceError> {
-        let Opened { mut rows, warnings, bytes } = opened;
+        let Opened { mut rows, warnings, bytes, has_more } = opened;
+        self.has_more |= has_more;
         self.warnings.extend(warnings);
         self.entries += rows.len();
         self.bytes = self.bytes.saturating_add(bytes);
@@ -105,8 +109,8 @@ fn open(
         .with_min_len(NAMES_AT_ONCE)
         .map(|name| entry(&folder, path, name, rules, before))
         .collect::<Result<_, _>>()?;
-    let mut opened =
-        Opened { rows: Vec::with_capacity(entries.len()), warnings: Vec::new(), bytes: 0 };
+    let (rows, count) = (Vec::with_capacity(entries.len()), entries.len());
+    let mut opened = Opened { rows, warnings: Vec::new(), bytes: 0, has_more: false };
     for entry in entries.into_iter().flatten() {
         match entry {
             Entry::Row(row, bytes) => {
@@ -116,6 +120,7 @@ fn open(
             Entry::LeftOut(warning) => opened.warnings.push(warning),
         }
     }
+    opened.has_more = opened.rows.len() < count;
     Ok(opened)
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use postq_agent::workspace::Workspace as Remote;
+use postq_agent::workspace::{Rules, Workspace as Remote};
 use postq_proto::v1::{Assignment, GetSnapshotRequest};
 
 use crate::{
@@ -55,12 +55,14 @@ impl Snapshot {
     pub(super) async fn run(self) -> Result<Exit, Failure> {
         let coordinator = self.which.connection.open()?;
         let assignment = assignment(&coordinator, self.which.attempt).await?;
-        let input = assignment.input.unwrap_or_default();
+        let input = assignment.input.clone().unwrap_or_default();
         let remote = Remote::over(coordinator.channel());
+        let refused = |error| files::refused("keep the files", &error, &coordinator);
+        let rules = Rules::of(&assignment).map_err(refused)?;
+        let (dir, task) = (&self.which.dir, assignment.task);
         // It is a large future, and rare.
-        let taken = Box::pin(remote.snapshot(&input, &self.which.dir, assignment.task)).await;
         let taken =
-            taken.map_err(|error| files::refused("keep the files", &error, &coordinator))?;
+            Box::pin(remote.snapshot_by(&input, dir, task, rules)).await.map_err(refused)?;
         files::warn(&taken);
         self.output.print(&taken.snapshot, |_| taken.digest.clone())?;
         Ok(Exit::Success)

@@ -20,6 +20,9 @@ pub(super) struct Which {
     /// Only this file, or what is below this directory.
     #[arg(default_value = "", hide_default_value = true)]
     pub(super) path: String,
+    /// Of the job's files only those that stay when it is forgotten.
+    #[arg(long)]
+    artifacts: bool,
     #[command(flatten)]
     connection: Connection,
 }
@@ -36,7 +39,14 @@ impl Which {
     pub(super) async fn find(&self) -> Result<Found, Failure> {
         let coordinator = self.connection.open()?;
         let (job, task) = self.of.split_once('/').unwrap_or((&self.of, ""));
-        let snapshot = files::snapshot(&coordinator, job, task).await?;
+        if self.artifacts && !task.is_empty() {
+            let line = format!("{}: a task has no artifacts; write JOB", self.of);
+            return Err(Failure::new(Exit::Invalid, line));
+        }
+        let snapshot = match self.artifacts {
+            true => files::artifacts(&coordinator, job).await?,
+            false => files::snapshot(&coordinator, job, task).await?,
+        };
         let listed = Remote::over(coordinator.channel()).list(&snapshot).await;
         let mut entries =
             listed.map_err(|error| files::refused("list files", &error, &coordinator))?;

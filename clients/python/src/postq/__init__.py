@@ -26,11 +26,13 @@ from .errors import (
 )
 from .handlers import Handler, Options
 from .ids import new_id
+from .manage import AgentStatus, DeadLetter, QueueSettings, QueueStats, QueueStatus, ScheduleStatus
 from .outcome import Again, Cancelled, Fail, Retry
 from .queue import Queue
 from .spec import Job, RetryPolicy, Task
 from .status import (
     AttemptStatus,
+    Input,
     JobState,
     JobStatus,
     JobUpdate,
@@ -42,16 +44,19 @@ from .status import (
 
 __all__ = [
     "Again",
+    "AgentStatus",
     "AlreadyExists",
     "AsyncClient",
     "AttemptStatus",
     "Cancelled",
     "Client",
     "Context",
+    "DeadLetter",
     "DeadlineExceeded",
     "Fail",
     "FailedPrecondition",
     "Handler",
+    "Input",
     "Internal",
     "InvalidArgument",
     "Job",
@@ -66,9 +71,13 @@ __all__ = [
     "PermissionDenied",
     "PostqError",
     "Queue",
+    "QueueSettings",
+    "QueueStats",
+    "QueueStatus",
     "ResourceExhausted",
     "Retry",
     "RetryPolicy",
+    "ScheduleStatus",
     "Stale",
     "Stream",
     "Task",

@@ -33,10 +33,23 @@ _RETRY = {
     "backoffMultiplier": 2,
     "retryableStatusCodes": ["UNAVAILABLE"],
 }
-_SERVICES = ("JobService", "AgentService", "WorkspaceService")
+_SERVICES = (
+    "JobService",
+    "QueueService",
+    "ScheduleService",
+    "DeadLetterService",
+    "AgentService",
+    "WorkspaceService",
+)
+_NOT_REPEATED = (
+    ("ScheduleService", "TriggerSchedule"),
+    ("DeadLetterService", "RedriveDeadLetters"),
+)
 _SERVICE_CONFIG = {
     "methodConfig": [
-        {"name": [{"service": f"postq.v1.{name}"} for name in _SERVICES], "retryPolicy": _RETRY}
+        {"name": [{"service": f"postq.v1.{name}"} for name in _SERVICES], "retryPolicy": _RETRY},
+        # Each call of these does something more.
+        {"name": [{"service": f"postq.v1.{of}", "method": name} for of, name in _NOT_REPEATED]},
     ]
 }
 _OPTIONS: list[tuple[str, Any]] = [

@@ -1,41 +1,31 @@
 """`AsyncClient`: submits jobs and tells what becomes of them.
 
-All that a client does is written here, once; `Client` is its synchronous face.
+All that a client does is written here and in `manage`, once; `Client` is its synchronous face.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import grpc.aio
-from google.protobuf import json_format
-
-from . import _command, _rpc, telemetry
-from .errors import (
-    DeadlineExceeded,
-    InvalidArgument,
-    JobFailed,
-    PostqError,
-    Unavailable,
-    Violation,
-)
-from .ids import new_id
-from .spec import Job
+from . import _command, _rpc, ids, telemetry
+from ._link import Link
+from .errors import DeadlineExceeded, JobFailed, PostqError
+from .manage import AsyncAgents, AsyncDeadLetters, AsyncQueues, AsyncSchedules
+from .spec import JobLike, document_of, parsed
 from .status import JobState, JobStatus, JobUpdate, LogChunk, TaskState, TaskStatus
-from .v1 import job_pb2, job_service_pb2, job_service_pb2_grpc
-from .values import Json
+from .v1 import job_pb2, job_service_pb2
+from .v1.job_service_pb2_grpc import JobServiceStub
+from .values import Duration, Json, to_duration
 
-T = TypeVar("T")
-JobLike = Job | Mapping[str, Any]
-"""A `Job`, or a document such as YAML gives."""
 JobList = list[JobStatus]
 
-GIVE_UP_AFTER = 60.0
-"""Seconds for which `watch`, `wait` and `logs` look for a coordinator that has gone."""
+_MOST_JOBS = 10_000
+_MOST_BYTES = 32 * 1024 * 1024
+"""Of one call of `submit_many`; a coordinator takes twice as much."""
 
 
 class AsyncClient:
@@ -57,12 +47,17 @@ class AsyncClient:
 
         `timeout` is for single calls, in seconds; streams have none.
         """
-        self.target = _rpc.address(target)
-        self.timeout = timeout
-        self.hooks = tuple(hooks)
-        self._metadata = _rpc.credentials(token, token_file)
-        self._channel: grpc.aio.Channel | None = None
-        self._made_jobs: Any = None
+        self._timeout = timeout
+        self._link = Link(target, token, token_file, timeout, hooks)
+        self.queues = AsyncQueues(self._link)
+        self.schedules = AsyncSchedules(self._link)
+        self.dead_letters = AsyncDeadLetters(self._link)
+        self.agents = AsyncAgents(self._link)
+
+    @property
+    def target(self) -> str:
+        """Where the coordinator is."""
+        return self._link.target
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -72,39 +67,53 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Ends the connection; a later call opens another."""
-        channel, self._channel, self._made_jobs = self._channel, None, None
-        if channel is not None:
-            await channel.close()
+        await self._link.close()
 
-    async def submit(self, job: JobLike, *, id: str | None = None) -> str:  # noqa: A002
+    async def submit(
+        self,
+        job: JobLike,
+        *,
+        id: str | None = None,  # noqa: A002
+        wait: Duration | None = None,
+        require_queue: bool = False,
+    ) -> str:
         """Submits a job and returns its id, which may be given (a UUIDv7).
 
         An id makes a submit repeatable: the same job under the same id is one job. Without one the
         client makes it, so that an answer that was lost is asked for again, not the job.
+
+        `wait` is how long to wait for room in a queue that holds as many jobs as it may (else
+        ResourceExhausted); with `require_queue` one that nobody declared is NotFound.
         """
-        request = job_service_pb2.SubmitJobRequest(job=_message(job), id=id or new_id())
-        with self._observed("submit", queue=request.job.queue or "default"):
-            answer = await self._call(self._jobs.SubmitJob, request)
+        request = job_service_pb2.SubmitJobRequest(
+            job=_message(job),
+            id=id or ids.new_id(),
+            wait=to_duration(wait),
+            require_queue=require_queue,
+        )
+        longer = request.wait.ToTimedelta().total_seconds() + self._timeout if wait else None
+        with self._link.observed("submit", queue=request.job.queue or "default"):
+            answer = await self._link.call(JobServiceStub, "SubmitJob", request, longer)
         return str(answer.id)
 
     async def submit_many(self, jobs: Iterable[JobLike]) -> list[str]:
-        """Submits jobs, several at a time; the ids in the order of the jobs.
+        """Submits jobs, all or none; the ids in the order of the jobs.
 
-        Each is a submit of its own: where one is refused, the others may have been accepted.
+        More than 10,000 jobs, or 32 MiB, go in several calls, each of which is taken whole or not
+        at all. What is wrong is told with its place in the call, as `jobs[3].tasks.a.command`.
         """
-        limit = asyncio.Semaphore(32)
-
-        async def one(job: JobLike) -> str:
-            async with limit:
-                return await self.submit(job)
-
-        return list(await asyncio.gather(*(one(job) for job in jobs)))
+        accepted: list[str] = []
+        with self._link.observed("submit_many"):
+            for request in _lists(jobs):
+                answer = await self._link.call(JobServiceStub, "SubmitJobs", request)
+                accepted.extend(one.id for one in answer.jobs)
+        return accepted
 
     async def get(self, job_id: str) -> JobStatus:
         """The job with all its tasks."""
-        with self._observed("get"):
+        with self._link.observed("get"):
             request = job_service_pb2.GetJobRequest(id=job_id)
-            job = (await self._call(self._jobs.GetJob, request)).job
+            job = (await self._call("GetJob", request)).job
             status = JobStatus.from_proto(job)
             if job.tasks_truncated:
                 tasks = {task.name: task async for task in self.tasks(job_id)}
@@ -115,46 +124,67 @@ class AsyncClient:
         self, job_id: str, *, states: Iterable[TaskState] = ()
     ) -> AsyncIterator[TaskStatus]:
         """The tasks of a job in the order of its plan."""
-        wanted = [TaskState(state).name for state in states]
-        token = ""
-        while True:
-            request = job_service_pb2.ListTasksRequest(
-                job_id=job_id, states=wanted, page_size=1000, page_token=token
-            )
-            page = await self._call(self._jobs.ListTasks, request)
-            for task in page.tasks:
-                yield TaskStatus.from_proto(task)
-            token = page.next_page_token
-            if not token:
-                return
+        request = job_service_pb2.ListTasksRequest(
+            job_id=job_id, states=[TaskState(state).name for state in states]
+        )
+        async for task in self._link.pages(JobServiceStub, "ListTasks", request, "tasks"):
+            yield TaskStatus.from_proto(task)
 
     async def list(
-        self, *, states: Iterable[JobState | str] = (), queue: str = "", limit: int = 100
+        self,
+        *,
+        states: Iterable[JobState | str] = (),
+        queue: str = "",
+        filter: str = "",  # noqa: A002
+        limit: int = 100,
     ) -> JobList:
-        """Jobs, newest first, without their tasks."""
-        wanted = [JobState(state).name for state in states]
-        found: JobList = []
-        token = ""
-        with self._observed("list", queue=queue):
-            while len(found) < limit:
-                request = job_service_pb2.ListJobsRequest(
-                    states=wanted,
-                    queue=queue,
-                    page_size=min(limit - len(found), 1000),
-                    page_token=token,
-                )
-                page = await self._call(self._jobs.ListJobs, request)
-                found.extend(JobStatus.from_proto(job) for job in page.jobs)
-                token = page.next_page_token
-                if not token:
-                    break
-        return found
+        """Jobs, newest first, without their tasks. `filter` is a predicate over their attributes,
+        such as `$.team == "data"`."""
+        request = job_service_pb2.ListJobsRequest(
+            states=[JobState(state).name for state in states], queue=queue, filter=filter
+        )
+        with self._link.observed("list", queue=queue):
+            pages = self._link.pages(JobServiceStub, "ListJobs", request, "jobs", limit)
+            return [JobStatus.from_proto(job) async for job in pages]
 
     async def cancel(self, job_id: str, reason: str = "") -> JobStatus:
         """Ends what has not started and asks the rest to stop. Safe to repeat."""
-        with self._observed("cancel"):
+        with self._link.observed("cancel"):
             request = job_service_pb2.CancelJobRequest(id=job_id, reason=reason)
-            return JobStatus.from_proto((await self._call(self._jobs.CancelJob, request)).job)
+            return JobStatus.from_proto((await self._call("CancelJob", request)).job)
+
+    async def cancel_many(
+        self,
+        job_ids: Iterable[str] = (),
+        *,
+        filter: str = "",  # noqa: A002
+        queue: str = "",
+        waiting_only: bool = False,
+        reason: str = "",
+    ) -> int:
+        """Cancels the jobs that are named, or those that the rest chooses; how many were asked to
+        end. What is not there or has ended is left alone."""
+        request = job_service_pb2.CancelJobsRequest(
+            ids=list_of(job_ids),
+            filter=filter,
+            queue=queue,
+            waiting_only=waiting_only,
+            reason=reason,
+        )
+        with self._link.observed("cancel_many", queue=queue):
+            return int((await self._call("CancelJobs", request)).requested)
+
+    async def retry(
+        self, job_id: str, tasks: Iterable[str] = (), *, new_id: str | None = None
+    ) -> str:
+        """Runs again what did not succeed of a job that has ended, and the tasks that are named,
+        with all that comes after them, as a new job, whose id is returned. The rest is carried
+        over with its results and files. Under one `new_id` (a UUIDv7) it is one job."""
+        request = job_service_pb2.RetryJobRequest(
+            id=job_id, tasks=list_of(tasks), new_id=new_id or ids.new_id()
+        )
+        with self._link.observed("retry"):
+            return str((await self._call("RetryJob", request)).id)
 
     async def watch(self, job_id: str, *, after_revision: int = 0) -> AsyncIterator[JobUpdate]:
         """The job as it is, then each change, until it has ended.
@@ -165,10 +195,10 @@ class AsyncClient:
 
         def look() -> Any:
             request = job_service_pb2.WatchJobRequest(id=job_id, after_revision=revision)
-            return self._jobs.WatchJob(request, metadata=self._headers())
+            return self._link.stub(JobServiceStub).WatchJob(request, metadata=self._link.headers())
 
         is_first = True
-        async for message in self._resumed(look):
+        async for message in self._link.resumed(look):
             if not is_first and message.revision == revision and not message.tasks:
                 continue  # The same again, from a stream that was opened anew.
             is_first = False
@@ -215,9 +245,9 @@ class AsyncClient:
         seen: dict[int, int] = {}
 
         def read() -> Any:
-            return self._jobs.ReadLogs(request, metadata=self._headers())
+            return self._link.stub(JobServiceStub).ReadLogs(request, metadata=self._link.headers())
 
-        async for message in self._resumed(read):
+        async for message in self._link.resumed(read):
             if message.number > seen.get(message.attempt, 0):
                 seen[message.attempt] = message.number
                 yield LogChunk.from_proto(message)
@@ -231,52 +261,17 @@ class AsyncClient:
         """
         where = f"{job_id}/{task}" if task else job_id
         out = str(Path(directory))
-        await _command.workspace(self.target, self._metadata, "get", where, "--out", out)
+        await _command.workspace(self.target, self._link.metadata, "get", where, "--out", out)
 
     async def upload(self, directory: str | os.PathLike[str]) -> str:
         """Uploads a directory; what is returned is for `Job.input`. By the command, too."""
-        said = await _command.workspace(self.target, self._metadata, "put", str(Path(directory)))
+        said = await _command.workspace(
+            self.target, self._link.metadata, "put", str(Path(directory))
+        )
         return said.strip()
 
-    @property
-    def _jobs(self) -> Any:
-        if self._made_jobs is None:
-            self._channel = _rpc.channel(self.target)
-            self._made_jobs = job_service_pb2_grpc.JobServiceStub(self._channel)  # type: ignore[no-untyped-call]
-        return self._made_jobs
-
-    def _headers(self) -> _rpc.Metadata:
-        return (*self._metadata, *telemetry.carrier().items())
-
-    def _observed(self, name: str, **attributes: str) -> Any:
-        return telemetry.observed(self.hooks, name, **attributes)
-
-    async def _call(self, method: Callable[..., Awaitable[Any]], request: object) -> Any:
-        try:
-            return await method(request, timeout=self.timeout, metadata=self._headers())
-        except grpc.aio.AioRpcError as error:
-            raise _rpc.translate(error) from None
-
-    async def _resumed(self, start: Callable[[], Any]) -> AsyncIterator[Any]:
-        """The messages of a stream, opened anew whenever it breaks."""
-        loop = asyncio.get_running_loop()
-        pauses = _rpc.pauses()
-        last_word = loop.time()
-        while True:
-            call = start()
-            try:
-                async for message in call:
-                    last_word, pauses = loop.time(), _rpc.pauses()
-                    yield message
-                return
-            except grpc.aio.AioRpcError as error:
-                broken = _rpc.translate(error)
-                is_lasting = loop.time() - last_word > GIVE_UP_AFTER
-                if not isinstance(broken, Unavailable) or is_lasting:
-                    raise broken from None
-            finally:
-                call.cancel()
-            await asyncio.sleep(next(pauses))
+    async def _call(self, method: str, request: object) -> Any:
+        return await self._link.call(JobServiceStub, method, request)
 
 
 def list_of(values: Iterable[str]) -> list[str]:
@@ -285,11 +280,21 @@ def list_of(values: Iterable[str]) -> list[str]:
 
 
 def _message(job: JobLike) -> job_pb2.JobSpec:
-    document = (job if isinstance(job, Job) else Job.from_dict(job)).to_document()
-    try:
-        return json_format.ParseDict(document, job_pb2.JobSpec())
-    except json_format.ParseError as error:
-        raise InvalidArgument(str(error), (Violation("job", str(error)),)) from None
+    return parsed(document_of(job), job_pb2.JobSpec())
+
+
+def _lists(jobs: Iterable[JobLike]) -> Iterator[job_service_pb2.SubmitJobsRequest]:
+    """The calls that jobs are submitted by."""
+    request, size = job_service_pb2.SubmitJobsRequest(), 0
+    for job in jobs:
+        one = job_service_pb2.SubmitJobRequest(job=_message(job), id=ids.new_id())
+        size += one.ByteSize()
+        if request.jobs and (len(request.jobs) >= _MOST_JOBS or size > _MOST_BYTES):
+            yield request
+            request, size = job_service_pb2.SubmitJobsRequest(), one.ByteSize()
+        request.jobs.append(one)
+    if request.jobs:
+        yield request
 
 
 def _update(message: job_service_pb2.WatchJobResponse) -> JobUpdate:

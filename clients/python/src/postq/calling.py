@@ -1,4 +1,5 @@
-"""Runs handlers: async ones on the loop, the others in threads, each of them stoppable.
+"""Runs handlers: async ones on the loop, the others in threads, those that ask for it in processes,
+each of them stoppable.
 
 It knows neither gRPC nor SQL. Invariant: a thread is interrupted only while it is inside the
 handler it was started for.
@@ -17,7 +18,23 @@ from . import telemetry
 from .context import Context, enter
 from .handlers import Handler
 from .outcome import Cancelled, Outcome, Verdict, failure, success
+from .processes import Child, Died, Pool, Work
+from .status import Stream
 from .values import Json, dumps
+
+
+class Runners:
+    """What handlers run in beside the loop: threads, and processes where they are asked for."""
+
+    def __init__(self, count: int) -> None:
+        """For so many calls at a time."""
+        self.threads = ThreadPoolExecutor(count, "postq-handler")
+        self.processes = Pool()
+
+    def close(self) -> None:
+        """Waits for no call; what is idle is ended."""
+        self.threads.shutdown(wait=False, cancel_futures=True)
+        self.processes.close()
 
 
 class Call:
@@ -33,9 +50,10 @@ class Call:
         self._given_up: asyncio.Future[None] | None = None
         self._guard = threading.Lock()
         self._thread: int | None = None
+        self._child: Child | None = None
 
     async def run(
-        self, threads: ThreadPoolExecutor, timeout: float | None = None, grace: float = 10.0
+        self, runners: Runners, timeout: float | None = None, grace: float = 10.0
     ) -> Verdict:
         """The verdict; no exception of the handler leaves this."""
         loop = asyncio.get_running_loop()
@@ -47,13 +65,14 @@ class Call:
             else None
         )
         try:
-            return await self._verdict(threads)
+            return await self._verdict(runners)
         finally:
             if timer is not None:
                 timer.cancel()
 
     def stop(self, outcome: Outcome, reason: str, grace: float = 10.0) -> None:
-        """Asks the handler to end; once `grace` is over nobody waits for it any more."""
+        """Asks the handler to end. Once `grace` is over its process is killed; nobody waits for a
+        thread or an await any more."""
         if self._stopped is not None:
             return
         self._stopped = (outcome, reason)
@@ -61,7 +80,7 @@ class Call:
         self._interrupt()
         if self._given_up is not None:
             loop = asyncio.get_running_loop()
-            loop.call_later(grace, _resolve, self._given_up)
+            loop.call_later(grace, self._give_up)
 
     @property
     def has_ended(self) -> bool:
@@ -73,10 +92,10 @@ class Call:
         if self._task is not None and not self._task.done():
             await asyncio.wait({self._task})
 
-    async def _verdict(self, threads: ThreadPoolExecutor) -> Verdict:
+    async def _verdict(self, runners: Runners) -> Verdict:
         loop = asyncio.get_running_loop()
         self._given_up = loop.create_future()
-        self._task = loop.create_task(self._invoke(threads))
+        self._task = loop.create_task(self._invoke(runners))
         self._task.add_done_callback(lambda _: _resolve(self._given_up))
         if self._stopped is not None:
             self._interrupt()
@@ -88,36 +107,61 @@ class Call:
             return Verdict(outcome, f"{reason}; it did not stop within its grace")
         return self._judged(self._task)
 
-    def _judged(self, task: asyncio.Task[Any]) -> Verdict:
+    def _judged(self, task: asyncio.Task[Verdict]) -> Verdict:
         error = Cancelled() if task.cancelled() else task.exception()
-        if error is None:
-            return success(task.result())
+        if error is None and task.result().outcome is Outcome.SUCCEEDED:
+            return task.result()
         if self._stopped is not None:
             outcome, reason = self._stopped
             return Verdict(outcome, reason)
-        return failure(error, self.handler.options.retry_on)
+        return failure(error, self.handler.options.retry_on) if error else task.result()
 
-    async def _invoke(self, threads: ThreadPoolExecutor) -> str:
+    async def _invoke(self, runners: Runners) -> Verdict:
         context, handler = self.context, self.handler
         enter(context)
-        about: dict[str, str | int] = {
-            "queue": context.queue,
-            "job": context.job_id,
-            "attempt": context.attempt,
-        }
-        with telemetry.handling(context.traceparent, handler.name, about):
+        loop = asyncio.get_running_loop()
+        if handler.has_process:
+            work = loop.run_in_executor(runners.threads, self._in_process, runners.processes)
+            return await asyncio.shield(work)
+        with telemetry.attempt(context, handler.name):
             args, kwargs = handler.bind(self._arguments)
             try:
                 if handler.is_async:
-                    return dumps(await handler.function(*args, **kwargs))
+                    return success(dumps(await handler.function(*args, **kwargs)))
                 here = contextvars.copy_context()
-                loop = asyncio.get_running_loop()
-                work = loop.run_in_executor(threads, here.run, self._in_thread, args, kwargs)
+                work = loop.run_in_executor(
+                    runners.threads, here.run, self._in_thread, args, kwargs
+                )
                 # Cancelling the future would only leave the thread running unheard.
-                return dumps(await asyncio.shield(work))
+                return success(dumps(await asyncio.shield(work)))
             except (SystemExit, KeyboardInterrupt) as error:
                 # Of the handler alone: it must not end the worker.
                 raise RuntimeError(f"it raised {error!r}") from error
+
+    def _in_process(self, pool: Pool) -> Verdict:
+        """Waits, in a thread, for a child's verdict."""
+        try:
+            child = pool.take()
+        except Died as end:
+            return Verdict(Outcome.FAILED, f"no process could be started for it: {end}")
+        is_alive = True
+        try:
+            with self._guard:
+                if self._stopped is not None:
+                    raise Cancelled
+                self._child = child
+            work = Work.of(self.handler, self._arguments, self.context)
+            return child.run(work, self._write)
+        except Died as end:
+            is_alive = False
+            return Verdict(Outcome.FAILED, str(end))
+        finally:
+            with self._guard:
+                self._child = None
+            pool.give_back(child, is_alive)
+
+    def _write(self, stream: Stream, data: bytes) -> None:
+        self.context.backend.write(stream, data)
 
     def _in_thread(self, args: list[Any], kwargs: dict[str, Any]) -> Any:
         with self._guard:
@@ -134,8 +178,9 @@ class Call:
                 self._thread = None
 
     def _interrupt(self) -> None:
-        """Ends an await of an async handler; raises Cancelled in the thread of another."""
-        if self.handler.is_async:
+        """Ends an await of an async handler; raises Cancelled in the thread or the process of
+        another."""
+        if self.handler.is_async and not self.handler.has_process:
             if self._task is not None:
                 self._task.cancel()
             return
@@ -145,8 +190,17 @@ class Call:
             try:
                 if self._thread is not None:
                     _raise_in(self._thread, Cancelled)
+                if self._child is not None:
+                    self._child.interrupt()
             finally:
                 self._guard.release()
+
+    def _give_up(self) -> None:
+        child = self._child
+        if child is not None:
+            child.kill()  # Whoever waits for it is told.
+        else:
+            _resolve(self._given_up)
 
 
 def _raise_in(thread: int, error: type[BaseException] | None) -> None:

@@ -6,9 +6,11 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 
 from . import _loop, _rpc, telemetry
-from .aio import AsyncClient, JobLike, JobList
+from .aio import AsyncClient, JobList
+from .manage import Agents, DeadLetters, Queues, Schedules
+from .spec import JobLike
 from .status import JobState, JobStatus, JobUpdate, LogChunk, TaskState, TaskStatus
-from .values import Json
+from .values import Duration, Json
 
 Ids = list[str]
 
@@ -29,6 +31,10 @@ class Client:
         self._async = AsyncClient(
             target, token=token, token_file=token_file, timeout=timeout, hooks=hooks
         )
+        self.queues = Queues(self._async.queues)
+        self.schedules = Schedules(self._async.schedules)
+        self.dead_letters = DeadLetters(self._async.dead_letters)
+        self.agents = Agents(self._async.agents)
 
     @property
     def target(self) -> str:
@@ -45,12 +51,19 @@ class Client:
         """Ends the connection; a later call opens another."""
         _loop.run(self._async.close())
 
-    def submit(self, job: JobLike, *, id: str | None = None) -> str:  # noqa: A002
+    def submit(
+        self,
+        job: JobLike,
+        *,
+        id: str | None = None,  # noqa: A002
+        wait: Duration | None = None,
+        require_queue: bool = False,
+    ) -> str:
         """Submits a job and returns its id. See `AsyncClient.submit`."""
-        return _loop.run(self._async.submit(job, id=id))
+        return _loop.run(self._async.submit(job, id=id, wait=wait, require_queue=require_queue))
 
     def submit_many(self, jobs: Iterable[JobLike]) -> Ids:
-        """Submits jobs, several at a time. See `AsyncClient.submit_many`."""
+        """Submits jobs, all or none. See `AsyncClient.submit_many`."""
         return _loop.run(self._async.submit_many(jobs))
 
     def get(self, job_id: str) -> JobStatus:
@@ -62,14 +75,39 @@ class Client:
         return _loop.iterate(self._async.tasks(job_id, states=states))
 
     def list(
-        self, *, states: Iterable[JobState | str] = (), queue: str = "", limit: int = 100
+        self,
+        *,
+        states: Iterable[JobState | str] = (),
+        queue: str = "",
+        filter: str = "",  # noqa: A002
+        limit: int = 100,
     ) -> JobList:
-        """Jobs, newest first, without their tasks."""
-        return _loop.run(self._async.list(states=states, queue=queue, limit=limit))
+        """Jobs, newest first, without their tasks. See `AsyncClient.list`."""
+        return _loop.run(self._async.list(states=states, queue=queue, filter=filter, limit=limit))
 
     def cancel(self, job_id: str, reason: str = "") -> JobStatus:
         """Ends what has not started and asks the rest to stop. Safe to repeat."""
         return _loop.run(self._async.cancel(job_id, reason))
+
+    def cancel_many(
+        self,
+        job_ids: Iterable[str] = (),
+        *,
+        filter: str = "",  # noqa: A002
+        queue: str = "",
+        waiting_only: bool = False,
+        reason: str = "",
+    ) -> int:
+        """Cancels many jobs. See `AsyncClient.cancel_many`."""
+        return _loop.run(
+            self._async.cancel_many(
+                job_ids, filter=filter, queue=queue, waiting_only=waiting_only, reason=reason
+            )
+        )
+
+    def retry(self, job_id: str, tasks: Iterable[str] = (), *, new_id: str | None = None) -> str:
+        """Runs again what did not succeed, as a new job. See `AsyncClient.retry`."""
+        return _loop.run(self._async.retry(job_id, tasks, new_id=new_id))
 
     def watch(self, job_id: str, *, after_revision: int = 0) -> Iterator[JobUpdate]:
         """The job as it is, then each change, until it has ended. See `AsyncClient.watch`."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from .outcome import Cancelled
-from .status import Stream, TaskStatus
+from .status import Input, Stream
 from .values import Json
 
 
@@ -24,8 +24,8 @@ class Backend(Protocol):
     def heartbeat(self) -> bool:
         """Says that it goes on; false once it should not."""
 
-    def inputs(self) -> Mapping[str, TaskStatus]:
-        """The tasks it depends on, as they ended."""
+    def inputs(self) -> Mapping[str, Input]:
+        """What the tasks left that it depends on."""
 
 
 @dataclass
@@ -46,7 +46,9 @@ class Context:
     env: Mapping[str, str] = field(default_factory=dict)
     """The job's and the task's, merged."""
     attributes: Mapping[str, Json] = field(default_factory=dict)
-    """The job's; only in a SQL consumer."""
+    """The job's."""
+    data: Json = None
+    """The job's; not in a SQL consumer."""
     traceparent: str = ""
     connection: Any = None
     """In a SQL consumer with `exactly_once`: the one whose transaction also holds the ack."""
@@ -71,12 +73,8 @@ class Context:
         if self.stopping.is_set() or not self.backend.heartbeat():
             raise Cancelled
 
-    def inputs(self) -> Mapping[str, TaskStatus]:
-        """The tasks this one depends on, by name, with their results.
-
-        Asks the coordinator, and waits for it: in an async handler, call it by
-        `asyncio.to_thread(ctx.inputs)`.
-        """
+    def inputs(self) -> Mapping[str, Input]:
+        """What the tasks left that this one depends on, by name: state, return value, output."""
         return self.backend.inputs()
 
 

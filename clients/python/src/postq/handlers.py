@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import cached_property, update_wrapper
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
+from .outcome import Outcome, Verdict, seconds
 from .spec import Job, RetryPolicy, Task
 from .values import Duration, Json, plain, revive, shape, takes_objects
 
@@ -46,6 +47,16 @@ class Options:
     run_if: str | None = None
     workspace: str | None = None
     """`FILES`: it has the files that its ancestors left, in `postq.current().workspace`."""
+    mode: str | None = None
+    """`process`: it runs in a process of its own, which is killed where it does not stop. Else an
+    async handler runs on the worker's loop, and another one in a thread."""
+    delivery: str | None = None
+    crash_limit: int | None = None
+    concurrency: Mapping[str, Any] | None = None
+    rate: Mapping[str, Any] | None = None
+    resources: Mapping[str, Any] = field(default_factory=dict)
+    requires: Sequence[Mapping[str, Any]] = ()
+    """These six as `Task` has them."""
 
     def retry(self) -> RetryPolicy | None:
         """As tasks have it; None where nothing is said."""
@@ -87,6 +98,18 @@ class Handler(Generic[P, R]):
         self.options = options
         self.takes_body = takes_body
         self.is_async = inspect.iscoroutinefunction(function)
+        if options.mode not in (None, "process"):
+            raise ValueError(f"{name}: mode is {options.mode!r}; it may be 'process'")
+        if self.has_process and "<" in function.__qualname__:
+            raise ValueError(
+                f"{name}: a handler in a process must be a function of a module, "
+                f"and {function.__qualname__} is inside another one"
+            )
+
+    @property
+    def has_process(self) -> bool:
+        """It runs in a process of its own."""
+        return self.options.mode == "process"
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Runs the function, without any queue."""
@@ -118,6 +141,12 @@ class Handler(Generic[P, R]):
             retry=said.retry(),
             run_if=said.run_if,
             workspace=said.workspace,
+            delivery=said.delivery,
+            crash_limit=said.crash_limit,
+            concurrency=said.concurrency,
+            rate=said.rate,
+            resources=said.resources,
+            requires=said.requires,
         )
 
     def job(self, *args: P.args, **kwargs: P.kwargs) -> Job:
@@ -177,6 +206,14 @@ class Handler(Generic[P, R]):
     def _shape(self) -> tuple[inspect.Signature, dict[str, Any]]:
         """What the function takes, and the types that arguments are made into."""
         return inspect.signature(self.function), _hints(self.function)
+
+    def paused(self, verdict: Verdict, attempts: int) -> Verdict:
+        """A failure with the pause that the options say, also for a call that was made without
+        them."""
+        pause = self.options.pause
+        if pause is None or verdict.outcome is not Outcome.FAILED or verdict.after is not None:
+            return verdict
+        return replace(verdict, after=seconds(pause(attempts)))
 
     def _split(self, given: Json) -> tuple[list[Any], dict[str, Any]]:
         if self.takes_body:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 import traceback
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,25 +11,27 @@ from datetime import timedelta
 from .values import Duration
 
 TAIL_BYTES = 64 * 1024
-"""What is kept of results and errors."""
+"""What is kept of output and errors."""
+RESULT_BYTES = 1024 * 1024
+"""The largest return value, as JSON."""
 REASON_CHARACTERS = 1000
 
 
 class Retry(Exception):
     """Raised by a handler: try again, if there are attempts left.
 
-    `after` is the pause, in a SQL consumer; by gRPC the task's own policy decides.
+    `after` is the pause; without one the task's own policy decides.
     """
 
     def __init__(self, reason: str = "asked to be tried again", *, after: Duration | None = None):
         super().__init__(reason)
-        self.after = after
+        self.after = None if after is None else seconds(after)
 
 
 class Again(Retry):
     """Raised by a handler that has done its part: run this same job again, `after` a while.
 
-    In a SQL consumer. It counts as an attempt, so the handler wants `max_attempts=-1`.
+    It counts as an attempt, so the handler wants `max_attempts=-1`.
     """
 
     def __init__(self, after: Duration):
@@ -67,7 +70,8 @@ class Verdict:
     errors: str = ""
     """The traceback."""
     is_final: bool = False
-    after: Duration | None = None
+    after: float | None = None
+    """Seconds until it is tried again, instead of what its policy says."""
     is_again: bool = False
     """It asked to be run again, and nothing went wrong."""
 
@@ -90,17 +94,20 @@ def failure(
 def success(result: str) -> Verdict:
     """A run that returned `result`, as JSON."""
     size = len(result.encode())
-    if size > TAIL_BYTES:
-        reason = f"its return value has {size} bytes as JSON; {TAIL_BYTES} are kept: use files"
+    if size > RESULT_BYTES:
+        reason = f"its return value has {size} bytes as JSON; it may have {RESULT_BYTES}: use files"
         return Verdict(Outcome.FAILED, reason, is_final=True)
     return Verdict(Outcome.SUCCEEDED, result="" if result == "null" else result)
 
 
 def seconds(value: Duration) -> float:
-    """A duration as a number; text such as `90s` as well."""
+    """A duration as a number; text such as `90s` as well. ValueError where it is none."""
     if isinstance(value, timedelta):
         return value.total_seconds()
-    return float(value.removesuffix("s")) if isinstance(value, str) else float(value)
+    number = float(value.removesuffix("s")) if isinstance(value, str) else float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{value} is not a length of time")
+    return number
 
 
 def _reason(text: str) -> str:
@@ -118,4 +125,6 @@ def _trace(error: BaseException) -> str:
     return "".join(lines).replace("\0", "\N{REPLACEMENT CHARACTER}")[-TAIL_BYTES:]
 
 
-_OURS = frozenset({"postq.calling", "postq.handlers", "concurrent.futures.thread"})
+_OURS = frozenset(
+    {"postq.calling", "postq.handlers", "postq.processes", "concurrent.futures.thread"}
+)

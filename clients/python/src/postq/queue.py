@@ -24,6 +24,9 @@ class Queue:
     Opening a queue creates nothing: any process may open the same one.
     """
 
+    prepare_process: Callable[[], None] | None = None
+    """What a process of a handler does before it imports the handler's module."""
+
     def __init__(
         self,
         name: str = "default",

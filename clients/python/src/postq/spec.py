@@ -12,11 +12,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from google.protobuf import json_format
+from google.protobuf.message import Message
+
+from .errors import InvalidArgument, Violation
 from .values import Duration, Json, duration, plain
 
 Document = dict[str, Any]
+M = TypeVar("M", bound=Message)
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,18 @@ class Task:
     """`{"key": ..., "limit": ...}`: so many with that key run at a time."""
     rate: Mapping[str, Any] | None = None
     """`{"key": ..., "limit": ..., "period": "60s"}`: so many with that key start in a period."""
+    outputs: Sequence[str] = ()
+    """Patterns as in .gitignore: of what it writes, only what matches is kept."""
+    ignore: Sequence[str] = ()
+    """Patterns as in .gitignore, after the job's: what it does there is not kept."""
+    container: Mapping[str, Any] | None = None
+    """How the container of an `image` is made: `{"user": ..., "network": ..., "mounts": [...]}`."""
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    """Variables whose values the agent knows, by reference."""
+    resources: Mapping[str, Any] = field(default_factory=dict)
+    """What it takes of its agent: `{"cpus": 1.5, "memory": "512MiB", "gpus": 1}`."""
+    requires: Sequence[Mapping[str, Any]] = ()
+    """What must hold of its agent's labels: `[{"label": "zone", "in": ["a"]}]`."""
 
     def to_document(self, names: Mapping[int, str]) -> Document:
         """As it stands in a job document; `names` of the job's tasks by identity."""
@@ -106,8 +123,14 @@ class Task:
         for key in ("timeout", "grace"):
             if getattr(self, key) is not None:
                 document[key] = duration(getattr(self, key))
-        for key in ("priority", "crash_limit", "concurrency", "rate"):
+        for key in ("priority", "crash_limit", "concurrency", "rate", "container"):
             if getattr(self, key) is not None:
+                document[key] = plain(getattr(self, key))
+        for key in ("outputs", "ignore"):
+            if getattr(self, key):
+                document[key] = list(getattr(self, key))
+        for key in ("secrets", "resources", "requires"):
+            if getattr(self, key):
                 document[key] = plain(getattr(self, key))
         if self.retry is not None:
             policy = RetryPolicy(self.retry) if isinstance(self.retry, int) else self.retry
@@ -144,6 +167,12 @@ class Job:
     """Ids of jobs that must have succeeded before; or `{"jobs": [...], "run_if": ...}`."""
     notify: bool = False
     """Its end is told on the channel `postq_completed`."""
+    keep_workspace: str | None = None
+    """`ON_FAILURE`, `ALWAYS` or `NEVER`: whether what each task left stays when it has ended."""
+    artifacts: Sequence[str] = ()
+    """Patterns as in .gitignore: what of its files stays when it is forgotten."""
+    ignore: Sequence[str] = ()
+    """Patterns as in .gitignore: what its tasks do there is not kept."""
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any] | str) -> Job:
@@ -174,12 +203,15 @@ class Job:
     def to_document(self) -> Document:
         """The proto3-JSON form of `JobSpec`."""
         document: Document = {"tasks": self._tasks()}
-        texts = ("name", "queue", "priority", "input", "on_conflict")
+        texts = ("name", "queue", "priority", "input", "on_conflict", "keep_workspace")
         document |= {key: getattr(self, key) for key in texts if getattr(self, key)}
         if self.attributes:
             document["attributes"] = plain(dict(self.attributes))
         if self.env:
             document["env"] = dict(self.env)
+        for key in ("artifacts", "ignore"):
+            if getattr(self, key):
+                document[key] = list(getattr(self, key))
         return document | self._conditions()
 
     def _conditions(self) -> Document:
@@ -219,6 +251,23 @@ class Job:
                     names[id(parent)] = _enter(by_name, parent)
                     waiting.append(parent)
         return {name: _task_document(task, names) for name, task in by_name.items()}
+
+
+JobLike = Job | Mapping[str, Any]
+"""A `Job`, or a document such as YAML gives."""
+
+
+def document_of(job: JobLike) -> Document:
+    """The proto3-JSON form of a job that is given in either way."""
+    return (job if isinstance(job, Job) else Job.from_dict(job)).to_document()
+
+
+def parsed(document: Document, message: M) -> M:
+    """A document as a message; InvalidArgument where it cannot be one."""
+    try:
+        return json_format.ParseDict(document, message)
+    except json_format.ParseError as error:
+        raise InvalidArgument(str(error), (Violation("job", str(error)),)) from None
 
 
 def _listed(depends: Sequence[str | Task]) -> Sequence[str | Task]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import enum
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from .v1 import job_pb2, job_service_pb2
-from .values import Json, from_struct, revive
+from .v1 import dispatch_service_pb2, job_pb2, job_service_pb2
+from .values import Json, from_struct, from_value, revive
 
 
 class JobState(str, enum.Enum):
@@ -57,6 +58,8 @@ class AttemptStatus:
     reason: str
     started_at: datetime | None
     finished_at: datetime | None
+    image: str = ""
+    """What the image of its container was, by digest."""
 
     @classmethod
     def from_proto(cls, attempt: job_pb2.Attempt) -> AttemptStatus:
@@ -70,8 +73,9 @@ class AttemptStatus:
             exit_code=attempt.exit_code if attempt.HasField("exit_code") else None,
             signal=attempt.signal if attempt.HasField("signal") else None,
             reason=attempt.reason,
-            started_at=_time(attempt, "started_at"),
-            finished_at=_time(attempt, "finished_at"),
+            started_at=time_of(attempt, "started_at"),
+            finished_at=time_of(attempt, "finished_at"),
+            image=attempt.image,
         )
 
 
@@ -90,16 +94,21 @@ class TaskStatus:
     run_at: datetime | None
     attempt: AttemptStatus | None
     results: str
-    """The last 64 KiB of standard output; of a handler: its return value as JSON."""
+    """The last 64 KiB of standard output; of a handler: its return value as JSON, where that has no
+    more."""
     errors: str
     """The last 64 KiB of standard error; of a handler that failed: the traceback."""
     number: int
     revision: int
+    output: Json = None
+    """The JSON document the task gave, as a file or as its handler's return value."""
+    snapshot: str = ""
+    """The files it left, as a digest."""
 
     @property
     def result(self) -> Json:
-        """What the handler returned; None where it returned nothing. ValueError for other text."""
-        return revive(json.loads(self.results)) if self.results else None
+        """What the handler returned; None where it returned nothing."""
+        return revive(self.output)
 
     @classmethod
     def from_proto(cls, task: job_pb2.Task) -> TaskStatus:
@@ -111,15 +120,39 @@ class TaskStatus:
             depends=tuple(task.depends),
             attempts=task.attempts,
             crashes=task.crashes,
-            started_at=_time(task, "started_at"),
-            finished_at=_time(task, "finished_at"),
-            run_at=_time(task, "run_at"),
+            started_at=time_of(task, "started_at"),
+            finished_at=time_of(task, "finished_at"),
+            run_at=time_of(task, "run_at"),
             attempt=AttemptStatus.from_proto(task.attempt) if task.HasField("attempt") else None,
             results=task.results,
             errors=task.errors,
             number=task.number,
             revision=task.revision,
+            output=from_value(task.output),
+            snapshot=task.snapshot,
         )
+
+
+@dataclass(frozen=True)
+class Input:
+    """What a task that another one depends on left beside its files."""
+
+    state: TaskState
+    output: Json
+    """The JSON document it gave."""
+    results: str
+    """The end of its standard output."""
+
+    @property
+    def result(self) -> Json:
+        """What its handler returned."""
+        return revive(self.output)
+
+    @classmethod
+    def from_proto(cls, given: dispatch_service_pb2.Input) -> Input:
+        """From the wire."""
+        state = TaskState(job_pb2.Task.State.Name(given.state).lower())
+        return cls(state, from_value(given.output), given.results)
 
 
 @dataclass(frozen=True)
@@ -162,10 +195,10 @@ class JobStatus:
             reason=job.reason,
             priority=job.priority,
             attributes=from_struct(job.attributes),
-            created_at=_time(job, "created_at"),
-            started_at=_time(job, "started_at"),
-            finished_at=_time(job, "finished_at"),
-            cancel_requested_at=_time(job, "cancel_requested_at"),
+            created_at=time_of(job, "created_at"),
+            started_at=time_of(job, "started_at"),
+            finished_at=time_of(job, "finished_at"),
+            cancel_requested_at=time_of(job, "cancel_requested_at"),
             revision=job.revision,
             task_count=job.task_count,
             open_tasks=job.open_tasks,
@@ -216,8 +249,17 @@ class LogChunk:
         return cls(chunk.task, chunk.attempt, chunk.number, Stream(name), chunk.data)
 
 
-def _time(message: job_pb2.Job | job_pb2.Task | job_pb2.Attempt, name: str) -> datetime | None:
+def time_of(message: Message, name: str) -> datetime | None:
+    """A field that is a time."""
     if not message.HasField(name):
         return None
     value: Timestamp = getattr(message, name)
     return value.ToDatetime(tzinfo=timezone.utc)
+
+
+def length_of(message: Message, name: str) -> timedelta | None:
+    """A field that is a duration."""
+    if not message.HasField(name):
+        return None
+    value: Duration = getattr(message, name)
+    return value.ToTimedelta()

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from .context import Context
 
 try:
     from opentelemetry import propagate, trace
@@ -74,16 +77,20 @@ def carrier() -> dict[str, str]:
 
 
 @contextmanager
-def handling(traceparent: str, name: str, attributes: Attributes) -> Iterator[None]:
+def attempt(context: Context, handler: str) -> Iterator[None]:
     """A span for one attempt, whose parent is the one that came with it."""
     if not HAS_OPENTELEMETRY:
         yield
         return
-    context = propagate.extract({"traceparent": traceparent}) if traceparent else None
+    came = context.traceparent
     with trace.get_tracer("postq").start_as_current_span(
-        f"postq.handle {name}",
-        context=context,
+        f"postq.handle {handler}",
+        context=propagate.extract({"traceparent": came}) if came else None,
         kind=SpanKind.CONSUMER,
-        attributes={f"postq.{key}": value for key, value in attributes.items()},
+        attributes={
+            "postq.queue": context.queue,
+            "postq.job": context.job_id,
+            "postq.attempt": context.attempt,
+        },
     ):
         yield

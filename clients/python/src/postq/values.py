@@ -16,6 +16,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from google.protobuf import duration_pb2 as protobuf
 from google.protobuf.struct_pb2 import Struct, Value
 
 Duration = timedelta | float | int | str
@@ -36,6 +37,15 @@ def duration(value: Duration) -> str:
         raise ValueError(f"{value} is not a length of time")
     text = f"{seconds:.6f}".rstrip("0").rstrip(".")
     return f"{text}s"
+
+
+def to_duration(value: Duration | None) -> protobuf.Duration | None:
+    """The message."""
+    if value is None:
+        return None
+    made = protobuf.Duration()
+    made.FromJsonString(duration(value))
+    return made
 
 
 def dumps(value: Json) -> str:

@@ -17,6 +17,16 @@ def send_receipt(order_id: int) -> str:
     return f"receipt for {order.customer}"
 
 
+@handler(mode="process")
+def ship(order_id: int) -> bool:
+    import multiprocessing
+
+    from .models import Order
+
+    Order.objects.filter(pk=order_id).update(receipts=F("receipts") + 1)
+    return multiprocessing.parent_process() is not None
+
+
 @mail.handler(name="shop.fail")
 def fail(order_id: int) -> None:
     from .models import Order

@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+import django
 from django.db import close_old_connections, connections
 from django.utils.module_loading import autodiscover_modules
 
 from .. import sql
-from ..aio import JobLike
 from ..handlers import Handler
 from ..ids import new_id
 from ..queue import Queue
-from ..spec import Job
+from ..spec import Job, JobLike
 from .conf import setting
 
 _queues: dict[str, DjangoQueue] = {}
@@ -23,6 +23,8 @@ _queues: dict[str, DjangoQueue] = {}
 
 class DjangoQueue(Queue):
     """A queue whose pushes go through Django's connection."""
+
+    prepare_process = staticmethod(django.setup)
 
     def submit(self, job: Job) -> str:
         """Submits a job to this queue, in the current transaction."""

@@ -14,14 +14,12 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any, Literal
 
 import psycopg
 
 from .. import _rpc
-from ..calling import Call
+from ..calling import Call, Runners
 from ..context import current
 from ..errors import FailedPrecondition, PostqError, Stale
 from ..handlers import Handler
@@ -29,7 +27,7 @@ from ..journal import note_end, note_start
 from ..outcome import Outcome, Verdict, seconds
 from ..queue import Queue
 from ..signals import stopping_on_signals
-from ..status import Stream, TaskStatus
+from ..status import Input, Stream
 from ..values import Duration, Json, plain
 from . import verbs
 from .drivers import Verb, arun, run
@@ -63,6 +61,11 @@ class Consumer:
         others. Of several modes, `exactly_once` is for work in the same database: its handlers
         use `postq.current().connection`, and their work and the ack are one transaction.
         """
+        apart = [handler.name for handler in queue.handlers.values() if handler.has_process]
+        if mode == "exactly_once" and apart:
+            raise ValueError(
+                f"exactly_once holds a transaction in this process, and {apart[0]} runs in another"
+            )
         self.queue = queue
         self.dsn = dsn or str(getattr(queue, "dsn", ""))
         self.mode: Mode = mode
@@ -81,32 +84,40 @@ class Consumer:
         seconds, then goes back."""
         stopping = stop or asyncio.Event()
         with stopping_on_signals(stopping) if stop is None else contextlib.nullcontext():
-            async with self._working():
+            async with self._working() as sides:
                 leaving = asyncio.ensure_future(stopping.wait())
                 taking = asyncio.ensure_future(self._for_ever())
-                await asyncio.wait({leaving, taking}, return_when=asyncio.FIRST_COMPLETED)
+                # None of them ends by itself but by something that nobody foresaw.
+                parts: set[asyncio.Future[Any]] = {leaving, taking, *sides}
+                await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
                 leaving.cancel()
                 taking.cancel()
-                results = await asyncio.gather(taking, return_exceptions=True)
-            problem = results[0]
-            if isinstance(problem, Exception):
-                raise problem
+                await asyncio.gather(taking, return_exceptions=True)
+            for part in (taking, *sides):
+                if not part.cancelled() and (problem := part.exception()) is not None:
+                    raise problem
 
     async def run_once(self) -> int:
         """Runs what is ready until nothing is, and returns how many: for tests and scripts."""
         done = 0
-        async with self._working():
+        async with self._working() as sides:
             while taken := await self._take(self.concurrency):
                 done += len(taken)
                 self._start(taken)
                 await asyncio.wait(set(self._running))
-                await self._all_told.wait()
+                telling = asyncio.ensure_future(self._all_told.wait())
+                parts: set[asyncio.Future[Any]] = {telling, *sides}
+                await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+                telling.cancel()
+                for side in sides:
+                    if side.done():
+                        side.result()
         return done
 
     @contextlib.asynccontextmanager
-    async def _working(self) -> AsyncIterator[None]:
+    async def _working(self) -> AsyncIterator[list[asyncio.Task[None]]]:
         self._loop = asyncio.get_running_loop()
-        self._threads = ThreadPoolExecutor(self.concurrency, "postq-handler")
+        self._runners = Runners(self.concurrency)
         self._free = asyncio.Event()
         self._has_ended = asyncio.Event()
         self._all_told = asyncio.Event()
@@ -115,13 +126,13 @@ class Consumer:
         self._ender = _Line(self.dsn, self.queue.name)
         sides = [asyncio.ensure_future(self._end()), asyncio.ensure_future(self._renew())]
         try:
-            yield
+            yield sides
             await self._leave()
         finally:
             for side in sides:
                 side.cancel()
             await asyncio.gather(*sides, return_exceptions=True)
-            self._threads.shutdown(wait=False, cancel_futures=True)
+            await asyncio.to_thread(self._runners.close)
             await self._taker.close()
             await self._ender.close()
             for connection in self._idle[False]:
@@ -192,10 +203,10 @@ class Consumer:
             task = asyncio.current_task()
             assert task is not None, "invariant: this coroutine was made a task"
             self._running[task] = (delivery, call)
-            verdict = await call.run(self._threads)
+            verdict = await call.run(self._runners)
         note_end(context, verdict, time.monotonic() - began)
         if handler is not None:
-            verdict = _with_pause(verdict, handler, delivery)
+            verdict = handler.paused(verdict, delivery.attempts)
         if self.mode != "exactly_once" or verdict.outcome is not Outcome.SUCCEEDED:
             self._ended.append((delivery, verdict))
             self._all_told.clear()
@@ -227,14 +238,21 @@ class Consumer:
             (won if is_plain else single).append((delivery, verdict))
         try:
             if won:
-                await self._ender.say(verbs.ack_all([(d, v.result) for d, v in won]))
+                heard = await self._ender.say(verbs.ack_many([(d, v.result) for d, v in won]))
+                for delivery, _ in won:
+                    if delivery.attempt not in heard:
+                        _note_stale(delivery)
         except (PostqError, psycopg.DataError):
-            single += won  # One of them is stale, or cannot be stored: one by one, then.
+            single += won  # One of them cannot be stored: one by one, then.
         for delivery, verdict in single:
             try:
                 await self._ender.say(self._last_word(delivery, verdict))
             except Stale:
-                _log.warning("%s: its lease ended before it was heard of", delivery.id)
+                _note_stale(delivery)
+            except (PostqError, psycopg.DataError) as error:
+                text = f"what it returned could not be stored: {error}"
+                with contextlib.suppress(Stale):
+                    await self._ender.say(verbs.nack(delivery, text))
 
     def _every(self, delivery: Delivery) -> bool:
         handler = self.queue.handlers.get(delivery.task)
@@ -386,17 +404,8 @@ class _Backend:
     def heartbeat(self) -> bool:
         return True  # The lease is renewed by the consumer.
 
-    def inputs(self) -> dict[str, TaskStatus]:
+    def inputs(self) -> dict[str, Input]:
         raise FailedPrecondition("a SQL consumer does not see other tasks; use a worker")
-
-
-def _with_pause(verdict: Verdict, handler: Handler[..., Any], delivery: Delivery) -> Verdict:
-    """Of a failure: with the pause that the handler's options say, also for a call that was
-    published without them."""
-    pause = handler.options.pause
-    if pause is None or verdict.outcome is not Outcome.FAILED or verdict.after is not None:
-        return verdict
-    return replace(verdict, after=pause(delivery.attempts))
 
 
 def _ack(delivery: Delivery, result: Json, handler: Handler[..., Any] | None) -> Verb[None]:
@@ -404,6 +413,10 @@ def _ack(delivery: Delivery, result: Json, handler: Handler[..., Any] | None) ->
     if every is None:
         return verbs.ack(delivery, result)
     return verbs.ack_and_repeat(delivery, result, every)
+
+
+def _note_stale(delivery: Delivery) -> None:
+    _log.warning("%s: its lease ended before it was heard of", delivery.id)
 
 
 def _literally(name: str) -> str:

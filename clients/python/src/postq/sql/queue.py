@@ -18,10 +18,10 @@ from .. import telemetry
 from ..context import Context, enter, leave
 from ..errors import FailedPrecondition
 from ..journal import note_end, note_start
-from ..outcome import Retry, Verdict, failure, success
+from ..outcome import Verdict, failure, success
 from ..queue import Queue
 from ..spec import Job
-from ..status import Stream, TaskStatus
+from ..status import Input, Stream
 from ..values import Duration, Json, dumps
 from . import verbs
 from .drivers import Verb, run
@@ -188,7 +188,8 @@ class Received:
         try:
             yield self
         except BaseException as error:
-            self.nack(failure(error).errors or str(error), retry_after=_after(error))
+            verdict = failure(error)
+            self.nack(verdict.errors or str(error), retry_after=verdict.after)
             raise
         else:
             if self._state is _State.ACQUIRED:
@@ -229,7 +230,7 @@ class Received:
         except BaseException as error:
             verdict = failure(error)
             note_end(context, verdict, time.monotonic() - began)
-            self.nack(verdict.errors or verdict.reason, retry_after=_after(error))
+            self.nack(verdict.errors or verdict.reason, retry_after=verdict.after)
             raise
         note_end(context, verdict, time.monotonic() - began)
         self.ack(returned)
@@ -241,13 +242,8 @@ class Received:
             raise LookupError(unknown_handler(self.queue, self.name))
         args, kwargs = handler.bind(self.delivery.arguments)
         token = enter(context)
-        about: dict[str, str | int] = {
-            "queue": context.queue,
-            "job": context.job_id,
-            "attempt": context.attempt,
-        }
         try:
-            with telemetry.handling(context.traceparent, handler.name, about):
+            with telemetry.attempt(context, handler.name):
                 returned = handler.function(*args, **kwargs)
                 return asyncio.run(returned) if handler.is_async else returned
         finally:
@@ -300,12 +296,8 @@ class _Here:
     def heartbeat(self) -> bool:
         return self._received.renew()
 
-    def inputs(self) -> dict[str, TaskStatus]:
+    def inputs(self) -> dict[str, Input]:
         raise FailedPrecondition("a SQL consumer does not see other tasks; use a worker")
-
-
-def _after(error: BaseException) -> Duration | None:
-    return error.after if isinstance(error, Retry) else None
 
 
 __all__ = ["AlreadyAcquired", "AlreadyEnded", "Received", "ReceiverClosed", "SqlQueue"]

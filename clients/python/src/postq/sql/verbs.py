@@ -12,10 +12,10 @@ from datetime import datetime
 from typing import Any
 
 from .. import telemetry
-from ..aio import JobLike, list_of
+from ..aio import list_of
 from ..ids import new_id
 from ..outcome import seconds
-from ..spec import Job
+from ..spec import Job, JobLike
 from ..values import Duration, Json, dumps, revive
 from .drivers import Row, Verb
 
@@ -321,19 +321,22 @@ def listen(queue: str) -> Verb[str]:
     return Verb("listen", "select postq.listen(cast($1 as text))", (queue,), _one, queue)
 
 
-def ack_all(ended: Sequence[tuple[Delivery, str]]) -> Verb[None]:
-    """Several at once, all or none, with their results as JSON text."""
+def ack_many(ended: Sequence[tuple[Delivery, str]]) -> Verb[set[int]]:
+    """Several at once, with their results as JSON text: the attempts that count. The others are not
+    held any more."""
     rows = [
         {"id": delivery.id, "attempt": delivery.attempt, "result": json.loads(result or "null")}
         for delivery, result in ended
     ]
     return Verb(
-        "ack_all",
-        "select postq.ack(cast(e.value ->> 'id' as uuid), cast(e.value ->> 'attempt' as bigint),"
-        " nullif(e.value -> 'result', 'null'))"
-        " from jsonb_array_elements(cast(cast($1 as text) as jsonb)) e",
+        "ack_many",
+        "select a.attempt from (select array_agg(cast(e.value ->> 'id' as uuid)) as ids,"
+        " array_agg(cast(e.value ->> 'attempt' as bigint)) as attempts,"
+        " array_agg(nullif(e.value -> 'result', 'null')) as results"
+        " from jsonb_array_elements(cast(cast($1 as text) as jsonb)) e) x,"
+        " postq.ack_many(x.ids, x.attempts, x.results) a",
         (json.dumps(rows),),
-        _nothing,
+        lambda found: {int(row[0]) for row in found},
     )
 
 

@@ -100,7 +100,7 @@ class Welcome(_message.Message):
     def __init__(self, session: _Optional[int] = ..., coordinator: _Optional[str] = ...) -> None: ...
 
 class Assignment(_message.Message):
-    __slots__ = ("attempt", "job_id", "task", "task_name", "job_name", "queue", "attempt_number", "executor", "command", "image", "handler", "arguments", "env", "timeout", "grace", "input", "traceparent", "spec", "attributes", "data", "inputs", "resources", "is_exclusive")
+    __slots__ = ("attempt", "job_id", "task", "task_name", "job_name", "queue", "attempt_number", "executor", "command", "image", "handler", "arguments", "env", "timeout", "grace", "input", "traceparent", "spec", "attributes", "data", "inputs", "resources", "is_exclusive", "ignore")
     class Executor(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         UNSPECIFIED: _ClassVar[Assignment.Executor]
@@ -155,6 +155,7 @@ class Assignment(_message.Message):
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     RESOURCES_FIELD_NUMBER: _ClassVar[int]
     IS_EXCLUSIVE_FIELD_NUMBER: _ClassVar[int]
+    IGNORE_FIELD_NUMBER: _ClassVar[int]
     attempt: int
     job_id: str
     task: int
@@ -178,7 +179,8 @@ class Assignment(_message.Message):
     inputs: _containers.MessageMap[str, Input]
     resources: _containers.ScalarMap[str, int]
     is_exclusive: bool
-    def __init__(self, attempt: _Optional[int] = ..., job_id: _Optional[str] = ..., task: _Optional[int] = ..., task_name: _Optional[str] = ..., job_name: _Optional[str] = ..., queue: _Optional[str] = ..., attempt_number: _Optional[int] = ..., executor: _Optional[_Union[Assignment.Executor, str]] = ..., command: _Optional[str] = ..., image: _Optional[str] = ..., handler: _Optional[str] = ..., arguments: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., env: _Optional[_Mapping[str, str]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., input: _Optional[_Union[Snapshot, _Mapping]] = ..., traceparent: _Optional[str] = ..., spec: _Optional[_Union[_job_pb2.TaskSpec, _Mapping]] = ..., attributes: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., data: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., inputs: _Optional[_Mapping[str, Input]] = ..., resources: _Optional[_Mapping[str, int]] = ..., is_exclusive: bool = ...) -> None: ...
+    ignore: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, attempt: _Optional[int] = ..., job_id: _Optional[str] = ..., task: _Optional[int] = ..., task_name: _Optional[str] = ..., job_name: _Optional[str] = ..., queue: _Optional[str] = ..., attempt_number: _Optional[int] = ..., executor: _Optional[_Union[Assignment.Executor, str]] = ..., command: _Optional[str] = ..., image: _Optional[str] = ..., handler: _Optional[str] = ..., arguments: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., env: _Optional[_Mapping[str, str]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., input: _Optional[_Union[Snapshot, _Mapping]] = ..., traceparent: _Optional[str] = ..., spec: _Optional[_Union[_job_pb2.TaskSpec, _Mapping]] = ..., attributes: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., data: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., inputs: _Optional[_Mapping[str, Input]] = ..., resources: _Optional[_Mapping[str, int]] = ..., is_exclusive: bool = ..., ignore: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Input(_message.Message):
     __slots__ = ("state", "output", "results")
@@ -241,7 +243,7 @@ class Holding(_message.Message):
     def __init__(self, question: _Optional[int] = ..., held: _Optional[_Iterable[_Union[Held, _Mapping]]] = ...) -> None: ...
 
 class Report(_message.Message):
-    __slots__ = ("of", "outcome", "exit_code", "signal", "reason", "stdout", "stderr", "output", "ran_for", "log_chunks", "is_final", "result", "image")
+    __slots__ = ("of", "outcome", "exit_code", "signal", "reason", "stdout", "stderr", "output", "ran_for", "log_chunks", "is_final", "result", "image", "effort", "retry_after")
     OF_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
@@ -255,6 +257,8 @@ class Report(_message.Message):
     IS_FINAL_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
+    EFFORT_FIELD_NUMBER: _ClassVar[int]
+    RETRY_AFTER_FIELD_NUMBER: _ClassVar[int]
     of: Held
     outcome: _job_pb2.Attempt.Outcome
     exit_code: int
@@ -268,7 +272,9 @@ class Report(_message.Message):
     is_final: bool
     result: bytes
     image: str
-    def __init__(self, of: _Optional[_Union[Held, _Mapping]] = ..., outcome: _Optional[_Union[_job_pb2.Attempt.Outcome, str]] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., reason: _Optional[str] = ..., stdout: _Optional[bytes] = ..., stderr: _Optional[bytes] = ..., output: _Optional[_Union[Snapshot, _Mapping]] = ..., ran_for: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., log_chunks: _Optional[int] = ..., is_final: bool = ..., result: _Optional[bytes] = ..., image: _Optional[str] = ...) -> None: ...
+    effort: _job_pb2.Effort
+    retry_after: _duration_pb2.Duration
+    def __init__(self, of: _Optional[_Union[Held, _Mapping]] = ..., outcome: _Optional[_Union[_job_pb2.Attempt.Outcome, str]] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., reason: _Optional[str] = ..., stdout: _Optional[bytes] = ..., stderr: _Optional[bytes] = ..., output: _Optional[_Union[Snapshot, _Mapping]] = ..., ran_for: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., log_chunks: _Optional[int] = ..., is_final: bool = ..., result: _Optional[bytes] = ..., image: _Optional[str] = ..., effort: _Optional[_Union[_job_pb2.Effort, _Mapping]] = ..., retry_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class PushLogsRequest(_message.Message):
     __slots__ = ("of", "number", "stream", "data")

@@ -13,13 +13,21 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class JobSpec(_message.Message):
-    __slots__ = ("name", "queue", "attributes", "env", "tasks", "priority", "input", "on_conflict", "data", "run_at", "delay", "expires_after", "timeout", "unique", "after", "notify")
+    __slots__ = ("name", "queue", "attributes", "env", "tasks", "priority", "input", "on_conflict", "data", "run_at", "delay", "expires_after", "timeout", "unique", "after", "notify", "keep_workspace", "artifacts", "ignore")
     class OnConflict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         FAIL: _ClassVar[JobSpec.OnConflict]
         PREFER_LAST_DEPENDENCY: _ClassVar[JobSpec.OnConflict]
     FAIL: JobSpec.OnConflict
     PREFER_LAST_DEPENDENCY: JobSpec.OnConflict
+    class KeepWorkspace(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        ON_FAILURE: _ClassVar[JobSpec.KeepWorkspace]
+        ALWAYS: _ClassVar[JobSpec.KeepWorkspace]
+        NEVER: _ClassVar[JobSpec.KeepWorkspace]
+    ON_FAILURE: JobSpec.KeepWorkspace
+    ALWAYS: JobSpec.KeepWorkspace
+    NEVER: JobSpec.KeepWorkspace
     class EnvEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -80,6 +88,9 @@ class JobSpec(_message.Message):
     UNIQUE_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
     NOTIFY_FIELD_NUMBER: _ClassVar[int]
+    KEEP_WORKSPACE_FIELD_NUMBER: _ClassVar[int]
+    ARTIFACTS_FIELD_NUMBER: _ClassVar[int]
+    IGNORE_FIELD_NUMBER: _ClassVar[int]
     name: str
     queue: str
     attributes: _struct_pb2.Struct
@@ -96,10 +107,13 @@ class JobSpec(_message.Message):
     unique: JobSpec.Unique
     after: JobSpec.After
     notify: bool
-    def __init__(self, name: _Optional[str] = ..., queue: _Optional[str] = ..., attributes: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., env: _Optional[_Mapping[str, str]] = ..., tasks: _Optional[_Mapping[str, TaskSpec]] = ..., priority: _Optional[int] = ..., input: _Optional[str] = ..., on_conflict: _Optional[_Union[JobSpec.OnConflict, str]] = ..., data: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., run_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., expires_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., unique: _Optional[_Union[JobSpec.Unique, _Mapping]] = ..., after: _Optional[_Union[JobSpec.After, _Mapping]] = ..., notify: bool = ...) -> None: ...
+    keep_workspace: JobSpec.KeepWorkspace
+    artifacts: _containers.RepeatedScalarFieldContainer[str]
+    ignore: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., queue: _Optional[str] = ..., attributes: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., env: _Optional[_Mapping[str, str]] = ..., tasks: _Optional[_Mapping[str, TaskSpec]] = ..., priority: _Optional[int] = ..., input: _Optional[str] = ..., on_conflict: _Optional[_Union[JobSpec.OnConflict, str]] = ..., data: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., run_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., delay: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., expires_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., unique: _Optional[_Union[JobSpec.Unique, _Mapping]] = ..., after: _Optional[_Union[JobSpec.After, _Mapping]] = ..., notify: bool = ..., keep_workspace: _Optional[_Union[JobSpec.KeepWorkspace, str]] = ..., artifacts: _Optional[_Iterable[str]] = ..., ignore: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class TaskSpec(_message.Message):
-    __slots__ = ("depends", "command", "image", "handler", "arguments", "env", "timeout", "grace", "retry", "run_if", "workspace", "priority", "delivery", "crash_limit", "concurrency", "rate", "container", "secrets", "resources", "requires")
+    __slots__ = ("depends", "command", "image", "handler", "arguments", "env", "timeout", "grace", "retry", "run_if", "workspace", "priority", "delivery", "crash_limit", "concurrency", "rate", "container", "secrets", "resources", "requires", "outputs", "ignore")
     class RunIf(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         SUCCEEDED: _ClassVar[TaskSpec.RunIf]
@@ -216,6 +230,8 @@ class TaskSpec(_message.Message):
     SECRETS_FIELD_NUMBER: _ClassVar[int]
     RESOURCES_FIELD_NUMBER: _ClassVar[int]
     REQUIRES_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    IGNORE_FIELD_NUMBER: _ClassVar[int]
     depends: _containers.RepeatedScalarFieldContainer[str]
     command: str
     image: str
@@ -236,7 +252,9 @@ class TaskSpec(_message.Message):
     secrets: _containers.ScalarMap[str, str]
     resources: _containers.MessageMap[str, _struct_pb2.Value]
     requires: _containers.RepeatedCompositeFieldContainer[TaskSpec.LabelRule]
-    def __init__(self, depends: _Optional[_Iterable[str]] = ..., command: _Optional[str] = ..., image: _Optional[str] = ..., handler: _Optional[str] = ..., arguments: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., env: _Optional[_Mapping[str, str]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., retry: _Optional[_Union[RetryPolicy, _Mapping]] = ..., run_if: _Optional[_Union[TaskSpec.RunIf, str]] = ..., workspace: _Optional[_Union[TaskSpec.Workspace, str]] = ..., priority: _Optional[int] = ..., delivery: _Optional[_Union[TaskSpec.Delivery, str]] = ..., crash_limit: _Optional[int] = ..., concurrency: _Optional[_Union[TaskSpec.Concurrency, _Mapping]] = ..., rate: _Optional[_Union[TaskSpec.Rate, _Mapping]] = ..., container: _Optional[_Union[TaskSpec.Container, _Mapping]] = ..., secrets: _Optional[_Mapping[str, str]] = ..., resources: _Optional[_Mapping[str, _struct_pb2.Value]] = ..., requires: _Optional[_Iterable[_Union[TaskSpec.LabelRule, _Mapping]]] = ...) -> None: ...
+    outputs: _containers.RepeatedScalarFieldContainer[str]
+    ignore: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, depends: _Optional[_Iterable[str]] = ..., command: _Optional[str] = ..., image: _Optional[str] = ..., handler: _Optional[str] = ..., arguments: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., env: _Optional[_Mapping[str, str]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., retry: _Optional[_Union[RetryPolicy, _Mapping]] = ..., run_if: _Optional[_Union[TaskSpec.RunIf, str]] = ..., workspace: _Optional[_Union[TaskSpec.Workspace, str]] = ..., priority: _Optional[int] = ..., delivery: _Optional[_Union[TaskSpec.Delivery, str]] = ..., crash_limit: _Optional[int] = ..., concurrency: _Optional[_Union[TaskSpec.Concurrency, _Mapping]] = ..., rate: _Optional[_Union[TaskSpec.Rate, _Mapping]] = ..., container: _Optional[_Union[TaskSpec.Container, _Mapping]] = ..., secrets: _Optional[_Mapping[str, str]] = ..., resources: _Optional[_Mapping[str, _struct_pb2.Value]] = ..., requires: _Optional[_Iterable[_Union[TaskSpec.LabelRule, _Mapping]]] = ..., outputs: _Optional[_Iterable[str]] = ..., ignore: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RetryPolicy(_message.Message):
     __slots__ = ("max_attempts", "backoff", "max_backoff", "factor", "increment", "jitter", "delays", "outcomes", "exit_codes")
@@ -390,7 +408,7 @@ class Task(_message.Message):
     def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[Task.State, str]] = ..., reason: _Optional[str] = ..., depends: _Optional[_Iterable[str]] = ..., attempts: _Optional[int] = ..., crashes: _Optional[int] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., run_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[_Union[Attempt, _Mapping]] = ..., results: _Optional[str] = ..., errors: _Optional[str] = ..., results_raw: _Optional[bytes] = ..., errors_raw: _Optional[bytes] = ..., snapshot: _Optional[str] = ..., number: _Optional[int] = ..., revision: _Optional[int] = ..., output: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ...) -> None: ...
 
 class Attempt(_message.Message):
-    __slots__ = ("id", "outcome", "agent", "exit_code", "signal", "reason", "started_at", "finished_at", "image")
+    __slots__ = ("id", "outcome", "agent", "exit_code", "signal", "reason", "started_at", "finished_at", "image", "effort", "ran_for")
     class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         UNSPECIFIED: _ClassVar[Attempt.Outcome]
@@ -416,6 +434,8 @@ class Attempt(_message.Message):
     STARTED_AT_FIELD_NUMBER: _ClassVar[int]
     FINISHED_AT_FIELD_NUMBER: _ClassVar[int]
     IMAGE_FIELD_NUMBER: _ClassVar[int]
+    EFFORT_FIELD_NUMBER: _ClassVar[int]
+    RAN_FOR_FIELD_NUMBER: _ClassVar[int]
     id: int
     outcome: Attempt.Outcome
     agent: str
@@ -425,4 +445,32 @@ class Attempt(_message.Message):
     started_at: _timestamp_pb2.Timestamp
     finished_at: _timestamp_pb2.Timestamp
     image: str
-    def __init__(self, id: _Optional[int] = ..., outcome: _Optional[_Union[Attempt.Outcome, str]] = ..., agent: _Optional[str] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., image: _Optional[str] = ...) -> None: ...
+    effort: Effort
+    ran_for: _duration_pb2.Duration
+    def __init__(self, id: _Optional[int] = ..., outcome: _Optional[_Union[Attempt.Outcome, str]] = ..., agent: _Optional[str] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., reason: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., image: _Optional[str] = ..., effort: _Optional[_Union[Effort, _Mapping]] = ..., ran_for: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class Effort(_message.Message):
+    __slots__ = ("entries", "bytes", "hashed_bytes", "sent_bytes", "saved_bytes", "received_bytes", "local_bytes", "checkout", "scan", "upload", "direct_bytes")
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    HASHED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SENT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SAVED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    LOCAL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CHECKOUT_FIELD_NUMBER: _ClassVar[int]
+    SCAN_FIELD_NUMBER: _ClassVar[int]
+    UPLOAD_FIELD_NUMBER: _ClassVar[int]
+    DIRECT_BYTES_FIELD_NUMBER: _ClassVar[int]
+    entries: int
+    bytes: int
+    hashed_bytes: int
+    sent_bytes: int
+    saved_bytes: int
+    received_bytes: int
+    local_bytes: int
+    checkout: _duration_pb2.Duration
+    scan: _duration_pb2.Duration
+    upload: _duration_pb2.Duration
+    direct_bytes: int
+    def __init__(self, entries: _Optional[int] = ..., bytes: _Optional[int] = ..., hashed_bytes: _Optional[int] = ..., sent_bytes: _Optional[int] = ..., saved_bytes: _Optional[int] = ..., received_bytes: _Optional[int] = ..., local_bytes: _Optional[int] = ..., checkout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., scan: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., upload: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., direct_bytes: _Optional[int] = ...) -> None: ...

@@ -51,6 +51,21 @@ class WorkspaceServiceStub(object):
                 request_serializer=postq_dot_v1_dot_workspace__service__pb2.DownloadRequest.SerializeToString,
                 response_deserializer=postq_dot_v1_dot_workspace__service__pb2.DownloadResponse.FromString,
                 _registered_method=True)
+        self.BeginPack = channel.unary_unary(
+                '/postq.v1.WorkspaceService/BeginPack',
+                request_serializer=postq_dot_v1_dot_workspace__service__pb2.BeginPackRequest.SerializeToString,
+                response_deserializer=postq_dot_v1_dot_workspace__service__pb2.BeginPackResponse.FromString,
+                _registered_method=True)
+        self.EndPack = channel.unary_unary(
+                '/postq.v1.WorkspaceService/EndPack',
+                request_serializer=postq_dot_v1_dot_workspace__service__pb2.EndPackRequest.SerializeToString,
+                response_deserializer=postq_dot_v1_dot_workspace__service__pb2.EndPackResponse.FromString,
+                _registered_method=True)
+        self.Locate = channel.unary_unary(
+                '/postq.v1.WorkspaceService/Locate',
+                request_serializer=postq_dot_v1_dot_workspace__service__pb2.LocateRequest.SerializeToString,
+                response_deserializer=postq_dot_v1_dot_workspace__service__pb2.LocateResponse.FromString,
+                _registered_method=True)
         self.GetSnapshot = channel.unary_unary(
                 '/postq.v1.WorkspaceService/GetSnapshot',
                 request_serializer=postq_dot_v1_dot_workspace__service__pb2.GetSnapshotRequest.SerializeToString,
@@ -85,6 +100,29 @@ class WorkspaceServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BeginPack(self, request, context):
+        """A new pack, which the caller puts where the answer says, and then names by EndPack: so many blobs
+        travel without the coordinator, where the store can be reached by others.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndPack(self, request, context):
+        """Makes known a pack that was put, and the blobs in it. May be sent again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Locate(self, request, context):
+        """Where blobs are, for whoever reads them from the store itself. What is read has to be verified;
+        what is not what it should be is asked for by Download.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetSnapshot(self, request, context):
         """The files a task of a job left, or those a whole job left: the merge of what the tasks that
         nobody depends on left. Or what they start from.
@@ -110,6 +148,21 @@ def add_WorkspaceServiceServicer_to_server(servicer, server):
                     servicer.Download,
                     request_deserializer=postq_dot_v1_dot_workspace__service__pb2.DownloadRequest.FromString,
                     response_serializer=postq_dot_v1_dot_workspace__service__pb2.DownloadResponse.SerializeToString,
+            ),
+            'BeginPack': grpc.unary_unary_rpc_method_handler(
+                    servicer.BeginPack,
+                    request_deserializer=postq_dot_v1_dot_workspace__service__pb2.BeginPackRequest.FromString,
+                    response_serializer=postq_dot_v1_dot_workspace__service__pb2.BeginPackResponse.SerializeToString,
+            ),
+            'EndPack': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndPack,
+                    request_deserializer=postq_dot_v1_dot_workspace__service__pb2.EndPackRequest.FromString,
+                    response_serializer=postq_dot_v1_dot_workspace__service__pb2.EndPackResponse.SerializeToString,
+            ),
+            'Locate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Locate,
+                    request_deserializer=postq_dot_v1_dot_workspace__service__pb2.LocateRequest.FromString,
+                    response_serializer=postq_dot_v1_dot_workspace__service__pb2.LocateResponse.SerializeToString,
             ),
             'GetSnapshot': grpc.unary_unary_rpc_method_handler(
                     servicer.GetSnapshot,
@@ -211,6 +264,87 @@ class WorkspaceService(object):
             _registered_method=True)
 
     @staticmethod
+    def BeginPack(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postq.v1.WorkspaceService/BeginPack',
+            postq_dot_v1_dot_workspace__service__pb2.BeginPackRequest.SerializeToString,
+            postq_dot_v1_dot_workspace__service__pb2.BeginPackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndPack(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postq.v1.WorkspaceService/EndPack',
+            postq_dot_v1_dot_workspace__service__pb2.EndPackRequest.SerializeToString,
+            postq_dot_v1_dot_workspace__service__pb2.EndPackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Locate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postq.v1.WorkspaceService/Locate',
+            postq_dot_v1_dot_workspace__service__pb2.LocateRequest.SerializeToString,
+            postq_dot_v1_dot_workspace__service__pb2.LocateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetSnapshot(request,
             target,
             options=(),
@@ -227,6 +361,126 @@ class WorkspaceService(object):
             '/postq.v1.WorkspaceService/GetSnapshot',
             postq_dot_v1_dot_workspace__service__pb2.GetSnapshotRequest.SerializeToString,
             postq_dot_v1_dot_workspace__service__pb2.GetSnapshotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class ArtifactServiceStub(object):
+    """Files that stay when their job is forgotten: what JobSpec.artifacts chose of what it left.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.ListArtifacts = channel.unary_unary(
+                '/postq.v1.ArtifactService/ListArtifacts',
+                request_serializer=postq_dot_v1_dot_workspace__service__pb2.ListArtifactsRequest.SerializeToString,
+                response_deserializer=postq_dot_v1_dot_workspace__service__pb2.ListArtifactsResponse.FromString,
+                _registered_method=True)
+        self.DeleteArtifacts = channel.unary_unary(
+                '/postq.v1.ArtifactService/DeleteArtifacts',
+                request_serializer=postq_dot_v1_dot_workspace__service__pb2.DeleteArtifactsRequest.SerializeToString,
+                response_deserializer=postq_dot_v1_dot_workspace__service__pb2.DeleteArtifactsResponse.FromString,
+                _registered_method=True)
+
+
+class ArtifactServiceServicer(object):
+    """Files that stay when their job is forgotten: what JobSpec.artifacts chose of what it left.
+    """
+
+    def ListArtifacts(self, request, context):
+        """Jobs with artifacts, the newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteArtifacts(self, request, context):
+        """Forgets the artifacts of a job. NOT_FOUND where there are none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_ArtifactServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'ListArtifacts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListArtifacts,
+                    request_deserializer=postq_dot_v1_dot_workspace__service__pb2.ListArtifactsRequest.FromString,
+                    response_serializer=postq_dot_v1_dot_workspace__service__pb2.ListArtifactsResponse.SerializeToString,
+            ),
+            'DeleteArtifacts': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteArtifacts,
+                    request_deserializer=postq_dot_v1_dot_workspace__service__pb2.DeleteArtifactsRequest.FromString,
+                    response_serializer=postq_dot_v1_dot_workspace__service__pb2.DeleteArtifactsResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'postq.v1.ArtifactService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('postq.v1.ArtifactService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class ArtifactService(object):
+    """Files that stay when their job is forgotten: what JobSpec.artifacts chose of what it left.
+    """
+
+    @staticmethod
+    def ListArtifacts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postq.v1.ArtifactService/ListArtifacts',
+            postq_dot_v1_dot_workspace__service__pb2.ListArtifactsRequest.SerializeToString,
+            postq_dot_v1_dot_workspace__service__pb2.ListArtifactsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteArtifacts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postq.v1.ArtifactService/DeleteArtifacts',
+            postq_dot_v1_dot_workspace__service__pb2.DeleteArtifactsRequest.SerializeToString,
+            postq_dot_v1_dot_workspace__service__pb2.DeleteArtifactsResponse.FromString,
             options,
             channel_credentials,
             insecure,

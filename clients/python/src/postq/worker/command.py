@@ -58,6 +58,7 @@ def make_worker(queues: list[Queue], given: argparse.Namespace) -> Coroutine[Any
     return Worker(
         queues,
         concurrency=given.concurrency,
+        prefetch=given.prefetch,
         target=given.coordinator,
         token_file=given.token_file,
         name=given.name,
@@ -86,6 +87,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("postq-worker", description=__doc__)
     parser.add_argument("queues", nargs="+", metavar="MODULE:QUEUE")
     parser.add_argument("--concurrency", "-c", type=int, default=10, help="attempts at a time")
+    parser.add_argument(
+        "--prefetch",
+        type=int,
+        default=0,
+        help="attempts held ready beside them, for short handlers",
+    )
     parser.add_argument("--coordinator", help="HOST:PORT, else POSTQ_COORDINATOR")
     parser.add_argument("--token-file", help="a file with a token, else POSTQ_TOKEN")
     parser.add_argument("--database-url", help="work by SQL alone, without a coordinator")

@@ -11,14 +11,16 @@ Invariant: an attempt is forgotten only when it was recorded or abandoned.
 from __future__ import annotations
 
 import asyncio
+import signal
 from dataclasses import dataclass
 
 from google.protobuf.duration_pb2 import Duration
 
 from ..calling import Call
-from ..outcome import Outcome, Verdict
+from ..outcome import TAIL_BYTES, Outcome, Verdict
 from ..v1 import dispatch_service_pb2 as wire
 from ..v1 import job_pb2
+from ..values import to_duration
 from .logs import AttemptLog
 
 _OUTCOMES = {
@@ -40,6 +42,9 @@ class Entry:
     report: wire.Report | None = None
     grace: float = 10.0
     output: wire.Snapshot | None = None
+    is_started: bool = False
+    is_exclusive: bool = False
+    """It must not overlap another execution of its task."""
 
 
 class Desk:
@@ -92,19 +97,25 @@ class Desk:
         return [entry for entry in self._entries.values() if entry.report is None]
 
 
-def report(entry: Entry, verdict: Verdict, ran_for: float) -> wire.Report:
-    """What the coordinator is told."""
+def report(entry: Entry, verdict: Verdict, ran_for: float | None) -> wire.Report:
+    """What the coordinator is told; `ran_for` is None where nothing was started."""
     took = Duration()
-    took.FromNanoseconds(int(ran_for * 1e9))
-    return wire.Report(
+    took.FromNanoseconds(int((ran_for or 0.0) * 1e9))
+    result = verdict.result.encode()
+    told = wire.Report(
         of=entry.held,
         outcome=_OUTCOMES[verdict.outcome],
         reason=verdict.reason,
-        stdout=verdict.result.encode(),
-        result=verdict.result.encode(),
+        stdout=result if len(result) <= TAIL_BYTES else b"",
+        result=result,
         stderr=verdict.errors.encode(errors="replace"),
         ran_for=took,
         log_chunks=entry.log.chunks if entry.log is not None else 0,
         is_final=verdict.is_final,
         output=entry.output,
+        retry_after=to_duration(verdict.after),
     )
+    if verdict.outcome is Outcome.RELEASED and ran_for is not None:
+        # It was started, which matters where it may be started once only.
+        told.signal = signal.SIGTERM
+    return told

@@ -18,6 +18,8 @@ from .. import _rpc
 from ..v1 import dispatch_service_pb2 as wire
 
 WELCOME_WITHIN = 10.0
+ALONE_FOR = 5.0
+"""Seconds, after which what must not overlap another execution of itself is stopped."""
 _REFUSALS = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
 _log = logging.getLogger("postq.worker")
 
@@ -31,12 +33,16 @@ class Session:
         hello: Callable[[], wire.Hello],
         reports: Callable[[], list[wire.Report]],
         hear: Callable[[str, Any], None],
+        alone: Callable[[], None],
     ) -> None:
-        """`hear` gets the name and the content of each message."""
+        """`hear` gets the name and the content of each message; `alone` is called when no
+        coordinator was heard for `ALONE_FOR`."""
         self._connect = connect
         self._hello = hello
         self._reports = reports
         self._hear = hear
+        self._alone = alone
+        self._silence: asyncio.TimerHandle | None = None
         self._outbox: asyncio.Queue[wire.ConnectRequest | None] = asyncio.Queue()
         self._is_open = False
         self.welcomed = asyncio.Event()
@@ -83,14 +89,24 @@ class Session:
                 kind = message.WhichOneof("message")
                 if kind == "welcome":
                     self.welcomed.set()
+                    self._note_silence(False)
                     _log.info("connected to coordinator %s", message.welcome.coordinator)
                 elif kind is not None:
                     self._hear(kind, getattr(message, kind))
                 message = await call.read()
         finally:
             self._is_open = False
+            self._note_silence(True)
             sending.cancel()
             call.cancel()
+
+    def _note_silence(self, is_silent: bool) -> None:
+        """From the first moment without a stream to the next welcome."""
+        if is_silent and self._silence is None:
+            self._silence = asyncio.get_running_loop().call_later(ALONE_FOR, self._alone)
+        elif not is_silent and self._silence is not None:
+            self._silence.cancel()
+            self._silence = None
 
     async def _send(self, call: Any) -> None:
         while True:

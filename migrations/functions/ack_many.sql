@@ -1,0 +1,33 @@
+-- Records that consumed tasks have succeeded, as ack does for one, and tells which: what has ended, or is
+-- not the caller's any more, is left out and changes nothing. results may be left out. Raises PQ005.
+create or replace function postq.ack_many(ids uuid[], attempts bigint[], results jsonb[] default '{}')
+returns table (id uuid, attempt bigint)
+language plpgsql volatile security definer
+set search_path = pg_catalog, postq, pg_temp
+as $$
+declare
+    c_most constant int := 10000;
+    c_result constant int := 1048576;
+    v_count constant int := coalesce(cardinality(ack_many.ids), 0);
+    v_concluded bigint[];
+begin
+    perform postq.check_argument('ids', case when v_count > c_most
+        then format('has %s elements; it may have %s', v_count, c_most) end);
+    perform postq.check_argument('attempts', case when coalesce(cardinality(ack_many.attempts), 0) <> v_count
+        then format('has not the %s elements of ids', v_count) end);
+    perform postq.check_argument('results', x.fault)
+    from (select postq.size_fault(postq.json_bytes(r.result), c_result) as fault from unnest(ack_many.results) as r (result)) x
+    where x.fault is not null;
+    v_concluded := postq.conclude_all(ack_many.ids, ack_many.attempts, 'succeeded', null, p_result => coalesce(ack_many.results, '{}'));
+    return query
+        with dead as (
+            delete from postq.dead_letter d using unnest(ack_many.ids, ack_many.attempts) as x (id, attempt)
+            where d.job = x.id and d.attempt = x.attempt and x.attempt <> all (v_concluded)
+            returning d.job, d.attempt
+        )
+        select x.id, x.attempt from unnest(ack_many.ids, ack_many.attempts) as x (id, attempt) where x.attempt = any (v_concluded)
+        union all
+        select d.job, d.attempt from dead d;
+end;
+$$;
+revoke all on function postq.ack_many(uuid[], bigint[], jsonb[]) from public;

@@ -1,0 +1,54 @@
+-- Ends attempts in their consumers' own transaction, which may stay open for long. A job of one task
+-- is nobody else's, so it ends here as well; of any other job nothing but the task is touched, and
+-- what follows waits in the inbox for the commit.
+-- Called by ack_many and, for one, by conclude. Returns the attempts that were open and are ended.
+create or replace function postq.conclude_all(
+    p_job uuid[], p_attempt bigint[], p_outcome text, p_reason text, p_errors bytea default null,
+    p_result jsonb[] default '{}', p_retry_at timestamptz default null
+) returns bigint[]
+language plpgsql volatile
+set search_path = pg_catalog, postq, pg_temp
+set jit = off
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+as $$
+declare
+    v_open record;
+    v_closed record;
+    v_count int;
+begin
+    perform 1 from postq.job j
+    where j.id in (select o.job from unnest(p_job, p_attempt) as x (job, attempt)
+                   join postq.open_attempt o
+                       on o.job = x.job and o.attempt = x.attempt and o.lease_until is not null
+                   join postq.job_spec s on s.job = o.job and s.task_count = 1)
+    order by j.id for update;
+    select array_agg(o.job) as jobs, array_agg(o.n) as ns, array_agg(o.attempt) as attempts,
+           array_agg(o.result) as results,
+           coalesce(array_agg(o.job) filter (where o.is_single), '{}') as singles
+    into v_open
+    from (select o.job, o.n, o.attempt, x.result, s.task_count = 1 as is_single
+          from unnest(p_job, p_attempt, p_result) as x (job, attempt, result)
+          join postq.open_attempt o
+              on o.job = x.job and o.attempt = x.attempt and o.lease_until is not null
+          join postq.job_spec s on s.job = o.job
+          order by o.job, o.n for update of o) o;
+    if v_open.jobs is null then
+        return '{}';
+    end if;
+    v_count := cardinality(v_open.jobs);
+    select * into v_closed from postq.record(
+        v_open.attempts, '{}', v_open.jobs, v_open.ns, array_fill(p_outcome, array[v_count]), '{}', '{}',
+        array_fill(p_reason, array[v_count]), '{}', array_fill(p_errors, array[v_count]), '{}', '{}', '{}', '{}',
+        '{}', '{}', v_open.results, array_fill(p_retry_at, array[v_count]));
+    perform postq.follow_closed(v_closed.o_job, v_closed.o_n, v_closed.o_next, v_open.singles);
+    if v_closed.o_due is not null then
+        perform postq.hint('due');
+    end if;
+    return v_closed.o_attempt;
+end;
+$$;
+revoke all on function postq.conclude_all(
+    uuid[], bigint[], text, text, bytea, jsonb[], timestamptz) from public;
