@@ -1,6 +1,6 @@
 # What to run. `make` alone lists it.
 
-.PHONY: bench-agents bench-peers bench-workspace help build demo test test-clients test-python soak check
+.PHONY: bench-agents bench-dispatch bench-peers bench-workspace help build demo test test-clients test-python soak check
 
 help:
 	@echo "make demo   set up what is missing, build, run a real workflow on two agents"
@@ -10,6 +10,7 @@ help:
 	@echo "make soak   the tests whose size is a setting, large (minutes)"
 	@echo "make bench-agents  what an agent costs: memory, short tasks, output, containers (minutes)"
 	@echo "make bench-workspace  files between tasks beside rsync, find, cp, sha256sum (minutes, a quiet machine)"
+	@echo "make bench-dispatch  tasks that do nothing beside the barest queue in Postgres (minutes, a quiet machine)"
 	@echo "make bench-peers  handlers of one Python worker beside those of other queues (minutes, a quiet machine)"
 	@echo "make check  formatting, lints, documentation, frozen migrations"
 	@echo "make build  the postq, postq-coordinator and postq-agent programs"
@@ -63,6 +64,12 @@ bench-workspace:
 	@scripts/setup.sh bench
 	cargo build --release -p postq -p postq-bench
 	target/release/postq-bench workspace $(BENCH_ARGUMENTS) > target/bench-workspace.jsonl
+
+# The same of tasks that do nothing, to target/bench-dispatch.jsonl.
+bench-dispatch:
+	@scripts/setup.sh demo
+	cargo build --release --workspace --bins
+	target/release/postq-bench dispatch $(BENCH_ARGUMENTS) > target/bench-dispatch.jsonl
 
 # The same for what an agent costs; to target/bench-agents.jsonl.
 bench-agents:

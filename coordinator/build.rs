@@ -1,12 +1,15 @@
 //! Embeds `migrations/` into the binary: the numbered files, the functions and the manifest.
+//!
+//! Paths are told from the package's directory, so that a build directory may be used elsewhere.
 
 use std::{env, error::Error, fmt::Write, fs, path::Path};
 
+const ROOT: &str = "../migrations";
+
 fn main() -> Result<(), Box<dyn Error>> {
-    let root = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("../migrations").canonicalize()?;
-    println!("cargo:rerun-if-changed={}", root.display());
+    println!("cargo:rerun-if-changed={ROOT}");
     let mut code = String::new();
-    for (name, folder) in [("MIGRATIONS", root.clone()), ("FUNCTIONS", root.join("functions"))] {
+    for (name, folder) in [("MIGRATIONS", ROOT), ("FUNCTIONS", &format!("{ROOT}/functions"))] {
         let mut files: Vec<_> =
             fs::read_dir(folder)?.map(|entry| entry.map(|e| e.path())).collect::<Result<_, _>>()?;
         files.retain(|path| path.extension().is_some_and(|e| e == "sql"));
@@ -14,12 +17,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         writeln!(code, "pub(crate) const {name}: &[(&str, &str)] = &[")?;
         for file in files {
             let stem = file.file_stem().unwrap_or_default();
-            writeln!(code, "    ({stem:?}, include_str!({file:?})),")?;
+            writeln!(code, "    ({stem:?}, {}),", include(&file))?;
         }
         writeln!(code, "];")?;
     }
-    let manifest = root.join("MANIFEST");
-    writeln!(code, "pub(crate) const MANIFEST: &str = include_str!({manifest:?});")?;
+    let manifest = include(&Path::new(ROOT).join("MANIFEST"));
+    writeln!(code, "pub(crate) const MANIFEST: &str = {manifest};")?;
     fs::write(Path::new(&env::var("OUT_DIR")?).join("migrations.rs"), code)?;
     Ok(())
+}
+
+/// What puts a file into the binary.
+fn include(file: &Path) -> String {
+    format!("include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/{}\"))", file.display())
 }

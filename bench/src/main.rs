@@ -5,9 +5,11 @@
 //! | `report` | rounds, medians and ratios; JSON lines and a table |
 //! | `agents` | what an agent costs, one kind of figure per file |
 //! | `spent` | time by the wall and on processors |
+//! | `dispatch` | tasks that do nothing, one scenario per file |
 //! | `workspace` | files between tasks, one scenario per file |
 
 mod agents;
+mod dispatch;
 mod report;
 mod spent;
 mod workspace;
@@ -24,6 +26,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Subject {
+    /// Tasks that do nothing, beside the barest queue in the same Postgres.
+    Dispatch(dispatch::Options),
     /// What an agent costs: memory, short tasks, output, containers.
     Agents(agents::Options),
     /// Files between tasks, beside rsync, find, cp and sha256sum.
@@ -33,6 +37,7 @@ enum Subject {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     match Arguments::parse().subject {
+        Subject::Dispatch(options) => dispatch::run(&options).await,
         Subject::Agents(options) => agents::run(&options).await,
         Subject::Workspace(options) => workspace::run(&options).await,
     }

@@ -16,23 +16,25 @@ declare
     c_keep constant int := 64;
     v_ended uuid[];
 begin
-    with ended as (
-        select t.job, count(*)::int as ended,
+    with given as (
+        select u.job, null::int as n from unnest(p_job) as u (job)
+        union all
+        select e.job, e.n from unnest(p_ended_job, p_ended_n) as e (job, n)
+    ), ended as (
+        select g.job, count(t.job)::int as ended,
                count(*) filter (where t.state = 'failed')::int as failed,
                count(*) filter (where t.state = 'cancelled')::int as cancelled
-        from unnest(p_ended_job, p_ended_n) as x (job, n)
-        join postq.task t on t.job = x.job and t.n = x.n
-        group by t.job
+        from given g
+        left join postq.task t on t.job = g.job and t.n = g.n
+        group by g.job
     ), newest as (
-        select j.job, p.revision, p.open - coalesce(e.ended, 0) as open,
-               p.failed + coalesce(e.failed, 0) as failed,
-               p.cancelled + coalesce(e.cancelled, 0) as cancelled
-        from (select distinct u.job from unnest(p_job) as u (job)) j
+        select e.job, p.revision, p.open - e.ended as open, p.failed + e.failed as failed,
+               p.cancelled + e.cancelled as cancelled
+        from ended e
         cross join lateral (
             select * from postq.job_progress p
-            where p.job = j.job order by p.revision desc limit 1
+            where p.job = e.job order by p.revision desc limit 1
         ) p
-        left join ended e on e.job = j.job
     ), noted as (
         insert into postq.job_progress (job, revision, open, failed, cancelled)
         select job, revision + 1, open, failed, cancelled from newest

@@ -24,19 +24,25 @@ declare
     v_seq bigint[];
     v_job uuid[];
     v_n int[];
+    v_prefer uuid[];
     v_session bigint[];
     v_agent uuid[];
+    v_slot_lane bigint[];
+    v_slot_session bigint[];
+    v_slot_agent uuid[];
     v_room record;
     v_begun uuid[];
     v_now timestamptz;
 begin
     select * into v_room from postq.claim_room(p_lane, p_after, p_slot_lane);
-    with slot as materialized (
-        select s.lane, s.session, a.id as agent, s.ord
-        from unnest(p_slot_lane, p_slot_session) with ordinality as s (lane, session, ord)
-        join postq.agent a on a.session = s.session and a.coordinator is not null and a.drain_requested_at is null
-    ), want as materialized (
-        select l.lane, l.after, least((select count(*) from slot s where s.lane = l.lane), r.room) as wanted
+    select array_agg(s.lane order by s.ord), array_agg(s.session order by s.ord), array_agg(a.id order by s.ord)
+    into v_slot_lane, v_slot_session, v_slot_agent
+    from unnest(p_slot_lane, p_slot_session) with ordinality as s (lane, session, ord)
+    join postq.agent a on a.session = s.session and a.coordinator is not null and a.drain_requested_at is null;
+
+    with want as materialized (
+        select l.lane, l.after,
+               least((select count(*) from unnest(v_slot_lane) as s (lane) where s.lane = l.lane), r.room) as wanted
         from unnest(p_lane, p_after) as l (lane, after)
         left join unnest(v_room.o_lane, v_room.o_room) as r (lane, room) on r.lane = l.lane
     ), picked as materialized (
@@ -52,32 +58,24 @@ begin
         ) r
     ), gone as (
         delete from postq.ready r where r.ctid = any (array(select p.row from picked p))
-    ), preferred as materialized (
-        select p.lane, p.seq, s.ord, s.session, s.agent
-        from (select p.*, row_number() over (partition by p.lane, p.prefer order by p.seq) as k
-              from picked p where p.prefer is not null) p
-        join (select s.*, row_number() over (partition by s.lane, s.agent order by s.ord) as k
-              from slot s) s
-          on s.lane = p.lane and s.agent = p.prefer and s.k = p.k
-    ), paired as (
-        select p.lane, p.seq, p.session, p.agent from preferred p
-        union all
-        select p.lane, p.seq, s.session, s.agent
-        from (select p.lane, p.seq, row_number() over (partition by p.lane order by p.seq) as k
-              from picked p where (p.lane, p.seq) not in (select f.lane, f.seq from preferred f)) p
-        join (select s.*, row_number() over (partition by s.lane order by s.ord) as k
-              from slot s where s.ord not in (select f.ord from preferred f)) s
-          on s.lane = p.lane and s.k = p.k
     )
-    select array_agg(p.lane order by p.job, p.n), array_agg(p.seq order by p.job, p.n),
-           array_agg(p.job order by p.job, p.n), array_agg(p.n order by p.job, p.n),
-           array_agg(x.session order by p.job, p.n), array_agg(x.agent order by p.job, p.n)
-    into v_lane, v_seq, v_job, v_n, v_session, v_agent
-    from picked p
-    join paired x on x.lane = p.lane and x.seq = p.seq;
+    select array_agg(p.lane order by p.lane, p.seq), array_agg(p.seq order by p.lane, p.seq),
+           array_agg(p.job order by p.lane, p.seq), array_agg(p.n order by p.lane, p.seq),
+           array_agg(p.prefer order by p.lane, p.seq)
+    into v_lane, v_seq, v_job, v_n, v_prefer
+    from picked p;
     if v_job is null then
         return;
     end if;
+    -- By job and number from here on: the order of all locks.
+    select array_agg(v_lane[x.task] order by v_job[x.task], v_n[x.task]),
+           array_agg(v_seq[x.task] order by v_job[x.task], v_n[x.task]),
+           array_agg(v_job[x.task] order by v_job[x.task], v_n[x.task]),
+           array_agg(v_n[x.task] order by v_job[x.task], v_n[x.task]),
+           array_agg(v_slot_session[x.slot] order by v_job[x.task], v_n[x.task]),
+           array_agg(v_slot_agent[x.slot] order by v_job[x.task], v_n[x.task])
+    into v_lane, v_seq, v_job, v_n, v_session, v_agent
+    from postq.pair_slots(v_lane, v_prefer, v_slot_lane, v_slot_agent) x;
     -- What was picked may have become ready after this statement began: it starts now, not then.
     v_now := postq.now() + (clock_timestamp() - statement_timestamp());
 

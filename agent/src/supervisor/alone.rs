@@ -54,16 +54,21 @@ impl Alone {
     }
 
     /// The stream is gone.
-    pub(super) fn silent(&mut self) {
-        self.since.get_or_insert_with(Instant::now);
+    pub(super) fn silent(&mut self, now: Instant) {
+        self.since.get_or_insert(now);
     }
 
     /// Resolves when it has been silent for too long for something.
     pub(super) async fn is_over(&self) {
-        match self.since.filter(|_| !self.exclusive.is_empty()) {
-            Some(since) => tokio::time::sleep_until(since + ALONE_FOR).await,
+        match self.ends_at() {
+            Some(end) => tokio::time::sleep_until(end).await,
             None => std::future::pending().await,
         }
+    }
+
+    fn ends_at(&self) -> Option<Instant> {
+        let since = self.since.filter(|_| !self.exclusive.is_empty())?;
+        Some(since + ALONE_FOR)
     }
 
     /// What is to be killed, once.
@@ -74,38 +79,37 @@ impl Alone {
 
 #[cfg(test)]
 mod tests {
-    use futures::FutureExt;
-
     use super::*;
 
     fn assignment(attempt: i64, is_exclusive: bool) -> v1::Assignment {
         v1::Assignment { attempt, is_exclusive, ..Default::default() }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn what_must_not_overlap_is_over_after_five_seconds_alone() {
+    #[test]
+    fn what_must_not_overlap_is_over_five_seconds_after_the_last_word() {
         let mut alone = Alone::default();
-        alone.note(&assignment(1, false));
-        alone.silent();
-        assert!(alone.is_over().now_or_never().is_none());
-        alone.note(&assignment(2, true));
         let silent = Instant::now();
-        alone.is_over().await;
-        assert!((ALONE_FOR..ALONE_FOR * 2).contains(&silent.elapsed()));
+        alone.note(&assignment(1, false));
+        alone.silent(silent);
+        assert_eq!(alone.ends_at(), None);
+        alone.note(&assignment(2, true));
+        alone.silent(silent + ALONE_FOR / 2);
+        assert_eq!(alone.ends_at(), Some(silent + ALONE_FOR));
         assert_eq!(alone.take(), BTreeSet::from([2]));
         assert!(alone.take().is_empty());
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_word_in_time_lets_it_live() {
+    #[test]
+    fn a_word_in_time_lets_it_live() {
         let mut alone = Alone::default();
+        let silent = Instant::now();
         alone.note(&assignment(1, true));
-        alone.silent();
-        tokio::time::advance(ALONE_FOR / 2).await;
+        alone.silent(silent);
         alone.heard();
-        tokio::time::advance(ALONE_FOR).await;
-        assert!(alone.is_over().now_or_never().is_none());
+        assert_eq!(alone.ends_at(), None);
+        alone.silent(silent + ALONE_FOR);
+        assert_eq!(alone.ends_at(), Some(silent + ALONE_FOR * 2));
         alone.forget(1);
-        assert!(alone.take().is_empty());
+        assert_eq!(alone.ends_at(), None);
     }
 }

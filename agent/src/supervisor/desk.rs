@@ -13,7 +13,10 @@ use postq_proto::{
     convert,
     v1::{self, ConnectRequest, connect_response::Message},
 };
-use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::{
+    sync::mpsc::{self, Receiver, Sender},
+    time::Instant,
+};
 use tracing::{debug, info, warn};
 
 use super::{
@@ -160,7 +163,7 @@ impl Desk {
                 self.greet();
             }
             Command::Detach(number) => {
-                self.alone.silent();
+                self.alone.silent(Instant::now());
                 self.outbox.detach(number);
             }
             Command::Heard(number, message) if self.outbox.is_current(number) => {

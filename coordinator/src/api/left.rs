@@ -96,7 +96,7 @@ impl Leavings {
             false => HashMap::new(),
         };
         let sources = sources.into_values().next().unwrap_or_default();
-        let assignment = convert::assignment(&row, None, Vec::new())
+        let assignment = convert::assignment(&row, None, &[])
             .map_err(|_| Status::data_loss("the stored task cannot be read"))?;
         Ok(Input {
             of: (job.0, n),

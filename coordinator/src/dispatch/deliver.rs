@@ -15,13 +15,14 @@ use postq_proto::v1::connect_response::Message;
 use postq_runtime::{Shutdown, crash, telemetry};
 use tracing::{Instrument, error, info, info_span, warn};
 
-use super::{Finishes, Roster};
+use super::{
+    Finishes, Roster,
+    inputs::{self, Prepared},
+};
 use crate::{
     errors,
     graphs::Graphs,
-    store::{
-        AssignmentRow, AttemptKey, Claimed, Finish, InputRow, Roots, Sources, Store, StoreError,
-    },
+    store::{AssignmentRow, AttemptKey, Claimed, Finish, Roots, Sources, Store, StoreError},
     wire::convert,
     workspace::{BlobError, Join, Joins, MergeError, describe},
 };
@@ -42,12 +43,8 @@ pub struct Delivery {
     graphs: Graphs,
 }
 
-/// What the outputs of all dependencies of a task may be together, in bytes: half of what one
-/// message carries.
-const INPUTS_BYTES: i64 = 32 * 1024 * 1024;
-
 /// Why an attempt cannot begin.
-enum Unfit {
+pub(super) enum Unfit {
     /// It never can: the task fails.
     Fails(String),
     /// Not now: it is given back.
@@ -83,9 +80,13 @@ impl Delivery {
     async fn hand_out(&self, claimed: Vec<Claimed>) {
         let keys: HashMap<_, _> = claimed.iter().map(|c| (c.attempt, key(c))).collect();
         match self.prepare(&claimed).await {
-            Ok(rows) => {
-                stream::iter(rows)
-                    .for_each_concurrent(MERGES, |(mut row, sources)| {
+            Ok(batches) => {
+                stream::iter(batches)
+                    .map(|batch| inputs::read(&self.store, batch))
+                    .buffered(inputs::READ_AHEAD)
+                    .flat_map(stream::iter)
+                    .for_each_concurrent(MERGES, |mut one| {
+                        let row = &mut one.row;
                         let key = keys[&row.id()];
                         let span = info_span!(
                             "assign", job.id = %key.job, task.name = row.name,
@@ -93,7 +94,7 @@ impl Delivery {
                         );
                         row.traceparent =
                             telemetry::continue_trace(&span, row.traceparent.as_deref());
-                        self.assign(key, row, sources).instrument(span)
+                        self.assign(key, one).instrument(span)
                     })
                     .await;
             }
@@ -121,10 +122,7 @@ impl Delivery {
         self.finishes.finish_all(failed.collect::<Vec<_>>()).await;
     }
 
-    async fn prepare(
-        &self,
-        claimed: &[Claimed],
-    ) -> Result<Vec<(AssignmentRow, Sources)>, StoreError> {
+    async fn prepare(&self, claimed: &[Claimed]) -> Result<Vec<Vec<Prepared>>, StoreError> {
         let tasks: Vec<_> = claimed.iter().map(|c| (c.attempt, c.job, c.task)).collect();
         let rows = self.store.assignments(&tasks).await?;
         let with_files: Vec<_> =
@@ -133,26 +131,21 @@ impl Delivery {
             true => HashMap::new(),
             false => self.store.sources(&with_files).await?,
         };
-        Ok(rows
-            .into_iter()
-            .map(|row| {
-                let of = sources.remove(&row.task()).unwrap_or_default();
-                (row, of)
-            })
-            .collect())
+        Ok(inputs::batches(rows.into_iter().map(|row| {
+            let sources = sources.remove(&row.task()).unwrap_or_default();
+            Prepared::new(row, sources)
+        })))
     }
 
-    async fn assign(&self, key: AttemptKey, row: AssignmentRow, sources: Sources) {
+    async fn assign(&self, key: AttemptKey, mut one: Prepared) {
+        let sources = std::mem::take(&mut one.sources);
+        let row = &one.row;
         let input = match row.has_workspace {
-            true => self.input(&row, sources).await.map(Some),
+            true => self.input(row, sources).await.map(Some),
             false => Ok(None),
         };
-        let inputs = match (&input, row.has_depends) {
-            (Ok(_), true) => self.inputs(&row).await,
-            _ => Ok(Vec::new()),
-        };
         let assignment = input.and_then(|input| {
-            convert::assignment(&row, input.as_ref(), inputs?)
+            convert::assignment(row, input.as_ref(), one.inputs()?)
                 .map_err(|error| Unfit::Fails(format!("the stored task cannot be read: {error}")))
         });
         match assignment {
@@ -190,20 +183,6 @@ impl Delivery {
     async fn give_back(&self, key: AttemptKey, reason: &str) {
         self.pause().await;
         self.finishes.finish_all([Finish::bare(key, Outcome::Released, reason)]).await;
-    }
-
-    /// What the tasks it depends on left beside their files.
-    async fn inputs(&self, row: &AssignmentRow) -> Result<Vec<InputRow>, Unfit> {
-        let (job, task) = row.task();
-        let inputs = self.store.inputs(job, task, INPUTS_BYTES).await;
-        let inputs = inputs.map_err(|error| Unfit::Waits(errors::chain(&error)))?;
-        match inputs.first().map_or(0, |first| first.total) {
-            ..=INPUTS_BYTES => Ok(inputs),
-            total => Err(Unfit::Fails(format!(
-                "the outputs of the tasks it depends on have {total} bytes together; they may have \
-                 {INPUTS_BYTES}: leave larger ones in files"
-            ))),
-        }
     }
 
     /// What a task's files are made from, merged where it is more than one snapshot.

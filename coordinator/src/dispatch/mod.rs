@@ -6,6 +6,7 @@
 //! | [`lanes`] | the lanes and how far each was read |
 //! | [`dispatcher`] | the loop that claims ready tasks for free slots |
 //! | [`deliver`] | claimed attempts made into assignments |
+//! | `inputs` | what those are given of the tasks they depend on |
 //! | [`session`] | one agent's stream: reconcile, report, cancel |
 //! | [`committer`] | the one way in which an attempt ends |
 //!
@@ -14,6 +15,7 @@
 pub mod committer;
 pub mod deliver;
 pub mod dispatcher;
+mod inputs;
 pub mod lanes;
 pub mod roster;
 pub mod session;

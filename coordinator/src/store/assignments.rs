@@ -1,6 +1,6 @@
 //! What an agent needs to know of the attempts that were claimed for it.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use postq_common::{
     id::{AttemptId, JobId, TaskNumber},
@@ -35,14 +35,17 @@ pub struct AssignmentRow {
     pub is_exclusive: bool,
     /// Whether it sees files.
     pub has_workspace: bool,
-    /// Whether it depends on others.
-    pub has_depends: bool,
+    /// How many others it depends on, as written.
+    pub depends: i32,
+    /// The same for tasks that depend on the same ones.
+    pub depends_hash: i64,
     /// What it asked of its agent.
     pub needs: Json<Needs>,
     /// The `TaskSpec`.
     pub spec: Json<Value>,
-    /// The `JobSpec` without its tasks.
-    pub job_spec: Json<Value>,
+    /// The `JobSpec` without its tasks, shared by those of one job.
+    #[sqlx(skip)]
+    pub job_spec: Arc<Value>,
     /// What the job was submitted with.
     pub traceparent: Option<String>,
 }
@@ -59,6 +62,28 @@ impl AssignmentRow {
     }
 }
 
+#[derive(FromRow)]
+struct Written {
+    #[sqlx(flatten)]
+    row: AssignmentRow,
+    job_spec: Option<Json<Value>>,
+}
+
+fn with_job_specs(rows: Vec<Written>) -> Vec<AssignmentRow> {
+    let mut specs: HashMap<Uuid, Arc<Value>> = HashMap::new();
+    let mut assignments = Vec::with_capacity(rows.len());
+    for Written { row, job_spec } in rows {
+        if let Some(Json(spec)) = job_spec {
+            specs.insert(row.job, Arc::new(spec));
+        }
+        assignments.push(row);
+    }
+    for row in &mut assignments {
+        row.job_spec = specs.get(&row.job).cloned().unwrap_or_default();
+    }
+    assignments
+}
+
 /// The snapshots a task's files come from, each with the task that left it (-1: the job's input),
 /// in the order of `depends`.
 pub type Sources = Vec<(i32, Roots)>;
@@ -73,26 +98,31 @@ impl Store {
         let jobs: Vec<Uuid> = tasks.iter().map(|(_, job, _)| job.0).collect();
         let numbers: Vec<i32> = tasks.iter().map(|(.., n)| n.0).collect();
         let (attempts, jobs, numbers) = (&attempts, &jobs, &numbers);
-        self.run("assignments", |pool| async move {
-            sqlx::query_as(
-                "/* assignments */ select x.attempt, t.job, t.n, s.name, js.name as job_name, j.queue,
-                 t.attempts, l.executor::text, l.needs, s.has_workspace,
-                 s.at_most_once or s.concurrency_key is not null as is_exclusive,
-                 cardinality(s.depends) > 0 as has_depends, s.spec, js.spec as job_spec, js.traceparent
-                 from unnest($1::bigint[], $2::uuid[], $3::int[]) as x (attempt, job, n)
-                 join postq.task t on t.job = x.job and t.n = x.n
-                 join postq.task_spec s on s.job = x.job and s.n = x.n
-                 join postq.lane l on l.id = t.lane
-                 join postq.job j on j.id = x.job
-                 join postq.job_spec js on js.job = x.job",
-            )
-            .bind(attempts)
-            .bind(jobs)
-            .bind(numbers)
-            .fetch_all(&pool)
-            .await
-        })
-        .await
+        let rows: Vec<Written> = self
+            .run("assignments", |pool| async move {
+                sqlx::query_as(
+                    // A job may have megabytes of data: told with its first task only.
+                    "/* assignments */ select x.attempt, t.job, t.n, s.name, js.name as job_name, j.queue,
+                     t.attempts, l.executor::text, l.needs, s.has_workspace,
+                     s.at_most_once or s.concurrency_key is not null as is_exclusive,
+                     cardinality(s.depends) as depends, hash_array_extended(s.depends, 0) as depends_hash,
+                     s.spec, case when x.is_first then js.spec end as job_spec, js.traceparent
+                     from (select x.*, row_number() over (partition by x.job) = 1 as is_first
+                           from unnest($1::bigint[], $2::uuid[], $3::int[]) as x (attempt, job, n)) x
+                     join postq.task t on t.job = x.job and t.n = x.n
+                     join postq.task_spec s on s.job = x.job and s.n = x.n
+                     join postq.lane l on l.id = t.lane
+                     join postq.job j on j.id = x.job
+                     join postq.job_spec js on js.job = x.job",
+                )
+                .bind(attempts)
+                .bind(jobs)
+                .bind(numbers)
+                .fetch_all(&pool)
+                .await
+            })
+            .await?;
+        Ok(with_job_specs(rows))
     }
 
     /// Where each task's files come from: its nearest ancestors that left a snapshot, found through

@@ -156,7 +156,7 @@ fn running(attempt: RunningRow) -> v1::agent::Running {
 pub fn assignment(
     row: &AssignmentRow,
     input: Option<&Snapshot>,
-    inputs: Vec<InputRow>,
+    inputs: &[InputRow],
 ) -> Result<v1::Assignment, DocumentError> {
     let mut spec = document::task_from_json(&row.spec.0)?;
     let mut env = string_map(row.job_spec.get("env"));
@@ -187,7 +187,7 @@ pub fn assignment(
         spec: Some(spec),
         attributes: row.job_spec.get("attributes").and_then(object),
         data: data.map(convert::value_from_json),
-        inputs: inputs.into_iter().map(|row| (row.name.clone(), input_of(row))).collect(),
+        inputs: inputs.iter().map(|row| (row.name.clone(), input_of(row))).collect(),
         input: input.map(|snapshot| {
             let [content, provenance, times] = snapshot.to_fields();
             v1::Snapshot { content, provenance, times }
@@ -206,11 +206,11 @@ fn amounts(resources: &Resources) -> BTreeMap<String, i64> {
 }
 
 /// What a dependency left, for the one that depends on it.
-fn input_of(row: InputRow) -> v1::Input {
+fn input_of(row: &InputRow) -> v1::Input {
     v1::Input {
         state: word(&row.state, |state: TaskState| task::State::from(state) as i32),
-        output: row.output.map(|output| convert::value_from_json(&output.0)),
-        results: String::from_utf8_lossy(&row.results.unwrap_or_default()).into_owned(),
+        output: row.output.as_ref().map(|output| convert::value_from_json(&output.0)),
+        results: String::from_utf8_lossy(row.results.as_deref().unwrap_or_default()).into_owned(),
     }
 }
 

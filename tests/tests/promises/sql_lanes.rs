@@ -198,3 +198,28 @@ async fn twin_lanes_of_two_transactions_are_both_claimed_from() {
     database.execute(ONE).await;
     assert_eq!(database.value::<i64>("select count(*) from postq.lane").await, 2);
 }
+
+/// Files are where the last parent ran: its dependants go there first, the others to whoever has room.
+#[tokio::test]
+async fn tasks_go_first_to_the_agent_that_finished_what_they_waited_for() {
+    let database = Database::create().await;
+    let (left, right) = (Worker::connect(&database).await, Worker::connect(&database).await);
+    let fork = Graph::of(&[("a", &[]), ("b", &["a"]), ("c", &["a"]), ("d", &["a"])]);
+    fork.admit(&database).await;
+    let first = right.claim(&database, 1).await;
+    right.end(&database, &first[0], "succeeded").await;
+    database.execute(ONE).await;
+    // Two slots of either, offered in turn to the only lane.
+    let sessions = vec![left.session, right.session, left.session, right.session];
+    let went: Vec<(i64, i64)> = sqlx::query_as(
+        "select c.seq, c.session from postq.lane l, postq.claim(array[l.id], array[l.floor],
+             array_fill(l.id, array[4]), $1) c order by c.seq",
+    )
+    .bind(&sessions)
+    .fetch_all(&database.pool)
+    .await
+    .unwrap();
+    let sessions: Vec<i64> = went.iter().map(|(_, session)| *session).collect();
+    // Three prefer the right one, which has two slots; nobody is preferred by the last.
+    assert_eq!(sessions, [right.session, right.session, left.session, left.session]);
+}
