@@ -77,7 +77,7 @@ async fn the_functions_for_users_can_be_called_with_named_arguments() {
                                where t not in ('text'::regtype, 'uuid'::regtype, 'bigint'::regtype, 'int'::regtype,
                                    'jsonb'::regtype, 'interval'::regtype, 'timestamptz'::regtype,
                                    'text[]'::regtype, 'float8'::regtype, 'boolean'::regtype, 'uuid[]'::regtype,
-                                   'jsonb[]'::regtype)))",
+                                   'jsonb[]'::regtype, 'bigint[]'::regtype)))",
         )
         .await;
     assert_eq!(strange, [""; 0]);
