@@ -18,8 +18,9 @@ as $$
         and not (p_job ? 'attributes' and jsonb_typeof(p_job -> 'attributes') <> 'object')
         and not (p_job ? 'notify' and jsonb_typeof(p_job -> 'notify') <> 'boolean')
         and t.key <> '' and octet_length(t.key) <= 255 and t.key !~ '^\.\.?$|/|[\u0001-\u001F]'
-        and jsonb_typeof(t.value) = 'object'
-        and t.value - '{handler,command,arguments,timeout}'::text[] = '{}'
+        -- Postgres 18 evaluates the parts of a conjunction in an order of its own.
+        and case when jsonb_typeof(t.value) = 'object'
+            then t.value - '{handler,command,arguments,timeout}'::text[] = '{}' else false end
         and ((t.value ? 'handler') <> (t.value ? 'command'))
         and not (t.value ? 'command' and (jsonb_typeof(t.value -> 'command') <> 'string' or t.value ->> 'command' = ''
                  or t.value ? 'arguments'))

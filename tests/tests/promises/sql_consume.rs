@@ -255,7 +255,7 @@ async fn bad_arguments_are_refused() {
         "publish('a', backoff => '-1 s')",
         "publish('a', factor => 0.5)",
         "publish('a', factor => 'NaN')",
-        "publish('a', to_jsonb(repeat('a', 1048577)))",
+        "publish('a', to_jsonb(repeat('a', 2097153)))",
         "publish_bulk(array[row('a',null,null,null,null,null,null,null), row('',null,null,null,null,null,null,null)]::postq.bulk_job[])",
         "consume(0)",
         "consume(-1)",

@@ -44,7 +44,10 @@ async fn one_statement_takes_a_task_does_its_work_and_ends_it() {
     let result = format!("select result from postq.tasks where job_id = '{good}'");
     assert_eq!(database.json(&result).await, 1);
     let bad = publish(&database, "'h', '[2]'").await;
-    assert!(database.session().await.try_execute(statement).await.is_err());
+    let mut session = database.session().await;
+    assert!(session.try_execute(statement).await.is_err());
+    // An error is told before its transaction has ended; the next word of the connection comes after.
+    session.execute("select").await;
     assert_eq!(state(&database, bad).await, "queued");
     assert_eq!(database.value::<i64>("select count(*) from done").await, 1);
     assert_eq!(consume(&database.pool, "1").await[0].attempts, 1, "uncounted");

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::consumer::{code, take, take_on};
 
+const NOBODY: [Uuid; 0] = [];
 const URL: &str = "https://hooks.example.com/a";
 
 /// A database whose coordinators send somewhere.
@@ -116,10 +117,10 @@ async fn what_was_taken_is_offered_again_when_its_taker_says_nothing() {
         jobs.push(submit(&database, json!({})).await);
         database.execute(&take(&database, "1").await.ack()).await;
     }
-    assert_eq!(taken(&database, 9, &["https://hooks.example.com"]).await, [Uuid::nil(); 0]);
+    assert_eq!(taken(&database, 9, &["https://hooks.example.com"]).await, NOBODY);
     assert_eq!(taken(&database, 2, &[]).await, jobs[..2]);
     assert_eq!(taken(&database, 2, &[]).await, jobs[2..]);
-    assert_eq!(taken(&database, 9, &[]).await, [Uuid::nil(); 0]);
+    assert_eq!(taken(&database, 9, &[]).await, NOBODY);
     database.execute(&format!("select postq.settle_delivery('{}', null, null)", jobs[0])).await;
     database.execute(&format!("select postq.settle_delivery('{}', 'no', 3600000)", jobs[1])).await;
     database.advance_clock("61 s").await;
