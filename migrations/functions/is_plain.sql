@@ -7,7 +7,8 @@ as $$
     -- Half of what the limits are, because they count bytes written otherwise. 16 digits may be
     -- more than JSON carries.
     select coalesce((select
-        p_job - '{name,queue,priority,attributes,tasks,notify}'::text[] = '{}'
+        -- Postgres 18 evaluates the parts of a conjunction in an order of its own.
+        case when jsonb_typeof(p_job) = 'object' then p_job - '{name,queue,priority,attributes,tasks,notify}'::text[] = '{}' else false end
         and octet_length(p_job::text) < 65536 and p_job::text !~ '[0-9]{16}|\\u00[0-9a-f]{2}|[\u007F-\u009F]'
         and not (p_job ? 'name' and (jsonb_typeof(p_job -> 'name') <> 'string' or octet_length(p_job ->> 'name') > 255
                  or p_job ->> 'name' ~ '[\u0001-\u001F]'))
@@ -18,7 +19,6 @@ as $$
         and not (p_job ? 'attributes' and jsonb_typeof(p_job -> 'attributes') <> 'object')
         and not (p_job ? 'notify' and jsonb_typeof(p_job -> 'notify') <> 'boolean')
         and t.key <> '' and octet_length(t.key) <= 255 and t.key !~ '^\.\.?$|/|[\u0001-\u001F]'
-        -- Postgres 18 evaluates the parts of a conjunction in an order of its own.
         and case when jsonb_typeof(t.value) = 'object'
             then t.value - '{handler,command,arguments,timeout}'::text[] = '{}' else false end
         and ((t.value ? 'handler') <> (t.value ? 'command'))
