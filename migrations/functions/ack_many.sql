@@ -22,10 +22,13 @@ begin
     return query
         with dead as (
             delete from postq.dead_letter d using unnest(ack_many.ids, ack_many.attempts) as x (id, attempt)
-            where d.job = x.id and d.attempt = x.attempt and x.attempt <> all (v_concluded)
+            where d.job = x.id and d.attempt = x.attempt
             returning d.job, d.attempt
         )
-        select x.id, x.attempt from unnest(ack_many.ids, ack_many.attempts) as x (id, attempt) where x.attempt = any (v_concluded)
+        -- Told by both, as they were given.
+        select a.job, a.id from unnest(ack_many.ids, ack_many.attempts) as x (id, attempt)
+        join postq.attempt a on a.id = x.attempt and a.job = x.id
+        where a.id = any (v_concluded)
         union all
         select d.job, d.attempt from dead d;
 end;

@@ -3,7 +3,7 @@
 -- what the page before has returned, so that the jobs to be kept are counted once. For the owner of the
 -- schema, and for coordinators.
 -- Returns {"purged": count, "last": the last id looked at, or null where there are no more, "up_to": of
--- the jobs up to this one too many have ended since, or null}.
+-- the jobs up to this one too many have ended since; null where it keeps any number}.
 create or replace function postq.purge_queue(
     queue text, max_count int default 1000, after uuid default null, up_to uuid default null
 ) returns jsonb
@@ -16,6 +16,7 @@ set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
 declare
+    c_none constant uuid := '00000000-0000-0000-0000-000000000000';
     c_last constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
     v_queue postq.queue;
     v_until timestamptz;
@@ -31,6 +32,8 @@ begin
         select j.id into v_up_to from postq.job j
         where j.queue = purge_queue.queue and j.finished_at is not null
         order by j.id desc offset v_queue.retain_jobs limit 1;
+        -- Not too many: not to be counted again for the next page.
+        v_up_to := coalesce(v_up_to, c_none);
     end if;
     if v_until is null and v_up_to is null then
         return '{"purged": 0, "last": null, "up_to": null}';
@@ -40,7 +43,7 @@ begin
     into v_job, v_last
     from (select j.id, j.finished_at from postq.job j
           where j.queue = purge_queue.queue
-            and j.id > coalesce(purge_queue.after, '00000000-0000-0000-0000-000000000000')
+            and j.id > coalesce(purge_queue.after, c_none)
             and j.id <= case when v_until is null then v_up_to else c_last end
           order by j.id limit purge_queue.max_count) p;
     select * into v_held from postq.hold_ended(coalesce(v_job, '{}'), purge_queue.max_count);

@@ -1,10 +1,11 @@
 -- Takes up to p_limit deliveries whose time has come behind p_after (the cursor of the caller; a slow pass
 -- starts at -infinity), up to p_each to one origin and none to those of p_busy, among the first thousand.
--- Each is the caller's for p_lease: who does not say in time how it went (settle_delivery) leaves it to
--- others.
+-- Each is the caller's until lease_until: who does not say in time how it went (settle_delivery) leaves
+-- it to others.
 create or replace function postq.take_deliveries(
     p_after timestamptz, p_limit int, p_each int, p_busy text[], p_lease interval
-) returns table (job uuid, origin text, url text, secret text, body text, attempts int, due_at timestamptz)
+) returns table (job uuid, origin text, url text, secret text, body text, attempts int, due_at timestamptz,
+    lease_until timestamptz)
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
 set jit = off
@@ -29,7 +30,7 @@ begin
         )
         update postq.delivery d set next_at = postq.now() + p_lease
         from chosen c where d.job = c.job
-        returning d.job, d.origin, d.url, d.secret, d.body, d.attempts, c.next_at;
+        returning d.job, d.origin, d.url, d.secret, d.body, d.attempts, c.next_at, d.next_at;
 end;
 $$;
 revoke all on function postq.take_deliveries(timestamptz, int, int, text[], interval) from public;

@@ -81,6 +81,33 @@ impl Shelved {
     }
 }
 
+/// A directory that was taken from the shelf to be looked at; it goes back unless it is kept, also where
+/// whoever looks is stopped.
+pub(super) struct Loan<'a> {
+    cache: &'a Cache,
+    lent: Option<Shelved>,
+}
+
+impl Loan<'_> {
+    /// What it is.
+    pub(super) fn lent(&self) -> &Shelved {
+        self.lent.as_ref().expect("invariant: it is there until it is kept or given back")
+    }
+
+    /// It is the caller's from here.
+    pub(super) fn keep(mut self) -> Shelved {
+        self.lent.take().expect("invariant: it is there until it is kept or given back")
+    }
+}
+
+impl Drop for Loan<'_> {
+    fn drop(&mut self) {
+        if let Some(lent) = self.lent.take() {
+            self.cache.give_back(lent);
+        }
+    }
+}
+
 impl Cache {
     /// An empty cache in `dir`, whatever was there before.
     pub(super) fn open(dir: &Path, high: u64) -> io::Result<Self> {
@@ -167,18 +194,16 @@ impl Cache {
         Ok((found.listing, found.counts))
     }
 
-    /// The directory that saves most of what `plan` needs, where that is worth it. It is the caller's
-    /// until [`Cache::give_back`], and meant for `dir`.
-    pub(super) fn lend(&self, plan: &Plan, dir: &Path) -> Option<Shelved> {
+    /// The directory that saves most of what `plan` needs, where that is worth it, meant for `dir`.
+    pub(super) fn lend(&self, plan: &Plan, dir: &Path) -> Option<Loan<'_>> {
         let mut kept = self.kept();
         let saved = kept.folders.iter().enumerate().rev().take(LOOKED_AT);
         let saved = saved.filter_map(|(at, it)| Some((present::saves(&it.listing, plan)?, at)));
         let (_, at) = saved.max_by_key(|(bytes, _)| *bytes)?;
-        Some(kept.pick(at, dir))
+        Some(Loan { cache: self, lent: Some(kept.pick(at, dir)) })
     }
 
-    /// Takes back what was lent.
-    pub(super) fn give_back(&self, lent: Shelved) {
+    fn give_back(&self, lent: Shelved) {
         let mut kept = self.kept();
         kept.bytes += lent.bytes;
         kept.moving.retain(|it| it.path != lent.path);

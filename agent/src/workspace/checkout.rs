@@ -273,8 +273,9 @@ impl Checkout {
         self.local_bytes.load(Ordering::Relaxed)
     }
 
-    /// Takes the content of that name from `file`, as far as it is there.
-    pub(super) fn copy(&self, digest: Digest, file: &File) {
+    /// Takes the content of that name from `file`, as far as it is there. What cannot be written here is
+    /// an error: it counts as come, and nobody would fetch it.
+    pub(super) fn copy(&self, digest: Digest, file: &File) -> Result<(), WorkspaceError> {
         let mut at = 0;
         let parts: Vec<(Digest, u64, u64)> = match self.chunks.get(&digest) {
             None => self.size_of(&digest).map(|size| (digest, 0, size)).into_iter().collect(),
@@ -287,17 +288,16 @@ impl Checkout {
             }
         };
         for (digest, offset, size) in parts {
-            if self.wants(&digest) && self.copy_part(digest, file, offset, size) {
+            if !self.wants(&digest) {
+                continue;
+            }
+            let mut bytes = vec![0; usize::try_from(size).unwrap_or_default()];
+            if file.read_exact_at(&mut bytes, offset).is_ok() && Digest::of(&bytes) == digest {
+                self.take_one(digest, &bytes)?;
                 self.local_bytes.fetch_add(size, Ordering::Relaxed);
             }
         }
-    }
-
-    fn copy_part(&self, digest: Digest, file: &File, offset: u64, size: u64) -> bool {
-        let mut bytes = vec![0; usize::try_from(size).unwrap_or_default()];
-        file.read_exact_at(&mut bytes, offset).is_ok()
-            && Digest::of(&bytes) == digest
-            && self.take_one(digest, &bytes).is_ok()
+        Ok(())
     }
 
     fn size_of(&self, digest: &Digest) -> Option<u64> {

@@ -326,18 +326,15 @@ impl Workspace {
         dir: &Path,
     ) -> Option<(Shelved, BTreeMap<Digest, ChunkList>)> {
         let cache = self.cache.as_ref()?;
-        let lent = cache.lend(plan, dir)?;
-        let lists = present::lists_of(&lent.listing, plan);
+        let loan = cache.lend(plan, dir)?;
+        let lists = present::lists_of(&loan.lent().listing, plan);
         // What cannot be read is only less to borrow.
         let nodes = self.remote.nodes(lists).await.unwrap_or_default();
         let parsed =
             nodes.into_iter().map(|(digest, bytes)| Some((digest, ChunkList::parse(bytes).ok()?)));
         let chunks: BTreeMap<_, _> = parsed.flatten().collect();
-        if present::is_worth_it(&lent.listing, plan, &chunks) {
-            return Some((lent, chunks));
-        }
-        cache.give_back(lent);
-        None
+        let is_worth_it = present::is_worth_it(&loan.lent().listing, plan, &chunks);
+        is_worth_it.then(|| (loan.keep(), chunks))
     }
 
     /// Directories that may hold what a task needs. Those of tasks that run stand last: their files
@@ -370,7 +367,7 @@ impl Workspace {
             let root = Folder::open_root(&dir).map_err(WorkspaceError::io("open", name))?;
             let find = |files: &[Wanted]| Near::find(sources, files.iter().map(|it| it.digest));
             let (checkout, near) = Checkout::begin(root, plan, present.as_ref(), find)?;
-            near.copy_rest(&checkout);
+            near.copy_rest(&checkout)?;
             Ok::<_, WorkspaceError>((checkout.local_bytes(), Arc::new(checkout)))
         });
         let (local_bytes, checkout) = begun.await?;

@@ -18,6 +18,7 @@ use rayon::prelude::*;
 
 use super::{
     checkout::Checkout,
+    error::WorkspaceError,
     folder::{Folder, stamp_of},
     listing::{Listing, Stamp, What},
 };
@@ -105,14 +106,15 @@ impl Near {
     }
 
     /// Passes to `checkout` what it still waits for, as far as it is what it was.
-    pub(super) fn copy_rest(&self, checkout: &Checkout) {
-        self.spots.par_iter().for_each(|(digest, spot)| {
-            if let Some(spot) = spot.as_ref().filter(|_| checkout.wants_file(digest))
-                && let Ok(file) = self.open(spot)
+    pub(super) fn copy_rest(&self, checkout: &Checkout) -> Result<(), WorkspaceError> {
+        self.spots.par_iter().try_for_each(|(digest, spot)| {
+            match spot.as_ref().filter(|_| checkout.wants_file(digest)).map(|spot| self.open(spot))
             {
-                checkout.copy(*digest, &file);
+                Some(Ok(file)) => checkout.copy(*digest, &file),
+                // Gone by now, or nowhere.
+                Some(Err(_)) | None => Ok(()),
             }
-        });
+        })
     }
 
     fn open(&self, spot: &Spot) -> io::Result<File> {

@@ -130,7 +130,8 @@ impl History {
             let mut writers = look.writers.clone();
             let mut held = look.latest();
             if look.disagrees() || !below.is_empty() {
-                let first = below.first();
+                // In the order of a walk: what is in `b` before its neighbour `b\u{1}`.
+                let first = below.iter().min_by(|(a, _), (b, _)| a.split('/').cmp(b.split('/')));
                 let all = writers.iter().chain(first.iter().flat_map(|(_, look)| &look.writers));
                 let all: BTreeSet<i32> = all.map(|&t| t as i32).collect();
                 conflicts.push(Conflict {

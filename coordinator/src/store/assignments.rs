@@ -111,7 +111,8 @@ impl Store {
                            from unnest($1::bigint[], $2::uuid[], $3::int[]) as x (attempt, job, n)) x
                      join postq.task t on t.job = x.job and t.n = x.n
                      join postq.task_spec s on s.job = x.job and s.n = x.n
-                     join postq.lane l on l.id = t.lane
+                     join postq.lane l on l.id = coalesce(
+                         (select f.into_lane from postq.lane_fold f where f.lane = t.lane), t.lane)
                      join postq.job j on j.id = x.job
                      join postq.job_spec js on js.job = x.job",
                 )

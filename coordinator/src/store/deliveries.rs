@@ -26,6 +26,8 @@ pub struct Delivery {
     pub attempts: i32,
     /// Since when it could be sent.
     pub due_at: DateTime<Utc>,
+    /// Until when it is the caller's: the fence of what the caller says of it.
+    pub lease_until: DateTime<Utc>,
 }
 
 /// Which ones [`Store::take_deliveries`] takes.
@@ -74,17 +76,19 @@ impl Store {
         .await
     }
 
-    /// Notes how one went: it has arrived, or why not and when it is tried again (none: never).
+    /// Notes how one went: it has arrived, or why not and when it is tried again (none: never). Nothing
+    /// where it is somebody else's by now, or to be sent anew.
     pub async fn settle_delivery(
         &self,
-        job: Uuid,
+        of: &Delivery,
         failed: Option<(&str, Option<Duration>)>,
     ) -> Result<(), StoreError> {
         let (error, pause) = failed.map_or((None, None), |(error, pause)| (Some(error), pause));
         let pause_ms = pause.map(|pause| i64::try_from(pause.as_millis()).unwrap_or(i64::MAX));
         self.run("settle_delivery", |pool| async move {
-            sqlx::query("/* settle_delivery */ select postq.settle_delivery($1, $2, $3)")
-                .bind(job)
+            sqlx::query("/* settle_delivery */ select postq.settle_delivery($1, $2, $3, $4)")
+                .bind(of.job)
+                .bind(of.lease_until)
                 .bind(error)
                 .bind(pause_ms)
                 .execute(&pool)

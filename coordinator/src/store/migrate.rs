@@ -76,13 +76,17 @@ fn numbered() -> Vec<Migration> {
 }
 
 async fn replace_functions(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    let ours = functions_revision();
-    let applied: Option<i64> = sqlx::query_scalar(
-        "/* migrate.revision */ select value::bigint from postq.fact where key = 'functions_revision'",
+    let (ours, digest) = functions();
+    let applied: Option<(i64, Option<String>)> = sqlx::query_as(
+        "/* migrate.revision */ select r.value::bigint, d.value from postq.fact r
+         left join postq.fact d on d.key = 'functions_digest' where r.key = 'functions_revision'",
     )
     .fetch_optional(&mut *connection)
     .await?;
-    if applied.is_some_and(|theirs| theirs >= ours) {
+    // Between two releases functions change under one number.
+    if let Some((theirs, of)) = applied
+        && (theirs > ours || theirs == ours && of.as_deref() == Some(digest))
+    {
         return Ok(false);
     }
     let mut transaction = connection.begin().await?;
@@ -93,10 +97,12 @@ async fn replace_functions(connection: &mut PgConnection) -> Result<bool, sqlx::
             .await?;
     }
     sqlx::query(
-        "/* migrate.note */ insert into postq.fact (key, value) values ('functions_revision', $1::text)
+        "/* migrate.note */ insert into postq.fact (key, value)
+         values ('functions_revision', $1), ('functions_digest', $2)
          on conflict (key) do update set value = excluded.value",
     )
     .bind(ours.to_string())
+    .bind(digest)
     .execute(&mut *transaction)
     .await?;
     sqlx::query("/* migrate.grant */ select postq.grant_roles()")
@@ -107,12 +113,18 @@ async fn replace_functions(connection: &mut PgConnection) -> Result<bool, sqlx::
     Ok(true)
 }
 
-/// The revision of the functions in this binary, from the line `functions REVISION DIGEST`.
+/// The revision of the functions in this binary.
 pub(super) fn functions_revision() -> i64 {
-    MANIFEST
-        .lines()
-        .find_map(|line| line.strip_prefix("functions ")?.split(' ').next()?.parse().ok())
-        .expect("invariant: the manifest names the functions' revision")
+    functions().0
+}
+
+/// Their revision and digest, from the line `functions REVISION DIGEST`.
+fn functions() -> (i64, &'static str) {
+    let read = |line: &'static str| {
+        let (revision, digest) = line.strip_prefix("functions ")?.split_once(' ')?;
+        Some((revision.parse().ok()?, digest))
+    };
+    MANIFEST.lines().find_map(read).expect("invariant: the manifest names the functions' revision")
 }
 
 #[cfg(test)]

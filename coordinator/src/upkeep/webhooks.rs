@@ -30,7 +30,7 @@ use crate::{
 
 /// Sent at a time: each waits for somebody else's server.
 const AT_ONCE: usize = 32;
-/// To one origin at a time.
+/// To one origin in one look; while so many are on their way it gets no more.
 const EACH: usize = 4;
 /// Longer than a request may take: whoever has one and dies keeps others from it for so long.
 const LEASE: Duration = Duration::from_secs(60);
@@ -101,8 +101,8 @@ impl Webhooks {
         let taking = Taking { after: self.looked_to, limit, each: EACH, busy: &busy, lease: LEASE };
         match self.store.take_deliveries(&taking).await {
             Ok(taken) => {
-                // What is busy stays behind, so the next look has to begin before it.
-                if busy.is_empty() && taken.len() < limit {
+                // What is busy stays behind, or was too much at once: the next look begins before it.
+                if busy.is_empty() && taken.len() < limit && !has_full(&taken) {
                     self.looked_to = taken.iter().map(|one| one.due_at).max().or(self.looked_to);
                 }
                 taken
@@ -126,7 +126,7 @@ impl Webhooks {
         let noted = match sent {
             Ok(()) => {
                 debug!(job.id = %delivery.job, url = delivery.url, "webhook told");
-                self.store.settle_delivery(delivery.job, None).await
+                self.store.settle_delivery(delivery, None).await
             }
             Err(why) => self.failed(delivery, &why).await,
         };
@@ -148,6 +148,15 @@ impl Webhooks {
         }
         let why = told(why);
         warn!(job.id = %delivery.job, url = delivery.url, attempt = nth, ?pause, error = why, "webhook not told");
-        self.store.settle_delivery(delivery.job, Some((&why, pause))).await
+        self.store.settle_delivery(delivery, Some((&why, pause))).await
     }
+}
+
+/// Whether some origin may have more to be sent than was taken.
+fn has_full(taken: &[Delivery]) -> bool {
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for delivery in taken {
+        *counts.entry(&delivery.origin).or_default() += 1;
+    }
+    counts.values().any(|count| *count >= EACH)
 }

@@ -26,6 +26,27 @@ async fn the_schema_is_applied_once_however_often_it_is_asked_for() {
     assert_eq!(applied, first.migrations as i64);
 }
 
+/// Between two releases the functions change while their number stays.
+#[tokio::test]
+async fn functions_of_one_revision_that_differ_are_replaced() {
+    let database = Database::create_empty().await;
+    postq_coordinator::store::migrate(database.options()).await.unwrap();
+    database
+        .execute(
+            "drop function postq.ack(uuid, bigint, jsonb);
+             update postq.fact set value = 'another' where key = 'functions_digest'",
+        )
+        .await;
+    let again = postq_coordinator::store::migrate(database.options()).await.unwrap();
+    assert!(again.functions_replaced, "{again:?}");
+    let ack = "select to_regprocedure('postq.ack(uuid, bigint, jsonb)') is not null";
+    assert!(database.value::<bool>(ack).await);
+    database.execute("update postq.fact set value = '9' where key = 'functions_revision'").await;
+    database.execute("delete from postq.fact where key = 'functions_digest'").await;
+    let older = postq_coordinator::store::migrate(database.options()).await.unwrap();
+    assert!(!older.functions_replaced, "a newer release is there: {older:?}");
+}
+
 /// PQ44: every coordinator migrates at its start.
 #[tokio::test]
 async fn coordinators_that_start_at_once_on_an_empty_database_all_come_up() {

@@ -200,6 +200,15 @@ async fn many_tasks_are_acked_at_once_but_those_that_are_not_the_callers_any_mor
     let finished = "select count(*) from postq.jobs where state = 'succeeded'";
     assert_eq!(database.value::<i64>(finished).await, 1);
 
+    let other = publish(&database, "'c'").await;
+    let last = take(&database, "1").await;
+    let mixed = format!(
+        "select coalesce(array_agg(id), '{{}}') from postq.ack_many(array['{}', '{other}']::uuid[], array[{1}, {1}])",
+        Uuid::now_v7(),
+        last.attempt
+    );
+    assert_eq!(database.value::<Vec<Uuid>>(&mixed).await, [last.id], "told by job and attempt");
+
     for refused in [
         "array[]::uuid[], array[1]::bigint[]",
         "array_fill(postq.new_id(), array[10001]), array_fill(1::bigint, array[10001])",

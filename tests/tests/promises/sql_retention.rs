@@ -164,3 +164,23 @@ async fn what_is_no_retention_is_refused() {
     }
     assert_eq!(database.value::<i64>("select count(*) from postq.queues").await, 0);
 }
+
+/// A job that is to run after another one has not looked yet how that one ended.
+#[tokio::test]
+async fn a_job_is_not_forgotten_before_those_after_it_have_looked() {
+    let database = Database::create().await;
+    database.execute("select postq.create_queue('few', '{\"retention\": {\"jobs\": 1}}')").await;
+    let parent = publish(&database, "'a', queue => 'few'").await;
+    let child =
+        json!({"queue": "few", "tasks": {"b": {"handler": "b"}}, "after": {"jobs": [parent]}});
+    let child = database.submit(&child).await.unwrap();
+    publish(&database, "'c', queue => 'few'").await;
+    for _ in 0..2 {
+        database.execute(&take(&database, "1, 'few'").await.ack()).await;
+    }
+    assert_eq!(purge_queue(&database, "few", 9).await, 0);
+    assert_eq!(
+        database.value::<String>(&format!("select postq.job_state('{child}')")).await,
+        "queued"
+    );
+}

@@ -100,6 +100,13 @@ async fn a_retry_tells_whom_the_job_it_repeats_told() {
     assert_eq!(deliveries(&database).await[&again], "job.succeeded");
 }
 
+/// Says how the one that was taken went, as a coordinator does.
+fn settle(job: Uuid, how: &str) -> String {
+    format!(
+        "select postq.settle_delivery(job, next_at, {how}) from postq.delivery where job = '{job}'"
+    )
+}
+
 /// Takes what is due, as a coordinator does; the jobs.
 async fn taken(database: &Database, each: usize, busy: &[&str]) -> Vec<Uuid> {
     let take = sqlx::query_scalar(
@@ -121,11 +128,11 @@ async fn what_was_taken_is_offered_again_when_its_taker_says_nothing() {
     assert_eq!(taken(&database, 2, &[]).await, jobs[..2]);
     assert_eq!(taken(&database, 2, &[]).await, jobs[2..]);
     assert_eq!(taken(&database, 9, &[]).await, NOBODY);
-    database.execute(&format!("select postq.settle_delivery('{}', null, null)", jobs[0])).await;
-    database.execute(&format!("select postq.settle_delivery('{}', 'no', 3600000)", jobs[1])).await;
+    database.execute(&settle(jobs[0], "null, null")).await;
+    database.execute(&settle(jobs[1], "'no', 3600000")).await;
     database.advance_clock("61 s").await;
     assert_eq!(taken(&database, 9, &[]).await, jobs[2..]);
-    database.execute(&format!("select postq.settle_delivery('{}', 'never', null)", jobs[2])).await;
+    database.execute(&settle(jobs[2], "'never', null")).await;
     let given_up: Vec<Uuid> =
         database.value("select array_agg(id) from postq.deliveries where is_given_up").await;
     assert_eq!(given_up, jobs[2..]);
@@ -162,8 +169,8 @@ async fn nobody_waits_for_a_transaction_that_asks_for_a_delivery() {
     let mut other = database.session().await;
     for statement in [
         "select postq.take_deliveries('-infinity', 10, 10, '{}', '60 s')".to_owned(),
-        format!("select postq.settle_delivery('{}', 'no', 5)", jobs[0]),
-        format!("select postq.settle_delivery('{}', null, null)", jobs[1]),
+        settle(jobs[0], "'no', 5"),
+        settle(jobs[1], "null, null"),
         "select postq.purge_finished('0 s')".to_owned(),
         "select postq.publish('h')".to_owned(),
         "select postq.ack(id, attempt) from postq.consume(1)".to_owned(),
@@ -183,7 +190,24 @@ async fn a_job_is_not_forgotten_before_its_webhook_was_told() {
     database.advance_clock("1 day").await;
     let purge = "select postq.purge_finished('1 hour')";
     assert_eq!(database.json(purge).await["purged"], 0);
-    database.execute(&format!("select postq.settle_delivery('{job}', 'never', null)")).await;
+    database.execute(&settle(job, "'never', null")).await;
     assert_eq!(database.json(purge).await["purged"], 1);
     assert_eq!(deliveries(&database).await.len(), 0);
+}
+
+/// Whoever sends it says how it went; somebody has asked meanwhile that it be sent anew.
+#[tokio::test]
+async fn what_is_to_be_sent_anew_is_not_undone_by_the_try_before() {
+    let database = create().await;
+    let job = submit(&database, json!({})).await;
+    database.execute(&take(&database, "1").await.ack()).await;
+    for how in ["null, null", "'never', null"] {
+        assert_eq!(taken(&database, 9, &[]).await, [job]);
+        let fence: String = database.value("select next_at::text from postq.delivery").await;
+        database.execute(&format!("select postq.redeliver('{job}')")).await;
+        let late = format!("select postq.settle_delivery('{job}', '{fence}', {how})");
+        assert!(!database.value::<bool>(&late).await, "{how}");
+    }
+    assert_eq!(taken(&database, 9, &[]).await, [job]);
+    assert!(database.value::<bool>(&settle(job, "null, null")).await);
 }

@@ -1,16 +1,23 @@
 //! Files that a container made as another user, given to the agent's: it can neither read nor remove
 //! them else. An agent of root has no need of it.
 
+use std::time::Duration;
+
 use bollard::{
-    models::{ContainerCreateBody, ContainerInspectResponse, HostConfig},
+    models::{ContainerCreateBody, ContainerInspectResponse, HostConfig, Mount},
     query_parameters::{CreateContainerOptionsBuilder, WaitContainerOptionsBuilder},
 };
 use futures::StreamExt;
+use tokio::time::timeout;
 
 use super::{
     body::{WORKSPACE, own_user},
     engine::{discard, tell},
 };
+use crate::executor::task::OUTPUT;
+
+/// An image may hold anything where its `chown` is expected: for so long it may take.
+const WITHIN: Duration = Duration::from_secs(120);
 
 /// Gives the files of a container that has ended to the agent, by another container of its image. The
 /// fault is for a person.
@@ -21,7 +28,8 @@ pub(super) async fn give_back(
 ) -> Result<(), String> {
     let Some((body, own)) = handover(ended) else { return Ok(()) };
     let name = format!("{name}-owner");
-    let given = give(api, &name, body).await;
+    let given = timeout(WITHIN, give(api, &name, body)).await;
+    let given = given.unwrap_or_else(|_| Err(format!("not done within {} s", WITHIN.as_secs())));
     discard(api, &name).await;
     let tell = |why| format!("the files it made could not be given to {own}: {why}");
     match given {
@@ -52,10 +60,14 @@ fn handover(ended: &ContainerInspectResponse) -> Option<(ContainerCreateBody, St
     if config.user.as_ref() == Some(&own) {
         return None;
     }
-    let mounts = ended.host_config.as_ref()?.mounts.clone()?;
-    let workspace = mounts.into_iter().filter(|it| it.target.as_deref() == Some(WORKSPACE));
+    let limits = ended.host_config.as_ref()?;
+    let mounts = limits.mounts.clone()?;
+    let is_ours =
+        |it: &Mount| it.target.as_deref().is_some_and(|at| [WORKSPACE, OUTPUT].contains(&at));
+    let mounts: Vec<Mount> = mounts.into_iter().filter(is_ours).collect();
+    let places: Vec<&str> = mounts.iter().filter_map(|it| it.target.as_deref()).collect();
     // Links themselves, and nothing behind them.
-    let command = format!("chown -hR {own} {WORKSPACE}");
+    let command = format!("chown -hR {own} {}", places.join(" "));
     let body = ContainerCreateBody {
         image: ended.image.clone(),
         entrypoint: Some(["/bin/sh", "-c"].map(str::to_owned).into()),
@@ -63,8 +75,13 @@ fn handover(ended: &ContainerInspectResponse) -> Option<(ContainerCreateBody, St
         user: Some("0:0".to_owned()),
         labels: config.labels.clone(),
         host_config: Some(HostConfig {
-            mounts: Some(workspace.collect()),
+            mounts: Some(mounts),
             network_mode: Some("none".to_owned()),
+            // As strange to the agent as the task itself.
+            memory: limits.memory,
+            memory_swap: limits.memory_swap,
+            nano_cpus: limits.nano_cpus,
+            pids_limit: limits.pids_limit,
             ..HostConfig::default()
         }),
         ..ContainerCreateBody::default()
