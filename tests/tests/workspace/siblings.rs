@@ -98,10 +98,21 @@ async fn a_tree_that_lies_about_a_size_gets_no_part_of_a_file_that_is_here() {
     }
 }
 
-/// A file system that shares blocks, in a file; gone when the test ends.
+/// A file system of its own; gone when the test ends.
 struct Image(PathBuf);
 
 impl Image {
+    /// One that has little room.
+    fn small(dir: &Path) -> Self {
+        let at = dir.join("small");
+        fs::create_dir(&at).unwrap();
+        let options = ["-t", "tmpfs", "-o", "size=4m", "postq-test"];
+        let status = Command::new("mount").args(options).arg(&at).status();
+        assert!(status.expect("mount").success(), "run this test as root");
+        Self(at)
+    }
+
+    /// One that shares blocks, in a file.
     fn mount(dir: &Path) -> Self {
         let (image, at) = (dir.join("image"), dir.join("mounted"));
         fs::File::create(&image).unwrap().set_len(512 << 20).unwrap();
@@ -150,4 +161,21 @@ async fn siblings_share_blocks_where_the_file_system_can() {
     // What one of them writes is its own.
     write(&dirs[0], "d/large", "other");
     assert_eq!(fs::read(dirs[1].join("d/large")).unwrap(), noise(LARGE));
+}
+
+/// All that the task needs is on this host, but there is no room for a copy of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_cannot_be_copied_is_an_error_and_not_a_file_of_zeros() {
+    let served = Served::start().await;
+    let left = left_elsewhere(&served, 9_000_000).await;
+    let workspace = cached(&served, served.scratch.path());
+    finish_one(&workspace, &left, &served.scratch.path().join("parent")).await;
+    // It holds on to the files that the cache would hand over as they are.
+    let holder = served.directory("holder");
+    workspace.checkout(&left, &holder).await.unwrap();
+    let small = Image::small(served.scratch.path());
+    let to = small.0.join("task");
+    fs::create_dir(&to).unwrap();
+    let error = workspace.checkout(&left, &to).await.expect_err("no room");
+    assert!(format!("{error:?}").contains("StorageFull"), "{error:?}");
 }
