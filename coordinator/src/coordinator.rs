@@ -107,7 +107,9 @@ pub enum StartError {
         source: std::io::Error,
     },
     /// Requests cannot be made.
-    #[error("cannot send webhooks")]
+    #[error(
+        "cannot send webhooks by TLS; are certificates of authorities installed (ca-certificates)?"
+    )]
     Webhooks(#[from] reqwest::Error),
     /// The server failed.
     #[error("the server failed")]

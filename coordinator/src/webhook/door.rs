@@ -63,6 +63,11 @@ impl Door {
             && self.allowed.iter().any(|allowed| webhook::is_allowed(url, allowed))
     }
 
+    /// Whether anything may be sent by TLS.
+    pub fn wants_tls(&self) -> bool {
+        self.allowed.iter().any(|allowed| allowed.starts_with("https:"))
+    }
+
     /// The secret of that name.
     pub fn secret(&self, name: &str) -> Option<&[u8]> {
         self.secrets.get(name).map(Vec::as_slice)
