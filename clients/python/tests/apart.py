@@ -49,18 +49,22 @@ def twice() -> str:
 
 @queue.handler(name="apart.hold")
 def hold(path: str, kind: str) -> str:
-    """Holds on, with a process of its own: `polite` stops when it is asked to, `deaf` does not."""
+    """Holds on, with a process of its own: `polite` stops when it is asked to, `deaf` does not,
+    and `until` ends when there is a file PATH.go."""
     child = subprocess.Popen(["sleep", "1000"])
     if kind == "deaf":
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        signal.signal(signal.SIGUSR1, lambda *_: None)
     Path(path).write_text(f"{os.getpid()} {child.pid}")
     try:
-        time.sleep(1000)
+        while kind != "until" or not Path(path).with_suffix(".go").exists():
+            time.sleep(0.05)
     except postq.Cancelled:
         Path(path).with_suffix(".stopped").touch()
         child.kill()
         child.wait()
         raise
+    child.kill()
+    child.wait()
     return "held"
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import grpc
 import psycopg
 import pytest
 
@@ -26,6 +28,7 @@ from postq import (
     TaskState,
     Unauthenticated,
     Unavailable,
+    _link,
     new_id,
 )
 
@@ -198,7 +201,7 @@ def test_an_address_may_be_a_url_but_not_of_tls() -> None:
 
 def test_tokens_open_the_door(own_dsn: str, tmp_path: Path) -> None:
     tokens = tmp_path / "tokens"
-    tokens.write_text("# ours\nclient letmein\nagent worker\n")
+    tokens.write_text("# ours\nagent worker\nclient letmein\n")
     coordinator = Coordinator(own_dsn, tmp_path, "--token-file", str(tokens))
     try:
         with Client(coordinator.target) as nobody, pytest.raises(Unauthenticated):
@@ -211,6 +214,33 @@ def test_tokens_open_the_door(own_dsn: str, tmp_path: Path) -> None:
             assert known.list() == []
     finally:
         coordinator.kill()
+
+
+def test_a_stream_that_was_quiet_for_long_goes_on_when_its_connection_breaks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_link, "GIVE_UP_AFTER", 0.2)
+    words = iter([["one", None], ["two"]])
+
+    class Call:
+        """A stream that says its words, and breaks where there is none."""
+
+        async def __aiter__(self) -> AsyncIterator[str]:
+            for word in next(words):
+                if word is None:
+                    await asyncio.sleep(0.3)  # As quiet as a task that works.
+                    nothing = grpc.aio.Metadata()
+                    raise grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, nothing, nothing)
+                yield word
+
+        def cancel(self) -> None:
+            """Nothing is open."""
+
+    async def heard() -> list[str]:
+        link = _link.Link("127.0.0.1:1", None, None, 1.0, ())
+        return [word async for word in link.resumed(Call)]
+
+    assert asyncio.run(heard()) == ["one", "two"]
 
 
 def test_a_submit_while_the_coordinator_is_away_is_one_job(

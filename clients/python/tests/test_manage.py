@@ -28,6 +28,8 @@ def test_queues_are_declared_changed_paused_and_deleted(client: Client, name: st
     assert (changed.max_running, changed.max_jobs, changed.dead_letters) == (None, 1, False)
     assert changed.timeout == timedelta(seconds=30)
     assert queues.put(name).settings == changed, "naming nothing changes nothing"
+    kept = queues.put(name, retention={"age": "604800s", "jobs": 9}, notify=True).settings
+    assert (kept.retention, kept.notify) == ({"age": "604800s", "jobs": 9}, True)
     assert queues.pause(name).settings.paused
     job_id = client.submit(Job({"a": "true"}, queue=name))
     with pytest.raises(postq.ResourceExhausted):

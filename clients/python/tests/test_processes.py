@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,28 @@ def test_a_handler_in_a_process_is_used_again_and_leaves_with_its_worker(client:
     assert os.getpid() not in pids
     assert apart.calls == 0
     assert not is_alive(pids.pop())
+
+
+def test_a_process_that_died_while_it_waited_costs_no_attempt(client: Client) -> None:
+    with worker(apart.queue, client.target, concurrency=1):
+        pid = client.result(client.submit(apart.pid.job()), timeout=60)
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: not is_alive(pid))
+        job = client.wait(client.submit(apart.pid.job()), timeout=60)
+        assert job.state is JobState.SUCCEEDED
+        assert job.tasks["apart.pid"].attempts == 1
+
+
+def test_a_signal_to_the_whole_service_lets_a_handler_in_a_process_end(
+    client: Client, tmp_path: Path
+) -> None:
+    with worker(apart.queue, client.target, concurrency=1):
+        path = tmp_path / "held"
+        job_id = client.submit(apart.hold.job(str(path), "until"))
+        pid = int(eventually(lambda: path.exists() and path.read_text()).split()[0])
+        os.kill(pid, signal.SIGTERM)
+        path.with_suffix(".go").touch()
+        assert client.result(job_id, timeout=30) == "held"
 
 
 def test_what_a_handler_in_a_process_raises_says_and_logs_arrives(

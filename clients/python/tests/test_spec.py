@@ -144,6 +144,12 @@ def test_the_predecessors_form_is_understood_and_text_is_as_good_as_a_mapping() 
         "data": {"k": 1},
         "tasks": {"a": {"command": "echo Hey!", "image": "debian:bullseye-slim"}},
     }
+    camel = Job.from_dict({"expiresAfter": "60s", "webhook": {"url": "https://a/b"}, "tasks": {}})
+    assert camel.to_document() == {
+        "expires_after": "60s",
+        "webhook": {"url": "https://a/b"},
+        "tasks": {},
+    }
     with pytest.raises(ValueError, match="volume"):
         Job.from_dict({"tasks": {"a": {"params": {"volume": "x"}}}})
     with pytest.raises(ValueError, match="colour"):

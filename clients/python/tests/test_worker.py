@@ -748,3 +748,8 @@ def test_retries_wait_as_a_formula_says_for_the_exceptions_named_dq22(
     pause_was = (task.run_at - task.attempt.finished_at).total_seconds()
     assert 128 - 16 <= pause_was <= 128 + 16
     client.cancel(job_id)
+
+
+def test_a_pause_beyond_all_reason_is_refused_where_it_is_raised() -> None:
+    with pytest.raises(ValueError, match="3660 days"):
+        postq.Retry(after=1.7e12)

@@ -6,6 +6,7 @@ It must be in PATH, or POSTQ_COMMAND names it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 
 from ._rpc import Metadata
@@ -33,7 +34,12 @@ async def workspace(target: str, metadata: Metadata, *arguments: str) -> str:
     except FileNotFoundError:
         message = f"{command} is not here; put it in PATH or name it by POSTQ_COMMAND"
         raise MissingProgram(message) from None
-    said, problem = await process.communicate()
+    try:
+        said, problem = await process.communicate()
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        raise
     if process.returncode:
         text = problem.decode("utf-8", "replace").strip()
         raise (NotFound if process.returncode == _NOT_THERE else PostqError)(text)

@@ -96,17 +96,19 @@ class Link:
         """The messages of a stream, opened anew whenever it breaks."""
         loop = asyncio.get_running_loop()
         pauses = _rpc.pauses()
-        last_word = loop.time()
+        # A job may say nothing for long: what counts is since when the connection is lost.
+        lost_at: float | None = None
         while True:
             call = start()
             try:
                 async for message in call:
-                    last_word, pauses = loop.time(), _rpc.pauses()
+                    lost_at, pauses = None, _rpc.pauses()
                     yield message
                 return
             except grpc.aio.AioRpcError as error:
                 broken = _rpc.translate(error)
-                is_lasting = loop.time() - last_word > GIVE_UP_AFTER
+                lost_at = loop.time() if lost_at is None else lost_at
+                is_lasting = loop.time() - lost_at > GIVE_UP_AFTER
                 if not isinstance(broken, Unavailable) or is_lasting:
                     raise broken from None
             finally:

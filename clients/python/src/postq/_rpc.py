@@ -80,16 +80,20 @@ def address(target: str | None) -> str:
     return (rest if separator else text).rstrip("/")
 
 
-def credentials(token: str | None, token_file: str | os.PathLike[str] | None) -> Metadata:
-    """The header of a token, of the first line of a file, or of `POSTQ_TOKEN`; perhaps none."""
+def credentials(
+    token: str | None, token_file: str | os.PathLike[str] | None, role: str = "client"
+) -> Metadata:
+    """The header of a token, of the first line of a file that is for the role (or for all), or of
+    `POSTQ_TOKEN`; perhaps none."""
     if token is not None and token_file is not None:
         raise ValueError("give a token or a token_file, not both")
     if token_file is not None:
         lines = Path(token_file).read_text(encoding="ascii").splitlines()
-        words = [line.split()[-1] for line in lines if line.strip() and not line.startswith("#")]
-        if not words:
-            raise ValueError(f"there is no token in {os.fspath(token_file)}")
-        token = words[0]
+        split = [line.split() for line in lines if not line.lstrip().startswith("#")]
+        tokens = [words[-1] for words in split if words[:-1] in ([], [role]) and words]
+        if not tokens:
+            raise ValueError(f"there is no token for {role}s in {os.fspath(token_file)}")
+        token = tokens[0]
     text = (token if token is not None else os.environ.get("POSTQ_TOKEN", "")).strip()
     return (("authorization", f"Bearer {text}"),) if text else ()
 

@@ -196,11 +196,12 @@ class Call:
                 self._guard.release()
 
     def _give_up(self) -> None:
-        child = self._child
-        if child is not None:
-            child.kill()  # Whoever waits for it is told.
-        else:
-            _resolve(self._given_up)
+        # Under the guard it is this call's: what was given back may run another one.
+        with self._guard:
+            if self._child is not None:
+                self._child.kill()  # Whoever waits for it is told.
+                return
+        _resolve(self._given_up)
 
 
 def _raise_in(thread: int, error: type[BaseException] | None) -> None:

@@ -15,6 +15,8 @@ TAIL_BYTES = 64 * 1024
 RESULT_BYTES = 1024 * 1024
 """The largest return value, as JSON."""
 REASON_CHARACTERS = 1000
+LONGEST_SECONDS = 3660 * 86400.0
+"""The longest pause or timeout that PostQ takes."""
 
 
 class Retry(Exception):
@@ -105,8 +107,8 @@ def seconds(value: Duration) -> float:
     if isinstance(value, timedelta):
         return value.total_seconds()
     number = float(value.removesuffix("s")) if isinstance(value, str) else float(value)
-    if not math.isfinite(number):
-        raise ValueError(f"{value} is not a length of time")
+    if not math.isfinite(number) or abs(number) > LONGEST_SECONDS:
+        raise ValueError(f"{value} is not a length of time of at most 3660 days")
     return number
 
 

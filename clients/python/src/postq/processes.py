@@ -2,7 +2,7 @@
 
 A child is told a function by its module and name, imports it, and answers with a verdict. It knows
 neither gRPC nor SQL. Invariants: a child runs one call at a time; it does not outlive whoever
-started it, and what it has started itself does not outlive a kill.
+started it but while it holds the interpreter, and its process group does not outlive a kill.
 """
 
 from __future__ import annotations
@@ -115,10 +115,15 @@ class Child:
     def interrupt(self) -> None:
         """Raises Cancelled in what it runs."""
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGTERM)
+            os.kill(self._pid, signal.SIGUSR1)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can be told something."""
+        return self._process.is_alive()
 
     def kill(self) -> None:
-        """Ends it and all that it has started."""
+        """Ends it and its process group."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._pid, signal.SIGKILL)
         self._process.kill()
@@ -156,12 +161,19 @@ class Pool:
 
     def take(self) -> Child:
         """One for one call; to be given back."""
-        try:
-            child = self._idle.pop()
-        except IndexError:
-            child = Child()
+        child = self._awake() or Child()
         self._busy.add(child)
         return child
+
+    def _awake(self) -> Child | None:
+        while True:
+            try:
+                child = self._idle.pop()
+            except IndexError:
+                return None
+            if child.is_alive:
+                return child
+            child.quit()  # It died while it waited.
 
     def give_back(self, child: Child, is_alive: bool) -> None:
         """Its call has ended."""
@@ -210,7 +222,9 @@ class _Server:
 
     def run(self) -> None:
         os.setsid()  # A Ctrl-C is for whoever started it, and a kill for all that it starts.
-        signal.signal(signal.SIGTERM, self._interrupted)
+        signal.signal(signal.SIGUSR1, self._interrupted)
+        # To a whole service: it is for whoever started this, who lets what runs end.
+        signal.signal(signal.SIGTERM, lambda *_: None)  # Not ignored: what it starts would be deaf.
         for work in (self._hear, self._tell):
             threading.Thread(target=work, daemon=True).start()
         self._told.put("ready")

@@ -7,6 +7,7 @@ Whether it makes sense is the coordinator's to say; here only what cannot be wri
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -173,6 +174,8 @@ class Job:
     """Patterns as in .gitignore: what of its files stays when it is forgotten."""
     ignore: Sequence[str] = ()
     """Patterns as in .gitignore: what its tasks do there is not kept."""
+    webhook: Mapping[str, Any] | None = None
+    """`{"url": ..., "secret": ...}`: where its end is told by HTTP."""
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any] | str) -> Job:
@@ -181,7 +184,7 @@ class Job:
         The form of PostQ's predecessor is understood as well: `qname`, `data`, tasks as JSON text
         and `params: {image: ...}`.
         """
-        given = dict(_decoded(document, "the job"))
+        given = {_snake(key): value for key, value in _decoded(document, "the job").items()}
         if "qname" in given:
             given["queue"] = given.pop("qname")
         if "data" in given:
@@ -233,6 +236,8 @@ class Job:
             document["after"] = plain(self.after) if is_rule else {"jobs": list(self.after)}
         if self.notify:
             document["notify"] = True
+        if self.webhook is not None:
+            document["webhook"] = plain(self.webhook)
         return document
 
     def _tasks(self) -> Document:
@@ -268,6 +273,11 @@ def parsed(document: Document, message: M) -> M:
         return json_format.ParseDict(document, message)
     except json_format.ParseError as error:
         raise InvalidArgument(str(error), (Violation("job", str(error)),)) from None
+
+
+def _snake(name: str) -> str:
+    """A field's name as it is here, from either form that a document may use."""
+    return re.sub("[A-Z]", lambda found: "_" + found[0].lower(), name)
 
 
 def _listed(depends: Sequence[str | Task]) -> Sequence[str | Task]:

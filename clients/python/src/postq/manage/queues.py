@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
@@ -40,6 +41,12 @@ class QueueSettings:
     """Whether tasks that failed for good are kept; by default they are."""
     aging: float | None = None
     """Points of priority that a task gains in a minute of waiting."""
+    retention: Mapping[str, Any] | None = None
+    """`{"age": "604800s", "jobs": 1000}`: how long, and how many, jobs that have ended stay."""
+    notify: bool | None = None
+    """What becomes of its jobs is told by NOTIFY."""
+    webhook: Mapping[str, Any] | None = None
+    """For jobs that have none: `{"url": ..., "secret": ...}`."""
 
     def to_proto(self) -> wire.QueueSettings:
         """For the wire."""
@@ -56,17 +63,27 @@ class QueueSettings:
     def from_proto(cls, settings: wire.QueueSettings) -> QueueSettings:
         """From the wire."""
         has = settings.HasField
-        retry = json_format.MessageToDict(settings.retry, preserving_proto_field_name=True)
+
+        def document(name: str) -> dict[str, Any] | None:
+            if not has(name):
+                return None
+            told = getattr(settings, name)
+            return json_format.MessageToDict(told, preserving_proto_field_name=True)
+
+        retry = document("retry")
         return cls(
             description=settings.description or None,
             paused=settings.paused or None,
             max_running=settings.max_running or None,
             max_jobs=settings.max_jobs or None,
-            retry=RetryPolicy(**retry) if has("retry") else None,
+            retry=RetryPolicy(**retry) if retry is not None else None,
             timeout=length_of(settings, "timeout"),
             expires_after=length_of(settings, "expires_after"),
             dead_letters=settings.dead_letters if has("dead_letters") else None,
             aging=settings.aging or None,
+            retention=document("retention"),
+            notify=settings.notify or None,
+            webhook=document("webhook"),
         )
 
 

@@ -77,7 +77,7 @@ class Worker:
         self.name = name or f"{socket.gethostname()}-{os.getpid()}"
         self.handlers = _handlers([queues] if isinstance(queues, Queue) else queues)
         self._target = _rpc.address(target)
-        self._metadata = _rpc.credentials(token, token_file)
+        self._metadata = _rpc.credentials(token, token_file, "agent")
         self._token = (token, token_file)
         self._labels = dict(labels or {})
         self._resources = {
@@ -129,6 +129,7 @@ class Worker:
             for channel in self._channels:
                 await channel.close()
             await asyncio.to_thread(self._runners.close)
+            await asyncio.to_thread(self._client.close)
 
     @property
     def slots(self) -> int:
