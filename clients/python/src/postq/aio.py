@@ -97,7 +97,7 @@ class AsyncClient:
         return str(answer.id)
 
     async def submit_many(self, jobs: Iterable[JobLike]) -> list[str]:
-        """Submits jobs, each call of up to 10,000 (and 32 MiB) all or none; the ids in the order of the jobs.
+        """Submits jobs, up to 10,000 (and 32 MiB) all or none; the ids in the order of the jobs.
 
         More than 10,000 jobs, or 32 MiB, go in several calls, each of which is taken whole or not
         at all. What is wrong is told with its place in the call, as `jobs[3].tasks.a.command`.
