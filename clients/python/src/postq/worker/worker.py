@@ -95,6 +95,7 @@ class Worker:
         it. A second signal ends it at once, and gives back what still runs."""
         stopping = self._stopping = stop or asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        self._client = self._submitter()
         self._free = asyncio.Semaphore(self.concurrency)
         self._runners = Runners(self.concurrency)
         self._channels = [_rpc.channel(self._target), _rpc.channel(self._target)]
@@ -102,7 +103,6 @@ class Worker:
             dispatch_service_pb2_grpc.DispatchServiceStub(channel)  # type: ignore[no-untyped-call]
             for channel in self._channels
         )
-        self._client = Client(self._target, token=self._token[0], token_file=self._token[1])
         self._files = Files(self._target, self._metadata)
         self._pusher = LogPusher(lambda: output.PushLogs(metadata=self._metadata))
         self._session = Session(
@@ -129,7 +129,15 @@ class Worker:
             for channel in self._channels:
                 await channel.close()
             await asyncio.to_thread(self._runners.close)
-            await asyncio.to_thread(self._client.close)
+            if self._client is not None:
+                await asyncio.to_thread(self._client.close)
+
+    def _submitter(self) -> Client | None:
+        """For handlers that are pushed again and again; a worker without any needs no token of a
+        client."""
+        if all(handler.options.every is None for handler in self.handlers.values()):
+            return None
+        return Client(self._target, token=self._token[0], token_file=self._token[1])
 
     @property
     def slots(self) -> int:
@@ -277,6 +285,7 @@ class Worker:
         every = handler.options.every
         job = Job([task], name=assignment.job_name, queue=assignment.queue, delay=every)
         next_id = id_after(assignment.job_id)
+        assert self._client is not None, "invariant: a handler has `every`"
         try:
             await asyncio.to_thread(self._client.submit, job, id=next_id)
         except PostqError as error:
