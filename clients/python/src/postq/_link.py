@@ -17,6 +17,8 @@ from .errors import Unavailable
 
 GIVE_UP_AFTER = 60.0
 """Seconds for which streams look for a coordinator that has gone."""
+SURELY_THERE = 10.0
+"""Seconds: a stream that held so long had its coordinator, for silence of one is found sooner."""
 
 
 class Link:
@@ -99,7 +101,7 @@ class Link:
         # A job may say nothing for long: what counts is since when the connection is lost.
         lost_at: float | None = None
         while True:
-            call = start()
+            call, began = start(), loop.time()
             try:
                 async for message in call:
                     lost_at, pauses = None, _rpc.pauses()
@@ -107,8 +109,10 @@ class Link:
                 return
             except grpc.aio.AioRpcError as error:
                 broken = _rpc.translate(error)
-                lost_at = loop.time() if lost_at is None else lost_at
-                is_lasting = loop.time() - lost_at > GIVE_UP_AFTER
+                now = loop.time()
+                if lost_at is None or now - began > SURELY_THERE:
+                    lost_at = now
+                is_lasting = now - lost_at > GIVE_UP_AFTER
                 if not isinstance(broken, Unavailable) or is_lasting:
                     raise broken from None
             finally:
