@@ -392,6 +392,22 @@ def test_retries_wait_as_a_formula_says_for_the_exceptions_named_dq22(
     assert 128 - 16 <= pause_was <= 128 + 16
 
 
+def test_a_pause_that_raises_leaves_the_failure_one(
+    q: SqlQueue, database: psycopg.Connection
+) -> None:
+    @q.handler(max_attempts=1, pause=lambda attempt: 1 / 0)
+    def fetch() -> None:
+        raise KeyError("the first problem")
+
+    job_id = fetch.push()
+    asyncio.run(Consumer(q).run_once())
+    job = sql.get(database, job_id)
+    assert job is not None
+    assert job.state == "failed"
+    assert "the first problem" in job.tasks[0]["errors"]
+    assert "ZeroDivisionError" in job.tasks[0]["errors"]
+
+
 @pytest.mark.timeout(900)
 def test_several_processes_lose_and_double_nothing_while_others_publish_pj24(
     q: SqlQueue, dsn: str, database: psycopg.Connection, tmp_path: Path

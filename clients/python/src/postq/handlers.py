@@ -213,7 +213,11 @@ class Handler(Generic[P, R]):
         pause = self.options.pause
         if pause is None or verdict.outcome is not Outcome.FAILED or verdict.after is not None:
             return verdict
-        return replace(verdict, after=seconds(pause(attempts)))
+        try:
+            return replace(verdict, after=seconds(pause(attempts)))
+        except Exception as error:  # The user's own; the policy's pause is left.
+            problem = f"{verdict.errors or verdict.reason}\nits pause raised {error!r}\n"
+            return replace(verdict, errors=problem)
 
     def _split(self, given: Json) -> tuple[list[Any], dict[str, Any]]:
         if self.takes_body:

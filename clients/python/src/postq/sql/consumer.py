@@ -24,7 +24,7 @@ from ..context import current
 from ..errors import FailedPrecondition, PostqError, Stale
 from ..handlers import Handler
 from ..journal import note_end, note_start
-from ..outcome import Outcome, Verdict, failure, seconds
+from ..outcome import Outcome, Verdict, seconds
 from ..queue import Queue
 from ..signals import stopping_on_signals
 from ..status import Input, Stream
@@ -206,10 +206,7 @@ class Consumer:
             verdict = await call.run(self._runners)
         note_end(context, verdict, time.monotonic() - began)
         if handler is not None:
-            try:
-                verdict = handler.paused(verdict, delivery.attempts)
-            except Exception as error:  # The user's own; the attempt has an end all the same.
-                verdict = failure(error)
+            verdict = handler.paused(verdict, delivery.attempts)
         if self.mode != "exactly_once" or verdict.outcome is not Outcome.SUCCEEDED:
             self._ended.append((delivery, verdict))
             self._all_told.clear()
