@@ -196,12 +196,14 @@ class Call:
                 self._guard.release()
 
     def _give_up(self) -> None:
-        # Under the guard it is this call's: what was given back may run another one.
+        if self._child is None:
+            _resolve(self._given_up)
+            return
+        # Under the guard it is this call's: what was given back may run another one. Only calls
+        # with a child come here: a thread may have been interrupted while it held the guard.
         with self._guard:
             if self._child is not None:
                 self._child.kill()  # Whoever waits for it is told.
-                return
-        _resolve(self._given_up)
 
 
 def _raise_in(thread: int, error: type[BaseException] | None) -> None:
