@@ -19,6 +19,8 @@ import pytest
 
 import postq
 from postq import Client, Fail, Job, JobState, Queue, Retry, Stream, Task, TaskState
+from postq.outcome import failure
+from postq.worker import Worker
 
 from .cluster import Cluster, Coordinator, eventually
 from .workers import Process, worker
@@ -719,6 +721,28 @@ def test_a_token_that_will_never_do_ends_the_worker(own_dsn: str, tmp_path: Path
         coordinator.kill()
 
 
+def test_a_worker_takes_the_token_of_agents_and_needs_no_other(
+    own_dsn: str, tmp_path: Path, name: str
+) -> None:
+    tokens, ours = tmp_path / "tokens", tmp_path / "ours"
+    tokens.write_text("client c\nagent a\n")
+    ours.write_text("agent a\n")
+    coordinator = Coordinator(own_dsn, tmp_path, "--token-file", str(tokens))
+    q = Queue(name)
+    once = q.handler(name=name)(lambda: "done")
+    try:
+        with Client(coordinator.target, token="c") as client:
+            for file in (tokens, ours):
+                with worker(q, coordinator.target, token_file=file):
+                    assert client.result(client.submit(once.job()), timeout=30) == "done"
+        q.handler(name=f"{name}-again", every=60)(lambda: None)
+        again = Worker(q, target=coordinator.target, token_file=ours)
+        with pytest.raises(ValueError, match="no token for clients"):
+            asyncio.run(again.run())
+    finally:
+        coordinator.kill()
+
+
 def test_retries_wait_as_a_formula_says_for_the_exceptions_named_dq22(
     client: Client, name: str
 ) -> None:
@@ -753,3 +777,14 @@ def test_retries_wait_as_a_formula_says_for_the_exceptions_named_dq22(
 def test_a_pause_beyond_all_reason_is_refused_where_it_is_raised() -> None:
     with pytest.raises(ValueError, match="3660 days"):
         postq.Retry(after=1.7e12)
+    with pytest.raises(ValueError, match="3660 days"):
+        postq.Retry(after=timedelta(days=3661))
+
+
+def test_what_no_report_can_hold_is_replaced_in_what_a_failure_tells() -> None:
+    try:
+        raise FileNotFoundError("caf\udce9\0")  # As names of files are that are not UTF-8.
+    except FileNotFoundError as error:
+        verdict = failure(error)
+    assert verdict.reason == "FileNotFoundError: caf?\N{REPLACEMENT CHARACTER}"
+    assert "\udce9" not in verdict.errors

@@ -105,16 +105,16 @@ def success(result: str) -> Verdict:
 def seconds(value: Duration) -> float:
     """A duration as a number; text such as `90s` as well. ValueError where it is none."""
     if isinstance(value, timedelta):
-        return value.total_seconds()
-    number = float(value.removesuffix("s")) if isinstance(value, str) else float(value)
+        number = value.total_seconds()
+    else:
+        number = float(value.removesuffix("s")) if isinstance(value, str) else float(value)
     if not math.isfinite(number) or abs(number) > LONGEST_SECONDS:
         raise ValueError(f"{value} is not a length of time of at most 3660 days")
     return number
 
 
 def _reason(text: str) -> str:
-    # Postgres holds no NUL.
-    text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    text = _storable(text)
     return text if len(text) <= REASON_CHARACTERS else text[: REASON_CHARACTERS - 1] + "…"
 
 
@@ -124,7 +124,14 @@ def _trace(error: BaseException) -> str:
     while frames is not None and frames.tb_frame.f_globals.get("__name__", "") in _OURS:
         frames = frames.tb_next
     lines = traceback.format_exception(type(error), error, frames or error.__traceback__)
-    return "".join(lines).replace("\0", "\N{REPLACEMENT CHARACTER}")[-TAIL_BYTES:]
+    return _storable("".join(lines))[-TAIL_BYTES:]
+
+
+def _storable(text: str) -> str:
+    """Without NUL, which Postgres does not hold, and halves of characters, which UTF-8 does not:
+    names of files may have them."""
+    text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return text.encode(errors="replace").decode()
 
 
 _OURS = frozenset(
