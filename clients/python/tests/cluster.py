@@ -38,6 +38,14 @@ def eventually(look: Callable[[], T], within: float = 30.0, every: float = 0.02)
         time.sleep(every)
 
 
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process that has not ended."""
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def free_port() -> int:
     """A port that was free a moment ago."""
     with socket.socket() as listener:

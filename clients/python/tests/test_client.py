@@ -32,7 +32,7 @@ from postq import (
     new_id,
 )
 
-from .cluster import Cluster, Coordinator, eventually, free_port
+from .cluster import Cluster, Coordinator, eventually, free_port, is_alive
 
 
 def test_a_job_entry_has_the_tasks_outputs_after_its_end_pq30(client: Client) -> None:
@@ -219,16 +219,22 @@ def test_tokens_open_the_door(own_dsn: str, tmp_path: Path) -> None:
 def test_a_stream_that_was_quiet_for_long_goes_on_when_its_connection_breaks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_link, "GIVE_UP_AFTER", 0.2)
-    words = iter([["one", None], ["two"]])
+    monkeypatch.setattr(_link, "GIVE_UP_AFTER", 0.0)  # Any time at all is long.
+    assert heard_of([["one", None], ["two"]]) == ["one", "two"]
+    with pytest.raises(Unavailable):
+        heard_of([["one", None], [None], ["two"]])
+    monkeypatch.setattr(_link, "SURELY_THERE", -1.0)  # The second one was there, and said nothing.
+    assert heard_of([["one", None], [None], ["two"]]) == ["one", "two"]
+
+
+def heard_of(calls: list[list[str | None]]) -> list[str]:
+    """What comes of streams that say these words, and break at None."""
+    left = iter(calls)
 
     class Call:
-        """A stream that says its words, and breaks where there is none."""
-
         async def __aiter__(self) -> AsyncIterator[str]:
-            for word in next(words):
+            for word in next(left):
                 if word is None:
-                    await asyncio.sleep(0.3)  # As quiet as a task that works.
                     nothing = grpc.aio.Metadata()
                     raise grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, nothing, nothing)
                 yield word
@@ -236,11 +242,33 @@ def test_a_stream_that_was_quiet_for_long_goes_on_when_its_connection_breaks(
         def cancel(self) -> None:
             """Nothing is open."""
 
-    async def heard() -> list[str]:
+    async def listen() -> list[str]:
         link = _link.Link("127.0.0.1:1", None, None, 1.0, ())
         return [word async for word in link.resumed(Call)]
 
-    assert asyncio.run(heard()) == ["one", "two"]
+    return asyncio.run(listen())
+
+
+def test_a_download_that_is_cancelled_leaves_no_command_behind(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    command, told = tmp_path / "postq", tmp_path / "pid"
+    command.write_text(f"#!/bin/sh\necho $$ > {told}\nexec sleep 1000\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("POSTQ_COMMAND", str(command))
+
+    def pid() -> int:
+        return int(told.read_text() or 0) if told.exists() else 0
+
+    async def cancelled() -> None:
+        task = asyncio.ensure_future(AsyncClient("127.0.0.1:1").download("x", tmp_path / "to"))
+        await asyncio.to_thread(eventually, pid)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.to_thread(eventually, lambda: not is_alive(pid()))
+
+    asyncio.run(cancelled())
 
 
 def test_a_submit_while_the_coordinator_is_away_is_one_job(

@@ -16,16 +16,8 @@ from postq import Client, Job, JobState, Queue, Stream, sql
 from postq.sql import Consumer, SqlQueue
 
 from . import apart
-from .cluster import eventually
+from .cluster import eventually, is_alive
 from .workers import worker
-
-
-def is_alive(pid: int) -> bool:
-    """Whether there is such a process that has not ended."""
-    try:
-        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError:
-        return False
 
 
 def test_a_handler_in_a_process_is_used_again_and_leaves_with_its_worker(client: Client) -> None:
