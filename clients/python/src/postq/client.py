@@ -63,7 +63,7 @@ class Client:
         return _loop.run(self._async.submit(job, id=id, wait=wait, require_queue=require_queue))
 
     def submit_many(self, jobs: Iterable[JobLike]) -> Ids:
-        """Submits jobs, each call of up to 10,000 all or none. See `AsyncClient.submit_many`."""
+        """Submits jobs, up to 10,000 (and 32 MiB) all or none. See `AsyncClient.submit_many`."""
         return _loop.run(self._async.submit_many(jobs))
 
     def get(self, job_id: str) -> JobStatus:

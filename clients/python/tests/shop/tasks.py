@@ -17,7 +17,7 @@ def send_receipt(order_id: int) -> str:
     return f"receipt for {order.customer}"
 
 
-@handler(mode="process")
+@handler(queue_name="warehouse", mode="process")
 def ship(order_id: int) -> bool:
     import multiprocessing
 
