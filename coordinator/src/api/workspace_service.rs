@@ -342,9 +342,14 @@ fn blob_status(error: BlobError) -> Status {
         BlobError::Unfit(_) => Status::failed_precondition(error.to_string()),
         BlobError::Store { verb, source } => {
             error!(error = errors::chain(&**source), "the blob store cannot {verb}");
-            match error.is_full() {
-                true => Status::resource_exhausted("the blob store is full"),
-                false => Status::unavailable(error.to_string()),
+            // What does not pass by itself is no reason for an agent to wait.
+            if error.is_full() {
+                Status::resource_exhausted("the blob store is full")
+            } else if error.is_refused() {
+                let message = "the blob store refuses the coordinator, whose log says why";
+                Status::failed_precondition(message)
+            } else {
+                Status::unavailable(error.to_string())
             }
         }
     }

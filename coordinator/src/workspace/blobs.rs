@@ -68,15 +68,29 @@ impl BlobError {
 impl BlobError {
     /// Whether the store has no room left: waiting alone does not help.
     pub fn is_full(&self) -> bool {
-        let mut cause = self.source();
-        while let Some(error) = cause {
+        self.causes().any(|error| {
             let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
-            if matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)) {
-                return true;
-            }
-            cause = error.source();
-        }
-        false
+            matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+        })
+    }
+
+    /// Whether the store does not let this coordinator: waiting alone does not help either.
+    pub fn is_refused(&self) -> bool {
+        use object_store::Error::{PermissionDenied, Unauthenticated};
+        self.causes().any(|error| {
+            let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+            matches!(
+                kind,
+                Some(io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+            ) || matches!(
+                error.downcast_ref(),
+                Some(PermissionDenied { .. } | Unauthenticated { .. })
+            )
+        })
+    }
+
+    fn causes(&self) -> impl Iterator<Item = &(dyn Error + 'static)> + '_ {
+        std::iter::successors(self.source(), |error| (*error).source())
     }
 }
 
@@ -187,5 +201,32 @@ impl Blobs {
         let digest = snapshot.digest();
         self.put_all(vec![(digest, snapshot.encode())]).await?;
         Ok(digest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(source: impl Error + Send + Sync + 'static) -> BlobError {
+        BlobError::store("keep a pack")(source)
+    }
+
+    #[test]
+    fn a_store_that_is_full_or_refuses_is_told_from_one_that_is_away() {
+        let io = |kind| {
+            let source = Box::new(io::Error::from(kind));
+            object_store::Error::Generic { store: "local", source }
+        };
+        let denied = object_store::Error::PermissionDenied {
+            path: "p".to_owned(),
+            source: "AccessDenied".into(),
+        };
+        assert!(of(denied).is_refused());
+        assert!(of(io(io::ErrorKind::ReadOnlyFilesystem)).is_refused());
+        let full = of(io(io::ErrorKind::StorageFull));
+        assert!(full.is_full() && !full.is_refused());
+        let away = of(io(io::ErrorKind::ConnectionRefused));
+        assert!(!away.is_full() && !away.is_refused());
     }
 }
