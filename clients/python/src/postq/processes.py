@@ -1,9 +1,10 @@
 """Handlers in processes of their own: started when needed, used again, and killed to stop them.
 
 A child is told a function by its module and name, imports it, and answers with a verdict. It knows
-neither gRPC nor SQL. Invariants: a child runs one call at a time; its process group does not outlive
-a kill, but what the call moved into another group or session does. A child whose worker was killed
-sees its pipe close, in a thread: it outlives the worker while the call holds the interpreter.
+neither gRPC nor SQL. Invariants: a child runs one call at a time; its process group does not
+outlive a kill, but what the call moved into another group or session does. A child whose worker
+was killed sees its pipe close, in a thread: it outlives the worker while the call holds the
+interpreter.
 """
 
 from __future__ import annotations
