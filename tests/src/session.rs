@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgConnectOptions};
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgConnectOptions, types::Json};
 
 /// How long a statement may take that must not wait for anybody.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -36,6 +37,17 @@ impl Session {
         self.execute(&limit).await;
         self.execute(statements).await;
         self.execute("set statement_timeout = 0").await;
+    }
+
+    /// Pages that a statement touches, those of the functions it calls included.
+    pub async fn pages(&mut self, statement: &str) -> i64 {
+        let explain = format!("explain (analyze, buffers, format json) {statement}");
+        let Json::<Value>(plan) = self.value(&explain).await;
+        let plan = &plan[0]["Plan"];
+        ["Shared Hit Blocks", "Shared Read Blocks"]
+            .map(|kind| plan[kind].as_i64().expect("a count"))
+            .iter()
+            .sum()
     }
 
     /// The single value that a query gives.

@@ -55,8 +55,8 @@ impl SnapshotSource for Leavings {
         match row {
             Some(row) => snapshot_of(row),
             None if self.is_known(job).await? => Err(Status::failed_precondition(format!(
-                "job {job} has no artifacts: it names none, has not ended, or ended just now; they \
-                 are kept some minutes later"
+                "job {job} has no artifacts: it names none, left no files, has not ended, or ended \
+                 just now; they are kept some minutes later"
             ))),
             None => Err(Status::not_found(format!("there is no job {job}"))),
         }

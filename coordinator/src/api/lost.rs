@@ -13,7 +13,7 @@ use crate::{
     errors,
     store::{Roots, Store},
     wire::status,
-    workspace::Blobs,
+    workspace::{Blobs, Whole},
 };
 
 /// Tasks whose files are looked up in one statement.
@@ -27,7 +27,7 @@ pub(super) async fn with_lost(
     job: JobId,
     mut names: Vec<String>,
 ) -> Result<Vec<String>, Status> {
-    let mut looked_at = HashSet::new();
+    let (mut looked_at, mut whole) = (HashSet::new(), Whole::default());
     loop {
         let again = store.rerun_of(job, &names).await.map_err(status::of_store)?;
         looked_at.extend(again.iter().copied());
@@ -37,7 +37,7 @@ pub(super) async fn with_lost(
             let sources = store.sources(&tasks).await.map_err(status::of_store)?;
             for (n, roots) in sources.into_values().flatten() {
                 // Nobody can make again what the job was given.
-                if n >= 0 && looked_at.insert(n) && is_lost(blobs, &roots).await? {
+                if n >= 0 && looked_at.insert(n) && is_lost(blobs, &roots, &mut whole).await? {
                     lost.push(n);
                 }
             }
@@ -51,10 +51,10 @@ pub(super) async fn with_lost(
     }
 }
 
-async fn is_lost(blobs: &Blobs, roots: &Roots) -> Result<bool, Status> {
+async fn is_lost(blobs: &Blobs, roots: &Roots, whole: &mut Whole) -> Result<bool, Status> {
     let snapshot = Snapshot::from_fields(&roots.content, &roots.provenance, &roots.times);
     let Ok(snapshot) = snapshot else { return Ok(true) };
-    let is_whole = blobs.is_whole(&snapshot).await.map_err(|error| {
+    let is_whole = blobs.is_whole(&snapshot, whole).await.map_err(|error| {
         error!(error = errors::chain(&error), "cannot look whether files are lost");
         Status::unavailable(error.to_string())
     })?;

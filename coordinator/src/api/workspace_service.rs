@@ -31,7 +31,7 @@ use crate::{
 /// Digests in one request.
 const MAX_DIGESTS: usize = 10_000;
 
-/// About so much is in one message.
+/// About so much is in one message, opened: whoever gets it opens it at once.
 const BATCH_BYTES: usize = 1 << 20;
 
 /// How much of a blob goes in one message where there are no batches.
@@ -280,12 +280,13 @@ fn pieces(frame: &Frame) -> Result<Vec<Piece>, BlobError> {
 fn batches(frames: Vec<Frame>) -> Vec<Piece> {
     let (mut batches, mut bytes) = (Vec::<v1::BlobBatch>::new(), usize::MAX);
     for Frame { digest, bytes: content, packed } in frames {
-        let length = content.len();
+        let length =
+            packed.map_or(content.len(), |size| usize::try_from(size).unwrap_or(usize::MAX));
         let digest = digest.as_bytes().to_vec().into();
         let blob = v1::WholeBlob { digest, content, size: packed };
         match batches.last_mut().filter(|_| bytes < BATCH_BYTES) {
             Some(batch) => {
-                bytes += length;
+                bytes = bytes.saturating_add(length);
                 batch.blobs.push(blob);
             }
             None => {

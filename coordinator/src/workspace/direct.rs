@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::{
     BlobError, Blobs,
+    blobs::FRESH,
     pack::{self, PACK_BLOBS, PACK_BYTES},
     place::Verb,
 };
@@ -58,7 +59,7 @@ impl Blobs {
         Ok(url.map(|url| (pack, url)))
     }
 
-    /// Makes known a pack that was put, with the blobs in it. May be sent again.
+    /// Makes known a pack that was put, with the blobs in it. May be sent again, as it was.
     pub async fn end_pack(&self, pack: Uuid, blobs: Vec<BlobPlace>) -> Result<(), PackError> {
         let size = checked(&blobs)?;
         let object = |found| PackError::Object { pack, found };
@@ -69,7 +70,14 @@ impl Blobs {
             Err(error) => return Err(BlobError::store("look at a pack")(error).into()),
         }
         let size = i64::try_from(size).unwrap_or(i64::MAX);
-        Ok(self.index.add_pack(pack, size, &blobs).await.map_err(BlobError::from)?)
+        self.index.add_pack(pack, size, &blobs).await.map_err(BlobError::from)?;
+        let digests: Vec<Vec<u8>> = blobs.into_iter().map(|blob| blob.digest).collect();
+        let unknown = self.index.touch_blobs(&digests, FRESH).await.map_err(BlobError::from)?;
+        match unknown.is_empty() {
+            true => Ok(()),
+            // A pack is closed once it is known.
+            false => Err(object("another index, which was made known before".into())),
+        }
     }
 
     /// Where these blobs are, as far as that is known; nothing where they have to come by the

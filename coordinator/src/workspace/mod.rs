@@ -38,3 +38,4 @@ pub use garbage::{Collected, Garbage};
 pub use intake::{Intake, IntakeError};
 pub use joins::{IsAncestor, Join, Joins, MergeError};
 pub use open::OpenError;
+pub use reach::Whole;

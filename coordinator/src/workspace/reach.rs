@@ -25,15 +25,24 @@ pub(super) enum Tree {
     Chunks(Digest),
 }
 
+/// Tree nodes that were found to be in the store with all below them.
+#[derive(Default)]
+pub struct Whole(HashSet<Tree>);
+
 impl Blobs {
     /// Whether all that a snapshot holds is in the store, as far as that is known: nodes are read, of the
-    /// rest it is asked where it is.
-    pub async fn is_whole(&self, snapshot: &Snapshot) -> Result<bool, BlobError> {
+    /// rest it is asked where it is. What is `whole` is not looked at again.
+    pub async fn is_whole(
+        &self,
+        snapshot: &Snapshot,
+        whole: &mut Whole,
+    ) -> Result<bool, BlobError> {
         let (mut open, mut leaves): (Vec<Tree>, _) = (Tree::roots(snapshot).collect(), Vec::new());
         let mut seen = HashSet::new();
         while !open.is_empty() {
             let some = open.split_off(open.len().saturating_sub(NODES));
-            let some: Vec<Tree> = some.into_iter().filter(|tree| seen.insert(*tree)).collect();
+            let is_new = |tree: &Tree| !whole.0.contains(tree) && seen.insert(*tree);
+            let some: Vec<Tree> = some.into_iter().filter(is_new).collect();
             let nodes = match self.read_all(some.iter().map(Tree::digest).collect()).await {
                 Ok(nodes) => nodes,
                 Err(error @ BlobError::Store { .. }) => return Err(error),
@@ -52,6 +61,7 @@ impl Blobs {
                 return Ok(false);
             }
         }
+        whole.0.extend(seen);
         Ok(true)
     }
 }

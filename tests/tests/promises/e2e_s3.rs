@@ -3,9 +3,13 @@
 
 use std::{fs, time::Duration};
 
-use postq_proto::v1::{Effort, Job, job, task};
+use postq_proto::v1::{
+    Effort, EndPackRequest, Job, PlacedBlob, job, task,
+    workspace_service_client::WorkspaceServiceClient,
+};
 use postq_tests::{AgentSetup, Bucket, Cluster, Database, eventually};
 use serde_json::{Value, json};
+use tonic::Code;
 use uuid::Uuid;
 
 const LIMIT: Duration = Duration::from_secs(90);
@@ -87,6 +91,47 @@ async fn agents_put_and_read_packs_without_the_coordinators() {
         bucket.objects("jobs/here/packs").is_empty().then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn nothing_can_be_added_to_a_pack_that_is_known() {
+    let bucket = Bucket::serve();
+    let cluster = start(&bucket).await;
+    run(&cluster).await;
+    let database = &cluster.database;
+    let largest = "(select id from postq.pack order by size_bytes desc limit 1)";
+    let pack: Uuid = database.value(&format!("select * from {largest} p")).await;
+    let index = format!(
+        "select json_agg(json_build_array(encode(digest, 'hex'), place, stored_bytes, packed_bytes) order by place)
+         from postq.blob where pack = {largest}"
+    );
+    let index = database.json(&index).await;
+    let blobs: Vec<PlacedBlob> = index.as_array().unwrap().iter().map(placed).collect();
+    let mut client = WorkspaceServiceClient::new(cluster.client().channel());
+    let mut end = async |blobs| client.end_pack(EndPackRequest { pack: pack.into(), blobs }).await;
+    end(blobs.clone()).await.expect("it was sent again as it was");
+    let mut other = blobs;
+    other[0].digest = vec![7; 32];
+    let refused = end(other).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "{refused:?}");
+    assert!(refused.message().contains("another index"), "{refused:?}");
+    let known: bool = database
+        .value(
+            "select exists (select from postq.blob where digest = decode(repeat('07', 32), 'hex'))",
+        )
+        .await;
+    assert!(!known);
+}
+
+fn placed(row: &Value) -> PlacedBlob {
+    let hex = row[0].as_str().unwrap();
+    let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+    PlacedBlob {
+        digest: (0..hex.len()).step_by(2).map(byte).collect(),
+        place: row[1].as_u64().unwrap(),
+        stored_bytes: row[2].as_u64().unwrap(),
+        size: row[3].as_u64(),
+    }
 }
 
 #[tokio::test]

@@ -1,9 +1,7 @@
 //! Consuming stays cheap whatever the statistics say, however much has been done before, and while
 //! somebody holds back the horizon. Counted in pages, not in time.
 
-use postq_tests::{Database, PATIENCE, Session, eventually};
-use serde_json::Value;
-use sqlx::{AssertSqlSafe, types::Json};
+use postq_tests::{Database, PATIENCE, eventually};
 
 use crate::consumer::{consume, take};
 
@@ -53,20 +51,6 @@ async fn fill(database: &Database) {
              drop table made"
         ))
         .await;
-}
-
-/// Pages that a statement touches, those of the functions it calls included.
-async fn pages(session: &mut Session, statement: &str) -> i64 {
-    let explain = format!("explain (analyze, buffers, format json) {statement}");
-    let Json::<Value>(plan) = sqlx::query_scalar(AssertSqlSafe(explain))
-        .fetch_one(&mut session.connection)
-        .await
-        .unwrap();
-    let plan = &plan[0]["Plan"];
-    ["Shared Hit Blocks", "Shared Read Blocks"]
-        .map(|kind| plan[kind].as_i64().unwrap())
-        .iter()
-        .sum()
 }
 
 /// Reads of whole tables since the transaction began: all but those that are always small.
@@ -120,7 +104,7 @@ async fn a_consume_touches_pages_by_what_it_takes() {
     fill(&database).await;
     let mut session = database.session().await;
     consume(&mut session.connection, "10").await;
-    let touched = pages(&mut session, CONSUME).await;
+    let touched = session.pages(CONSUME).await;
     assert!(touched < 1000, "{touched} pages for ten tasks");
 }
 
@@ -132,7 +116,7 @@ async fn consumers_do_not_walk_over_dead_rows_that_somebody_holds() {
     fill(&database).await;
     let mut session = database.session().await;
     consume(&mut session.connection, "10").await;
-    let clean = pages(&mut session, CONSUME).await;
+    let clean = session.pages(CONSUME).await;
     session.execute(ACK_ALL).await;
 
     let mut holder = database.session().await;
@@ -143,14 +127,14 @@ async fn consumers_do_not_walk_over_dead_rows_that_somebody_holds() {
     }
     // Leases that were over, too, lie about.
     database.advance_clock("10 min").await;
-    let walked = pages(&mut session, CONSUME).await;
+    let walked = session.pages(CONSUME).await;
     let lane = "select floor > 9000 and lease_floor > now() from postq.lane";
     eventually("floors that have moved", PATIENCE, async || {
         database.session().await.execute("select postq.sweep()").await;
         database.value::<bool>(lane).await.then_some(())
     })
     .await;
-    let held = pages(&mut session, CONSUME).await;
+    let held = session.pages(CONSUME).await;
     assert!(held < clean * 2, "{clean} pages before, {held} with dead rows");
     assert!(walked > held + 100, "{walked} from the old floors, {held} from the new ones");
     take(&database, "1").await;

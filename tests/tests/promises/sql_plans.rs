@@ -4,8 +4,6 @@
 use std::time::Instant;
 
 use postq_tests::{Database, End, Session, Worker, finish_on};
-use serde_json::Value;
-use sqlx::{AssertSqlSafe, types::Json};
 
 /// How many tasks wait.
 const WAITING: i64 = 100_000;
@@ -52,20 +50,6 @@ async fn fill(database: &Database) {
              drop table made"
         ))
         .await;
-}
-
-/// Pages that a statement touches, those of the functions it calls included.
-async fn pages(session: &mut Session, statement: &str) -> i64 {
-    let explain = format!("explain (analyze, buffers, format json) {statement}");
-    let Json::<Value>(plan) = sqlx::query_scalar(AssertSqlSafe(explain))
-        .fetch_one(&mut session.connection)
-        .await
-        .unwrap();
-    let plan = &plan[0]["Plan"];
-    ["Shared Hit Blocks", "Shared Read Blocks"]
-        .map(|kind| plan[kind].as_i64().unwrap())
-        .iter()
-        .sum()
 }
 
 fn claim(worker: &Worker, after: i64) -> String {
@@ -121,19 +105,19 @@ async fn a_claim_from_its_cursor_does_not_walk_over_dead_rows_that_somebody_hold
     fill(&database).await;
     let worker = Worker::connect(&database).await;
     let mut session = database.session().await;
-    let clean = pages(&mut session, &claim(&worker, 0)).await;
+    let clean = session.pages(&claim(&worker, 0)).await;
 
     let mut holder = database.session().await;
     holder.execute("begin isolation level repeatable read; select count(*) from postq.job").await;
     let dead = WAITING - 1000;
     database.execute(&format!("delete from postq.ready where seq <= {dead}")).await;
     database.execute("vacuum postq.ready").await;
-    let held = pages(&mut session, &claim(&worker, dead)).await;
+    let held = session.pages(&claim(&worker, dead)).await;
     assert!(held < clean * 2, "{clean} pages before, {held} with dead rows");
 
     // Without a cursor every one of them would be walked over: the test sees what it is to see.
     session.execute("begin").await;
-    let walked = pages(&mut session, &claim(&worker, 0)).await;
+    let walked = session.pages(&claim(&worker, 0)).await;
     session.execute("rollback").await;
     assert!(walked > held + 300, "{held} from the cursor, {walked} from the start");
 }
@@ -145,7 +129,7 @@ async fn a_claim_touches_pages_by_what_it_takes_not_by_what_waits() {
     fill(&database).await;
     let worker = Worker::connect(&database).await;
     let mut session = database.session().await;
-    let first = pages(&mut session, &claim(&worker, 0)).await;
+    let first = session.pages(&claim(&worker, 0)).await;
     assert!(first < 60 * i64::try_from(TAKEN).unwrap(), "{first} pages");
 }
 

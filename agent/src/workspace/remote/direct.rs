@@ -6,10 +6,7 @@
 
 use std::{
     collections::HashSet,
-    sync::{
-        Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, OnceLock, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -29,10 +26,11 @@ use super::{Remote, WorkspaceError, in_time, off, upload::Stock};
 /// A pack is closed when it holds so much, before compression.
 const PACK_BYTES: u64 = 16 << 20;
 
-/// Neighbours with no more than this between them are read at once, up to so much; and so many reads
-/// run at once: some 32 MiB per stream.
+/// Neighbours with no more than this between them are read at once, up to so much, which is no more
+/// than so much when it is opened; and so many reads run at once: some 96 MiB per stream.
 const GAP_BYTES: u64 = 256 << 10;
 const RUN_BYTES: u64 = 8 << 20;
+const OPENED_BYTES: u64 = 16 << 20;
 const RUNS: usize = 4;
 
 /// Less is not worth another connection.
@@ -47,8 +45,6 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 pub(super) struct Direct {
     /// None: it cannot be made here. Made when it is first needed.
     client: OnceLock<Option<reqwest::Client>>,
-    /// The coordinators' store is no such one.
-    is_closed: AtomicBool,
     paused_until: Mutex<Option<Instant>>,
 }
 
@@ -57,6 +53,8 @@ struct Run {
     url: Arc<str>,
     start: u64,
     end: u64,
+    /// What the blobs are together when they are opened.
+    opened: u64,
     blobs: Vec<PlacedBlob>,
 }
 
@@ -65,7 +63,7 @@ impl Direct {
     fn may(&self, bytes: u64) -> bool {
         let paused = *self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
         let is_paused = paused.is_some_and(|until| Instant::now() < until);
-        bytes >= WORTH_IT && !is_paused && !self.is_closed.load(Ordering::Relaxed)
+        bytes >= WORTH_IT && !is_paused
     }
 
     fn client(&self) -> Option<&reqwest::Client> {
@@ -79,12 +77,14 @@ impl Direct {
         self.client.get_or_init(make).as_ref()
     }
 
-    fn close(&self) {
-        self.is_closed.store(true, Ordering::Relaxed);
+    /// The way failed.
+    fn fail(&self, why: &str) {
+        warn!(why, "the store cannot be used directly; going by the coordinator");
+        self.pause();
     }
 
-    fn pause(&self, why: &str) {
-        warn!(why, "the store cannot be used directly; going by the coordinator");
+    /// Until then another coordinator may answer, or have another store.
+    fn pause(&self) {
         let mut until = self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
         *until = Some(Instant::now() + PAUSE);
     }
@@ -114,7 +114,7 @@ impl Remote {
                 }
                 Ok(None) => return Ok(None),
                 Err(why) => {
-                    self.direct.pause(&why);
+                    self.direct.fail(&why);
                     return Ok(None);
                 }
             }
@@ -124,17 +124,19 @@ impl Remote {
 
     /// None: the store is no such one.
     async fn put_pack(&self, blobs: Vec<WholeBlob>) -> Result<Option<u64>, String> {
-        let begun = match self.client().begin_pack(BeginPackRequest {}).await {
+        let mut coordinator = self.client();
+        let begun = in_time("take a pack", 0, coordinator.begin_pack(BeginPackRequest {})).await;
+        let begun = match begun.map_err(|late| late.to_string())? {
             Ok(begun) => begun.into_inner(),
             Err(status) if status.code() == Code::Unimplemented => {
-                self.direct.close();
+                self.direct.pause();
                 return Ok(None);
             }
             Err(status) => return Err(status.to_string()),
         };
         let client = if begun.url.is_empty() { None } else { self.direct.client() };
         let Some(client) = client else {
-            self.direct.close();
+            self.direct.pause();
             return Ok(None);
         };
         let (body, blobs) = pack(blobs);
@@ -169,12 +171,12 @@ impl Remote {
             return got;
         }
         let digests = request.iter().map(|digest| digest.as_bytes().to_vec()).collect();
-        let packs = match self.client().locate(LocateRequest { digests }).await {
-            Ok(located) => located.into_inner().packs,
-            Err(status) => {
-                if status.code() == Code::Unimplemented {
-                    self.direct.close();
-                }
+        let mut coordinator = self.client();
+        let located = coordinator.locate(LocateRequest { digests });
+        let packs = match in_time("say where files are", 0, located).await {
+            Ok(Ok(located)) => located.into_inner().packs,
+            Ok(Err(_)) | Err(_) => {
+                self.direct.pause();
                 return got;
             }
         };
@@ -194,7 +196,7 @@ impl Remote {
                     }
                 }
                 Err(why) => {
-                    self.direct.pause(&why);
+                    self.direct.fail(&why);
                     return got;
                 }
             }
@@ -238,16 +240,21 @@ fn runs(pack: Pack) -> Vec<Run> {
     let (url, mut runs) = (Arc::<str>::from(url), Vec::<Run>::new());
     for blob in blobs {
         let end = blob.place.saturating_add(blob.stored_bytes);
+        let opened = blob.size.unwrap_or(blob.stored_bytes);
         let fits = |run: &&mut Run| {
-            blob.place <= run.end.saturating_add(GAP_BYTES) && end - run.start <= RUN_BYTES
+            blob.place <= run.end.saturating_add(GAP_BYTES)
+                && end - run.start <= RUN_BYTES
+                && run.opened.saturating_add(opened) <= OPENED_BYTES
         };
         match runs.last_mut().filter(fits) {
             Some(run) => {
                 run.end = run.end.max(end);
+                run.opened += opened;
                 run.blobs.push(blob);
             }
             None => {
-                runs.push(Run { url: url.clone(), start: blob.place, end, blobs: vec![blob] });
+                let (url, start) = (url.clone(), blob.place);
+                runs.push(Run { url, start, end, opened, blobs: vec![blob] });
             }
         }
     }
@@ -256,7 +263,7 @@ fn runs(pack: Pack) -> Vec<Run> {
 
 /// The blobs of a run that are what they should be, and how many bytes were read.
 async fn read(client: &reqwest::Client, run: Run) -> Result<(Vec<Frame>, u64), String> {
-    let Run { url, start, end, blobs } = run;
+    let Run { url, start, end, blobs, .. } = run;
     let size = end - start;
     let fetch = async {
         if size == 0 {
@@ -305,12 +312,18 @@ mod tests {
         };
         let far = GAP_BYTES + 100;
         let blobs = vec![blob(far, 5), blob(10, 5), blob(0, 10), blob(far + RUN_BYTES, 1)];
-        let runs = runs(Pack { url: "u".into(), blobs });
-        let bounds: Vec<_> = runs.iter().map(|run| (run.start, run.end, run.blobs.len())).collect();
+        let found = runs(Pack { url: "u".into(), blobs });
+        let bounds: Vec<_> =
+            found.iter().map(|run| (run.start, run.end, run.blobs.len())).collect();
         assert_eq!(
             bounds,
             [(0, 15, 2), (far, far + 5, 1), (far + RUN_BYTES, far + RUN_BYTES + 1, 1)]
         );
+        let packed = |place| PlacedBlob { size: Some(OPENED_BYTES / 2), ..blob(place, 1) };
+        let blobs = (0..4).map(packed).collect();
+        let counts: Vec<_> =
+            runs(Pack { url: "u".into(), blobs }).iter().map(|run| run.blobs.len()).collect();
+        assert_eq!(counts, [2, 2], "no more than that is opened at once");
         let bytes = Bytes::from_static(b"0123456789");
         let cut = |place, size| frame(&blob(place, size), 100, &bytes).map(|frame| frame.bytes);
         assert_eq!(cut(103, 4).unwrap(), &b"3456"[..]);

@@ -109,7 +109,7 @@ class WorkspaceServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def EndPack(self, request, context):
-        """Makes known a pack that was put, and the blobs in it. May be sent again.
+        """Makes known a pack that was put, and the blobs in it. May be sent again, as it was.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
