@@ -60,7 +60,7 @@ pub fn why_waiting<'a>(
         return None;
     }
     if agents.clone().into_iter().next().is_none() {
-        return Some("waiting: no agent is connected".to_owned());
+        return Some("waiting: no agent is connected that takes new tasks".to_owned());
     }
     let wants: Vec<Want<'_>> = std::iter::once(Want::Runs(kind.executor, kind.handler.as_deref()))
         .chain(kind.needs.labels.iter().map(Want::Label))
@@ -136,6 +136,9 @@ mod tests {
         let mail = Kind { handler: Some("mail".into()), ..kind(Executor::Handler, &[], 0) };
         assert_eq!(why(&mail), "waiting: no agent serves handler mail");
         let none: [Abilities; 0] = [];
-        assert_eq!(why_waiting(&mail, &none).unwrap(), "waiting: no agent is connected");
+        assert_eq!(
+            why_waiting(&mail, &none).unwrap(),
+            "waiting: no agent is connected that takes new tasks"
+        );
     }
 }

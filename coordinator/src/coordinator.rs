@@ -20,8 +20,10 @@ use postq_runtime::{
 };
 use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{service::Routes, transport::Server};
+use tonic::{
+    service::Routes,
+    transport::{Server, server::TcpIncoming},
+};
 use tonic_health::ServingStatus;
 use tracing::info;
 use uuid::Uuid;
@@ -183,17 +185,13 @@ impl Coordinator {
         info!(coordinator.id = %self.id, address = ?self.listener.local_addr(), "coordinator ready");
         Server::builder()
             .accept_http1(true)
-            .tcp_nodelay(true)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_frame_size(FRAME_SIZE)
             .http2_keepalive_interval(Some(PING_EVERY))
             .http2_keepalive_timeout(Some(PING_TIMEOUT))
             .add_routes(routes)
-            .serve_with_incoming_shutdown(
-                TcpListenerStream::new(self.listener),
-                stop.cancelled_owned(),
-            )
+            .serve_with_incoming_shutdown(incoming(self.listener), stop.cancelled_owned())
             .await?;
         Ok(())
     }
@@ -389,4 +387,27 @@ impl Coordinator {
 fn hostname() -> String {
     nix::unistd::gethostname()
         .map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned())
+}
+
+/// The connections of clients. A small message goes out at once: behind another one it would wait for the
+/// client's delayed acknowledgement, 40 ms. (The server's own setting is for what it listens on itself.)
+fn incoming(listener: TcpListener) -> TcpIncoming {
+    TcpIncoming::from(listener).with_nodelay(Some(true))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpStream;
+    use tokio_stream::StreamExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn small_messages_are_not_held_back() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (client, accepted) =
+            tokio::join!(TcpStream::connect(address), async { incoming(listener).next().await });
+        assert!(client.is_ok() && accepted.unwrap().unwrap().nodelay().unwrap());
+    }
 }

@@ -148,3 +148,17 @@ impl Control {
 
 /// Starting a task either gives a running one or tells at once how it "ended".
 pub(crate) type Started = Result<Running, Ended>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_that_was_out_of_memory_is_told_so_with_its_limit() {
+        let Ended::Exited { code, note } = Ended::told(process::Ended::OutOfMemory, Some(64 << 20))
+        else {
+            panic!("it exited");
+        };
+        assert_eq!((code, &*note), (137, "killed: out of memory (limit 64 MiB)"));
+    }
+}

@@ -53,7 +53,8 @@ async fn a_missing_image_is_pulled_once_for_all_who_want_it_and_told_by_its_dige
     assert_eq!(registry.pulls(), 1);
     let report = session.run(of(&registry, 3, Pull::Never)).await;
     assert_eq!(report.outcome(), Outcome::Succeeded, "it is here now: {}", report.reason);
-    session.run(of(&registry, 4, Pull::Always)).await;
+    let report = session.run(of(&registry, 4, Pull::Always)).await;
+    assert_eq!(report.outcome(), Outcome::Succeeded, "{}", report.reason);
     assert_eq!(registry.pulls(), 2);
 }
 

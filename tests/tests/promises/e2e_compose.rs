@@ -110,7 +110,8 @@ impl Stack {
             let containers = self.containers();
             let lines = inspect("container", &containers, health);
             let is_well = |line: &str| line.ends_with(" healthy") || line.ends_with("keys_1 0");
-            lines.lines().all(|line| is_well(&line.replace("keys-1", "keys_1"))).then_some(())
+            let all_are = lines.lines().all(|line| is_well(&line.replace("keys-1", "keys_1")));
+            (all_are && !containers.is_empty()).then_some(())
         })
         .await;
     }

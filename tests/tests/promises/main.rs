@@ -67,6 +67,7 @@ mod sql_deadlines;
 mod sql_doors;
 mod sql_earlier;
 mod sql_filter;
+mod sql_held_open;
 mod sql_keys;
 mod sql_lanes;
 mod sql_life;

@@ -4,7 +4,7 @@ use postq_tests::Database;
 use serde_json::json;
 
 /// Those that applications may be given: they run with the rights of the schema's owner.
-const FOR_USERS: [&str; 33] = [
+pub(crate) const FOR_USERS: [&str; 33] = [
     "ack",
     "ack_many",
     "alter_queue",

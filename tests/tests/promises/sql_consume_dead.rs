@@ -1,7 +1,11 @@
 //! Dead letters: what failed for good is kept, consumed, tried once more or purged.
 
+use std::sync::Arc;
+
 use postq_tests::{Database, Graph, Task, Worker};
 use serde_json::json;
+
+use tokio::sync::Barrier;
 
 use crate::consumer::{Taken, code, consume, publish, state, take};
 
@@ -47,6 +51,47 @@ async fn a_dead_letter_is_consumed_with_all_it_had_and_acked_away() {
     assert_eq!(code(&database, &taken.ack()).await, "PQ004");
     assert_eq!(database.value::<i64>("select count(*) from postq.dead_letters").await, 0);
     assert_eq!(state(&database, dead.id).await, "failed");
+}
+
+/// Two at once want a dead letter: one of them has it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_letter_is_redriven_consumed_or_purged_by_one_only() {
+    let redrive = "select count(*) from postq.redrive_all('default')";
+    let consume = "select count(*) from postq.consume(1, 'dlq@default')";
+    let purge = "select postq.purge('default')";
+    let database = Database::create().await;
+    for (one, other) in [
+        (redrive, redrive),
+        (redrive, consume),
+        (consume, consume),
+        (redrive, purge),
+        (consume, purge),
+    ] {
+        for _ in 0..20 {
+            let dead = kill(&database, "'mail'").await;
+            let start = Arc::new(Barrier::new(2));
+            let mut both = Vec::new();
+            for statement in [one, other] {
+                let (mut session, start) = (database.session().await, Arc::clone(&start));
+                both.push(tokio::spawn(async move {
+                    start.wait().await;
+                    session.value::<i64>(statement).await
+                }));
+            }
+            let mut had = 0;
+            for one in both {
+                had += one.await.unwrap();
+            }
+            assert_eq!(had, 1, "{one}; {other}");
+            let again =
+                format!("select count(*) from postq.job_spec where retry_of = '{}'", dead.id);
+            let has_again = database.value::<i64>(&again).await;
+            assert!(has_again <= 1, "{has_again} new jobs");
+            let clear = "select postq.cancel_matching(queue => 'default'); select postq.sweep(); select postq.sweep();
+                         delete from postq.dead_letter";
+            database.execute(clear).await;
+        }
+    }
 }
 
 /// JQ12: nack puts it back, at once or at a time; so do a release and the end of its lease.

@@ -4,12 +4,15 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use futures::future::join_all;
-use postq_tests::{Database, End, Graph, Session, Worker, finish_on};
+use postq_tests::{Database, End, Session, Worker, finish_on};
 use serde_json::json;
 use tokio::sync::Barrier;
 use uuid::Uuid;
 
-use crate::consumer::{Taken, consume, publish, state, take, take_on};
+use crate::{
+    consumer::{Taken, consume, publish, state, take, take_on},
+    sql_held_open::the_rest_goes_on,
+};
 
 async fn publish_many(database: &Database, count: i64, arguments: &str) {
     let publish =
@@ -107,43 +110,6 @@ async fn of_a_late_ack_and_the_end_of_the_lease_one_counts() {
             }
         }
     }
-}
-
-/// Everything else that goes on, none of which may wait for the transaction that is held open.
-async fn the_rest_goes_on(database: &Database, worker: &Worker, jobs: &[Uuid]) {
-    let mut session = database.session().await;
-    session.execute("set statement_timeout = '1s'").await;
-    Graph::of(&[("a", &[]), ("b", &["a"])]).admit(database).await;
-    publish(database, "'other'").await;
-    let claimed = worker.claim_on(&mut session.connection, 1).await.unwrap();
-    let ends: Vec<_> = claimed.iter().map(|one| (one, End::from("succeeded"))).collect();
-    finish_on(&mut session.connection, &ends).await.unwrap();
-    for job in jobs {
-        session.execute(&format!("select postq.cancel('{job}', 'no more')")).await;
-    }
-    for verb in [
-        format!("postq.beat('{}')", worker.coordinator),
-        "postq.apply_inbox(0, 100)".to_owned(),
-        "postq.promote('-infinity', 100)".to_owned(),
-        "postq.expire_leases(100)".to_owned(),
-        "postq.expire_leases(100, true)".to_owned(),
-        "postq.sweep_lanes()".to_owned(),
-        "postq.sweep()".to_owned(),
-        "postq.purge_finished('0 s')".to_owned(),
-        "postq.purge_queue('default')".to_owned(),
-        "postq.redrive_all('default')".to_owned(),
-        "postq.purge('default')".to_owned(),
-        "postq.listen('default')".to_owned(),
-        "postq.publish('mail')".to_owned(),
-        "postq.queue_depth('default')".to_owned(),
-    ] {
-        session.execute(&format!("select {verb}")).await;
-    }
-    let taken = consume(&mut session.connection, "1").await;
-    for one in taken {
-        session.execute(&one.ack()).await;
-    }
-    consume(&mut session.connection, "1, 'dlq@default'").await;
 }
 
 /// Each function is held open in a transaction while everything else runs, and takes effect with its

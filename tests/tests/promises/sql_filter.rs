@@ -342,6 +342,8 @@ async fn unknown_ids_are_left_alone() {
     let cancel = format!("select postq.cancel_many('{{{},{job},{job}}}')", Uuid::now_v7());
     assert_eq!(database.value::<i64>(&cancel).await, 1);
     assert_eq!(database.value::<i64>("select postq.cancel_many('{}')").await, 0);
+    let many = "select postq.cancel_many(array_fill(gen_random_uuid(), array[10001]))";
+    assert_eq!(code(&database, many).await, "PQ005");
 }
 
 /// JQ28: what was cancelled before it was taken is never delivered.

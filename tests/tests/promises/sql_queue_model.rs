@@ -377,7 +377,7 @@ const KEY_FAULTS: &str = "
     ) f";
 
 #[tokio::test]
-async fn queues_and_the_model_of_their_jobs_agree() {
+async fn queues_and_the_model_of_their_jobs_agree_soak() {
     let (seeds, steps) = match env::var_os("POSTQ_SOAK") {
         Some(_) => (20, 3000),
         None => (3, 800),

@@ -165,10 +165,11 @@ def publish_many(
     """A job of one task for each of the arguments, all or none. Their ids in this order."""
     return Verb(
         "publish_many",
-        "select cast(postq.publish(cast($1 as text), e.value, queue => cast($3 as text),"
-        " priority => cast($4 as int), max_retries => cast($5 as int)) as text)"
+        "select cast(b.id as text) from postq.publish_bulk(array("
+        "select row(cast($1 as text), e.value, null, null, cast($4 as int), cast($5 as int),"
+        " cast($3 as text), null)::postq.bulk_job"
         " from jsonb_array_elements(cast(cast($2 as text) as jsonb)) with ordinality as e"
-        " order by e.ordinality",
+        " order by e.ordinality)) with ordinality as b (id, n) order by b.n",
         (task, dumps(list(arguments)), queue, priority, max_retries),
         lambda rows: [str(row[0]) for row in rows],
         queue or "default",
