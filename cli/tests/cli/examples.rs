@@ -28,7 +28,7 @@ fn what_the_document_about_queues_shows_is_valid() {
     let document = std::fs::read_to_string(path).unwrap();
     let is_code = |line: &&str| line.starts_with("    ");
     let lines: Vec<&str> = document.lines().collect();
-    let blocks = lines.chunk_by(|one, next| is_code(&one) == is_code(&next));
+    let blocks = lines.chunk_by(|one, next| is_code(one) == is_code(next));
     let blocks = blocks.filter(|block| is_code(&block[0]));
     let is_document = |block: &&[&str]| !block[0].trim_start().starts_with(['{', '"']);
     let mut count = 0;
