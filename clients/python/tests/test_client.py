@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -302,7 +303,7 @@ def test_watch_goes_on_behind_what_it_had_when_the_coordinator_dies(
         assert seen[0].job.state is JobState.QUEUED
         assert seen[-1].job.state is JobState.CANCELLED
         # Each has something new: the job's revision, or tasks that changed after the job was read.
-        pairs = zip(seen, seen[1:], strict=False)
+        pairs = itertools.pairwise(seen)
         assert all(new.revision > old.revision or new.tasks for old, new in pairs)
 
 
