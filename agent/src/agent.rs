@@ -17,10 +17,12 @@ use crate::{
     config::Config,
     coordinators::Coordinators,
     executor::{ExecutorError, Executors},
+    gpus::{self, Gpus},
     home::{Home, HomeError},
-    ledger::Ledger,
+    ledger::{Ledger, read_text},
     logs::{Pusher, Shelf},
     process,
+    scratch::Scratch,
     secrets::SecretSource,
     session::Session,
     supervisor::{Command, Desk, Identity, Leave, Setup, recover},
@@ -91,6 +93,8 @@ impl Agent {
             .map_err(StartError::Recovery)?;
         executors.keep(recovered.resumed.iter().map(|assignment| assignment.attempt));
         executors.reap_orphans().await;
+        let gpus = Gpus::new(&config.gpus);
+        recovered.resumed.iter().for_each(|assignment| hold_gpus(&gpus, &ledger, assignment));
         let shutdown = Shutdown::new();
         let identity = Identity { hello: hello(&config, agent_id, &executors) };
         let (files, newest) = watch::channel(coordinators.channel_to_first());
@@ -101,6 +105,7 @@ impl Agent {
             }),
             shelf: shelf.clone(),
             log_limits: config.log_limits,
+            gpus,
             secrets: SecretSource::new(config.secrets_dir.clone()),
             slots: Arc::new(Semaphore::new(config.slots.into())),
             shutdown: shutdown.clone(),
@@ -141,6 +146,15 @@ impl Agent {
         self.shutdown.begin();
         self.shutdown.wait(END_TIMEOUT).await;
         is_well
+    }
+}
+
+/// What goes on keeps the GPUs that it has.
+fn hold_gpus(gpus: &Gpus, ledger: &Ledger, assignment: &v1::Assignment) {
+    let scratch = Scratch::at(ledger.scratch_dir(assignment.attempt));
+    let noted = tokio::task::block_in_place(|| read_text(&scratch.gpus()));
+    if let Some(devices) = noted.and_then(|text| gpus::parse(&text)) {
+        gpus.hold(assignment.attempt, devices);
     }
 }
 

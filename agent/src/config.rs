@@ -64,7 +64,8 @@ pub struct Options {
     pub memory: Option<u64>,
 
     /// The GPUs its tasks may ask for: how many, or how many of each name, as a100=2,t4=1, which
-    /// tasks ask for as gpus.a100.
+    /// tasks ask for as gpus.a100. They are numbered from 0 in this order, as nvidia-smi lists them, and
+    /// each task sees those that it was given.
     #[arg(long, env = "POSTQ_GPUS", value_name = "N|NAME=N", value_delimiter = ',', value_parser = parse_gpus)]
     pub gpus: Vec<(String, u64)>,
 
@@ -205,6 +206,8 @@ pub struct Config {
     pub labels: BTreeMap<String, String>,
     /// What its tasks can take together.
     pub resources: Resources,
+    /// The GPUs among them, in the order of their numbers.
+    pub gpus: Vec<(String, u64)>,
     /// For the coordinator.
     pub token: Option<String>,
     /// How long running tasks may go on when the agent is to leave.
@@ -290,7 +293,13 @@ impl TryFrom<Options> for Config {
             host,
             executors: options.executors,
             labels: options.labels.into_iter().collect(),
-            resources: resources::of(options.cpus, options.memory, options.gpus, options.resources),
+            resources: resources::of(
+                options.cpus,
+                options.memory,
+                options.gpus.clone(),
+                options.resources,
+            ),
+            gpus: options.gpus,
             token,
             drain_timeout: options.drain_timeout,
             when_alone: options.when_alone,

@@ -205,6 +205,21 @@ mod tests {
         assert_eq!(all.take_turn().await.0.to_string(), urls[1]);
     }
 
+    /// Agents that lost one coordinator at one instant do not come to the next one at one instant.
+    #[test]
+    fn pauses_grow_up_to_a_bound_and_no_two_agents_keep_step() {
+        use backon::BackoffBuilder;
+
+        let pauses = || backoff().build().take(100).collect::<Vec<Duration>>();
+        let (one, other) = (pauses(), pauses());
+        assert_ne!(one, other);
+        assert!(one[0] < 2 * MIN_PAUSE, "{:?}", one[0]);
+        for pause in one.iter().chain(&other) {
+            assert!((MIN_PAUSE..=2 * MAX_PAUSE).contains(pause), "{pause:?}");
+        }
+        assert!(one[99] >= MAX_PAUSE && one[98] != one[99], "{:?}", &one[98..]);
+    }
+
     #[tokio::test]
     async fn a_name_that_cannot_be_resolved_leads_where_it_led_last() {
         let url = "http://no-such-host.invalid:1";

@@ -8,6 +8,7 @@
 //! | `home`, `ledger`, `scratch` | the work directory: lock and identity, open attempts, their files |
 //! | `session`, `coordinators` | the stream to a coordinator, and which one |
 //! | `supervisor` | which attempts there are, and what becomes of them |
+//! | `gpus` | which GPUs each attempt has |
 //! | `attempt`, `stop` | one attempt, straight down the page, and the word that ends it early |
 //! | [`executor`] | shell and Docker |
 //! | `secrets` | where the values of secrets come from |
@@ -23,6 +24,7 @@ pub mod config;
 pub mod coordinators;
 pub mod executor;
 pub mod home;
+mod gpus;
 mod ledger;
 pub mod logs;
 pub mod process;

@@ -77,6 +77,11 @@ impl Scratch {
         self.dir.join("guard")
     }
 
+    /// Which GPUs the task has, for a later life of the agent.
+    pub(crate) fn gpus(&self) -> PathBuf {
+        self.dir.join("gpus")
+    }
+
     /// Makes another user the owner of what a task may use, and lets it pass to there. Before the
     /// task starts: nothing in here was made by one yet.
     pub(crate) fn give_to(&self, uid: u32, gid: u32) -> io::Result<()> {

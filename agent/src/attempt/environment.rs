@@ -1,12 +1,16 @@
 //! What a task sees as its environment: what it was promised and nothing of the agent's own.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use postq_proto::v1;
 
 use super::papers;
 use crate::{
-    executor::{OUTPUT, PAPERS},
+    executor::{OUTPUT, PAPERS, Program},
+    gpus,
     scratch::Scratch,
 };
 
@@ -64,6 +68,20 @@ fn promised(
     env.extend(ours.map(|(name, value)| (name.to_owned(), value)));
     if let Some(traceparent) = traceparent {
         env.insert("TRACEPARENT".to_owned(), traceparent.to_owned());
+    }
+    env
+}
+
+/// What keeps a task to the GPUs that it was given. A container has them under numbers of its own; this tells
+/// the runtime of its engine, which lets an image that says `all` see all otherwise.
+pub(crate) fn of_gpus(program: &Program, devices: &BTreeSet<u32>) -> BTreeMap<String, String> {
+    let numbers = gpus::shown(devices);
+    let to_runtime = if devices.is_empty() { "void".to_owned() } else { numbers.clone() };
+    let mut env = BTreeMap::from([("NVIDIA_VISIBLE_DEVICES".to_owned(), to_runtime)]);
+    if matches!(program, Program::Shell { .. }) {
+        env.insert("CUDA_VISIBLE_DEVICES".to_owned(), numbers);
+        // As nvidia-smi numbers them; without it the fastest one is number 0.
+        env.insert("CUDA_DEVICE_ORDER".to_owned(), "PCI_BUS_ID".to_owned());
     }
     env
 }

@@ -4,6 +4,7 @@
 //! scratch files is left.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -26,6 +27,7 @@ use crate::{
     executor::{
         Cause, DockerProgram, Ended, Executors, Finished, Limits, Program, Resumed, Task, supervise,
     },
+    gpus::{self, Given, Gpus},
     logs::{LogLimits, LogWriter, Output, Secrets, Shelf, Stream, Written},
     scratch::Scratch,
     secrets::SecretSource,
@@ -46,6 +48,7 @@ pub(crate) struct Runner {
     pub(crate) files: Files,
     pub(crate) shelf: Arc<Shelf>,
     pub(crate) log_limits: LogLimits,
+    pub(crate) gpus: Gpus,
     pub(crate) secrets: SecretSource,
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) shutdown: Shutdown,
@@ -166,6 +169,10 @@ impl Runner {
         (begin, traceparent): (Begin, Option<String>),
     ) -> Ran {
         let ran = self.steps(assignment, &place, &mut stop, (begin, traceparent)).await;
+        if ran.is_err() && begin == Begin::Again {
+            // Nobody has followed it to its end.
+            self.executors.discard(assignment.attempt).await;
+        }
         remove_scratch(place.scratch_dir).await;
         let run = match ran {
             Ok(run) => run,
@@ -197,13 +204,8 @@ impl Runner {
     ) -> Result<Run, Early> {
         let _slot = unless_stopped(stop, self.slots.acquire()).await?;
         let mut task = prepare(assignment, place, begin, traceparent.as_deref())?;
-        let secrets = match self.put_secrets(assignment, begin, &mut task) {
-            Err(early) if begin == Begin::Again => {
-                self.executors.discard(assignment.attempt).await;
-                return Err(early);
-            }
-            put => put?,
-        };
+        let secrets = self.put_secrets(assignment, begin, &mut task)?;
+        let _gpus = self.give_gpus(assignment.attempt, stop, &mut task).await?;
         let workspace = task.scratch.workspace();
         if let (Some(input), Begin::Anew) = (&assignment.input, begin) {
             let checkout = self.files.checkout(input, &workspace);
@@ -263,6 +265,31 @@ impl Runner {
             }
         }
         Ok(secrets)
+    }
+
+    /// Gives the task the GPUs that it asked for, and lets it see no others; they are its own as long as the
+    /// answer is kept.
+    async fn give_gpus(
+        &self,
+        attempt: i64,
+        stop: &mut StopSignal,
+        task: &mut Task,
+    ) -> Result<Option<Given>, Early> {
+        if !self.gpus.are_counted() {
+            return Ok(None);
+        }
+        let given = unless_stopped(stop, self.gpus.take(attempt, &task.resources)).await?;
+        let devices = given.devices();
+        let path = task.scratch.gpus();
+        // What goes on was noted when it began.
+        if !devices.is_empty() && !path.exists() {
+            tokio::task::block_in_place(|| fs::write(path, gpus::shown(devices))).map_err(|error| {
+                Early::NoDisk(format!("what GPUs it has could not be noted: {error}"))
+            })?;
+        }
+        task.env.extend(environment::of_gpus(&task.program, devices));
+        task.gpus = Some(devices.clone());
+        Ok(Some(given))
     }
 
     async fn execute(
@@ -381,6 +408,7 @@ fn prepare(
             .iter()
             .filter_map(|(name, &n)| Some((name.clone(), u64::try_from(n).ok()?)))
             .collect(),
+        gpus: None,
     })
 }
 

@@ -84,12 +84,19 @@ fn by_itself(ended: &Ended) -> (Outcome, String) {
     match ended {
         Ended::Exited { code: 0, .. } => (Outcome::Succeeded, String::new()),
         Ended::Exited { code, note } if note.is_empty() => {
-            (Outcome::Failed, format!("exit code {code}"))
+            (Outcome::Failed, format!("exit code {code}{}", after_signal(*code)))
         }
         Ended::Exited { code, note } => (Outcome::Failed, format!("exit code {code}: {note}")),
         Ended::Signalled(signal) => (Outcome::Failed, format!("killed by {}", name_of(*signal))),
         Ended::NotStarted { why, .. } | Ended::Unknown(why) => (Outcome::Failed, why.clone()),
     }
+}
+
+/// Shells and engines tell by 128 and its number that a signal has ended what they ran. A program may also give such
+/// a code itself, so that it stays a code.
+fn after_signal(code: i32) -> String {
+    let signal = Signal::try_from(code.saturating_sub(128));
+    signal.map_or_else(|_| String::new(), |signal| format!(", as after {signal}"))
 }
 
 fn name_of(signal: i32) -> String {
@@ -150,6 +157,9 @@ mod tests {
         for (ended, cause, outcome, reason) in [
             (exited(0), Cause::Itself, Outcome::Succeeded, ""),
             (exited(3), Cause::Itself, Outcome::Failed, "exit code 3"),
+            (exited(137), Cause::Itself, Outcome::Failed, "exit code 137, as after SIGKILL"),
+            (exited(128), Cause::Itself, Outcome::Failed, "exit code 128"),
+            (exited(255), Cause::Itself, Outcome::Failed, "exit code 255"),
             (Ended::Signalled(9), Cause::Itself, Outcome::Failed, "killed by SIGKILL"),
             (Ended::Signalled(40), Cause::Itself, Outcome::Failed, "killed by signal 40"),
             (final_start, Cause::Itself, Outcome::Failed, "no such image"),

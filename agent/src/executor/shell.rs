@@ -4,7 +4,7 @@ use std::{fs, io, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use futures::{FutureExt, future::join};
-use postq_common::spec::{CPUS, MEMORY};
+use postq_common::spec::{CPUS, MEMORY, shown_amount};
 use postq_runtime::Shutdown;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio_util::sync::CancellationToken;
@@ -13,7 +13,7 @@ use tracing::warn;
 use super::task::{self, Control, Ended, Running, Started, Task};
 use crate::{
     logs::{Output, Stream},
-    process::{Account, Bounds, GuardBinary, GuardId, Process, Spec, Umask},
+    process::{self, Account, Bounds, GuardBinary, GuardId, Held, Process, Spec, Umask},
 };
 
 const SHELL: &str = "/bin/sh";
@@ -43,11 +43,29 @@ pub struct ShellOptions {
 #[derive(Clone, Debug)]
 pub(crate) struct Shell {
     options: Arc<ShellOptions>,
+    held: Held,
 }
 
 impl Shell {
+    /// Says what tasks cannot be held to here.
     pub(crate) fn new(options: ShellOptions) -> Self {
-        Self { options: Arc::new(options) }
+        let held = tokio::task::block_in_place(process::held);
+        let unheld: Vec<&str> = [
+            (held.cpus, "CPUs (they are only counted)"),
+            (held.memory, "memory (each process may have so much data)"),
+            (held.processes || options.processes.is_none(), "a number of processes"),
+        ]
+        .into_iter()
+        .filter_map(|(is_held, what)| (!is_held).then_some(what))
+        .collect();
+        if !unheld.is_empty() {
+            warn!(
+                unheld = unheld.join(", "),
+                "shell tasks are not held to all that they ask for; it takes a cgroup (version 2) of its own with \
+                 the controllers cpu, memory and pids"
+            );
+        }
+        Self { options: Arc::new(options), held }
     }
 
     pub(crate) async fn start(&self, task: &Task, command: &str, output: Output) -> Started {
@@ -71,6 +89,9 @@ impl Shell {
         if let Some(account) = &self.options.run_as {
             let given = || task.scratch.give_to(account.uid(), account.gid());
             tokio::task::block_in_place(given).map_err(not_started)?;
+        }
+        if let Some(line) = unheld(&self.held, &spec.bounds) {
+            output.write(Stream::System, line.into()).await;
         }
         let marker = task::marker(&task.scratch);
         let note = |guard: &GuardId| {
@@ -100,6 +121,22 @@ impl Shell {
         };
         Ok(Running { control: Control::Shell(control), ended: ended.boxed() })
     }
+}
+
+/// What a task asked for and is not held to on this host, as a line of its log.
+fn unheld(held: &Held, bounds: &Bounds) -> Option<String> {
+    let cpus = bounds.thousandths_of_cpus.filter(|_| !held.cpus);
+    let memory = bounds.memory_bytes.filter(|_| !held.memory);
+    let parts: Vec<String> = [
+        cpus.map(|cpus| shown_amount(CPUS, cpus) + " (not held)"),
+        memory.map(|bytes| shown_amount(MEMORY, bytes) + " (held for each process alone)"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    (!parts.is_empty()).then(|| {
+        format!("postq: this host has no cgroup that bounds the task by {}\n", parts.join(" and "))
+    })
 }
 
 fn arguments(task: &Task, command: &str) -> io::Result<Vec<String>> {
@@ -147,4 +184,26 @@ async fn pump(
 async fn late_after(over: &CancellationToken) {
     over.cancelled().await;
     tokio::time::sleep(LAST_OUTPUT).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_task_is_not_held_to_is_a_line_of_its_log() {
+        let bounds = Bounds {
+            memory_bytes: Some(512 << 20),
+            thousandths_of_cpus: Some(1500),
+            processes: Some(64),
+        };
+        let all = Held { cpus: true, memory: true, processes: true };
+        assert_eq!(unheld(&all, &bounds), None);
+        assert_eq!(unheld(&Held::default(), &Bounds { processes: Some(64), ..Bounds::default() }), None);
+        assert_eq!(
+            unheld(&Held::default(), &bounds).unwrap(),
+            "postq: this host has no cgroup that bounds the task by 1.5 CPUs (not held) and 512 MiB of memory (held \
+             for each process alone)\n"
+        );
+    }
 }

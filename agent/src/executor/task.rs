@@ -1,6 +1,9 @@
 //! What every executor is given, and what it gives back.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use futures::future::BoxFuture;
 use postq_common::spec::{Container, Resources, shown_bytes};
@@ -23,6 +26,8 @@ pub(crate) struct Task {
     pub(crate) scratch: Scratch,
     /// What it may take: `cpus` in thousandths, `memory` in bytes.
     pub(crate) resources: Resources,
+    /// The numbers of the GPUs it has; none where the agent does not count them.
+    pub(crate) gpus: Option<BTreeSet<u32>>,
 }
 
 /// What is told of a task that was killed because it reached its bound of memory.

@@ -126,6 +126,27 @@ pub fn settle() {
     }
 }
 
+/// Which bounds the cgroup of a task can hold here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// CPU time per time.
+    pub cpus: bool,
+    /// Memory of all processes together; without it each of them may have so much data.
+    pub memory: bool,
+    /// Processes and threads at a time.
+    pub processes: bool,
+}
+
+/// Finds out by making such a cgroup. After [`settle`].
+pub fn held() -> Held {
+    let Some(cgroup) = Cgroup::create(Pid::this()) else { return Held::default() };
+    let has = |file: &str| cgroup.path.join(file).exists();
+    let held =
+        Held { cpus: has("cpu.max"), memory: has("memory.max"), processes: has("pids.max") };
+    cgroup.remove();
+    held
+}
+
 /// The smallest bound of memory of the cgroups that this process is in.
 pub fn memory_limit() -> Option<u64> {
     let own = own()?;

@@ -26,7 +26,7 @@ mod umask;
 mod wire;
 
 pub use account::{Account, AccountError};
-pub use cgroup::{memory_limit, settle};
+pub use cgroup::{Held, held, memory_limit, settle};
 pub use guard_id::GuardId;
 pub use household::{Trace, adopt_orphans};
 pub use spawn::{Control, Ending, GuardBinary, Process};

@@ -134,6 +134,7 @@ async fn the_end_of_a_container_is_told_as_it_is() {
     assert_eq!((failed.reason.as_str(), failed.stdout.as_slice()), ("exit code 3", &[0xff][..]));
     let killed = session.run(container(2, "kill -KILL $$")).await;
     assert_eq!((killed.outcome(), killed.exit_code), (Outcome::Failed, Some(137)));
+    assert_eq!(killed.reason, "exit code 137, as after SIGKILL");
 
     let mut slow = container(3, "sleep 600");
     slow.timeout = millis(300);

@@ -1,9 +1,10 @@
 //! How a container is made: what a task may say, and what its agent allows.
 
 use postq_proto::v1::{self, attempt::Outcome, task_spec::Container};
+use serde_json::json;
 use tempfile::tempdir;
 
-use crate::docker::{connected_with, container};
+use crate::docker::{connected_with, container, containers_of, docker};
 
 fn made(attempt: i64, command: &str, how: Container) -> v1::Assignment {
     v1::Assignment {
@@ -35,6 +36,46 @@ async fn a_container_is_made_as_the_task_says() {
     assert!(String::from_utf8_lossy(&report.stderr).contains("+ id -u"), "its own entry point");
     assert_eq!(report.result, b"[1]");
     assert!(report.image.starts_with("sha256:"), "{}", report.image);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_engine_holds_a_container_to_what_was_asked_for_and_knows_whose_it_is() {
+    let dir = tempdir().unwrap();
+    let (fake, agent, mut session) = connected_with(dir.path(), &["--pids-limit=77"]).await;
+    let mut assignment = container(7, "echo up; until [ -e go ]; do sleep 0.05; done");
+    assignment.resources = [("cpus".to_owned(), 750), ("memory".to_owned(), 64 << 20)].into();
+    session.assign(assignment.clone()).await;
+    fake.all_chunks(7, 1).await;
+    let agent_id = session.hello.agent_id.clone();
+    let said = docker(&["inspect", &containers_of(&agent_id)[0]]);
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let (host, config) = (&said[0]["HostConfig"], &said[0]["Config"]);
+    for (name, wanted) in [
+        ("NanoCpus", json!(750_000_000)),
+        ("Memory", json!(64 << 20)),
+        ("MemorySwap", json!(64 << 20)),
+        ("PidsLimit", json!(77)),
+        ("Init", json!(true)),
+        ("Privileged", json!(false)),
+        ("AutoRemove", json!(false)),
+    ] {
+        assert_eq!(host[name], wanted, "{name}");
+    }
+    assert_eq!(host["LogConfig"]["Type"], "none");
+    assert_eq!((&config["Tty"], &config["OpenStdin"]), (&json!(false), &json!(false)));
+    let labels = &config["Labels"];
+    for (name, wanted) in [
+        ("postq.agent", agent_id.as_str()),
+        ("postq.boot", &session.hello.boot_id),
+        ("postq.attempt", "7"),
+        ("postq.job", &assignment.job_id),
+        ("postq.task", "build"),
+    ] {
+        assert_eq!(labels[name], wanted, "{name}: {labels}");
+    }
+    std::fs::write(agent.home.join("attempts/7/scratch/workspace/go"), "").unwrap();
+    let report = session.report().await;
+    assert_eq!(report.outcome(), Outcome::Succeeded, "{}", report.reason);
 }
 
 #[tokio::test(flavor = "multi_thread")]

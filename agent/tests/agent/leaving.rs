@@ -15,21 +15,29 @@ fn sleeper(dir: &std::path::Path) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_agent_goes_at_the_first_signal() {
-    let dir = tempdir().unwrap();
-    let (_fake, mut agent, _session) = connected(dir.path(), &[]).await;
-    agent.signal(Signal::SIGTERM);
-    assert!(agent.exited().await.success());
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let dir = tempdir().unwrap();
+        let (_fake, mut agent, _session) = connected(dir.path(), &[]).await;
+        agent.signal(signal);
+        assert!(agent.exited().await.success());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_draining_agent_ends_what_runs_and_hands_back_what_comes() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        drains(signal).await;
+    }
+}
+
+async fn drains(signal: Signal) {
     let dir = tempdir().unwrap();
     let (mut fake, mut agent, session) = connected(dir.path(), &["--slots=4"]).await;
     let go = dir.path().join("go");
     let command = format!("while ! test -e {}; do sleep 0.02; done", go.display());
     session.assign(shell(1, &command)).await;
     eventually("it to be accepted", || !agent.attempts_on_disk().is_empty()).await;
-    agent.signal(Signal::SIGTERM);
+    agent.signal(signal);
     let mut session = fake.session().await;
     assert_eq!(session.hello.slots, 0, "it takes nothing new");
     assert_eq!(session.hello.held[0].attempt, 1);

@@ -16,6 +16,7 @@ mod endings;
 mod environment;
 mod fake;
 mod flood;
+mod gpus;
 mod guard;
 mod hostile;
 mod leaving;

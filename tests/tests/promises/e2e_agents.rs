@@ -171,6 +171,62 @@ async fn four_slots_run_four_sleeps_at_the_same_time() {
     assert!(ended.tasks.values().all(|task| task.state() == task::State::Succeeded));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_of_agents_tells_what_each_has_what_it_runs_and_when_it_was_seen() {
+    let variables = [
+        ("POSTQ_LABELS", "gpu=t4,zone=eu"),
+        ("POSTQ_CPUS", "2"),
+        ("POSTQ_MEMORY", "1GiB"),
+        ("POSTQ_RESOURCES", "licence=3"),
+    ];
+    let mut cluster = cluster(&[setup(3, &variables)]).await;
+    let client = cluster.client();
+    let held = json!({"command": "sleep 600", "workspace": "NONE", "resources": {"cpus": 0.5, "licence": 2}});
+    let job = client.submit(&json!({"tasks": {"a": held}})).await;
+    let runs = |job: &postq_proto::v1::Job| job.tasks["a"].state() == task::State::Running;
+    client.wait_until(job, "it runs", LIMIT, runs).await;
+    let text = list(&cluster, &[]);
+    let lines: Vec<&str> = text.lines().collect();
+    let headings =
+        ["name", "host", "state", "running", "slots", "executors", "labels", "in use", "last seen", "version"];
+    let mut rest = lines[0];
+    for heading in headings {
+        let at = rest.find(heading).unwrap_or_else(|| panic!("no {heading} in {:?}", lines[0]));
+        rest = &rest[at + heading.len()..];
+    }
+    for part in [
+        "agent-1",
+        "connected",
+        " 1 ",
+        " 3 ",
+        "shell",
+        "gpu=t4,zone=eu",
+        "cpus 0.5/2, licence 2/3, memory 0.0/1.0 GiB",
+        env!("CARGO_PKG_VERSION"),
+    ] {
+        assert!(lines[1].contains(part), "{part}: {text}");
+    }
+    let seen = &client.agents().await.unwrap()["agent-1"];
+    assert!(seen.last_seen_at.is_some() && seen.attempts[0].job_id == job.to_string());
+    cluster.agent(0).kill().await;
+    eventually("it to be gone", LIMIT, async || {
+        list(&cluster, &[]).starts_with("no agents").then_some(())
+    })
+    .await;
+    assert!(list(&cluster, &["--all"]).contains(" left "));
+}
+
+/// What `postq agents` prints.
+fn list(cluster: &Cluster, more: &[&str]) -> String {
+    let told = Command::new(&cluster.binaries().postq)
+        .args(["agents", "--coordinator", &cluster.url(0)])
+        .args(more)
+        .output()
+        .unwrap();
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    String::from_utf8(told.stdout).unwrap()
+}
+
 /// PQ24
 #[test]
 fn an_agent_refuses_an_executor_it_does_not_have_and_names_those_it_has() {

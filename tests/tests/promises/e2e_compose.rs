@@ -258,6 +258,7 @@ async fn the_compose_cluster_starts_by_one_command_survives_restarts_and_leaves_
     a_job_from_outside_runs_on_both_agents(&stack).await;
     a_job_from_inside_a_transaction_runs(&stack).await;
     a_job_goes_on_while_services_restart(&stack).await;
+    what_dies_is_started_again(&stack).await;
     a_job_goes_on_in_a_restored_database(&stack).await;
     stack.ends(2);
 
@@ -381,6 +382,31 @@ async fn a_job_goes_on_while_services_restart(stack: &Stack) {
     stack.touch("second");
     let job = stack.client().wait(id, PATIENCE).await;
     assert_eq!(states(&job), "both succeeded, left succeeded, right succeeded");
+}
+
+/// By the engine, whoever died: the first process of each container but the one that ends by itself.
+async fn what_dies_is_started_again(stack: &Stack) {
+    let policies = "{{.Name}} {{.HostConfig.RestartPolicy.Name}}";
+    for line in inspect("container", &stack.containers(), policies).lines() {
+        let wanted = if line.contains("keys") { " no" } else { " unless-stopped" };
+        assert!(line.ends_with(wanted), "{line}");
+    }
+    let restarts = |container: &str| -> u32 {
+        inspect("container", &[container.to_owned()], "{{.RestartCount}}").parse().unwrap()
+    };
+    for service in ["coordinator", "agent"] {
+        let container = stack.service(service).remove(0);
+        let died = restarts(&container);
+        let kill = format!("kill -9 $(pidof postq-{service})");
+        docker(&["exec", "--user", "0", &container, "sh", "-c", &kill]);
+        eventually("it is started again", HEALTHY, async || {
+            (restarts(&container) > died).then_some(())
+        })
+        .await;
+    }
+    stack.wait_until_healthy().await;
+    let document = json!({"tasks": {"a": {"command": "echo again"}}});
+    assert_eq!(stack.client().run(&document).await.tasks["a"].results, "again\n");
 }
 
 /// As docs/deploy.md says: the dump, then an empty database of it under the same store.

@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use postq_proto::v1::{Job, job};
+use postq_proto::v1::{Job, job, task};
 use postq_tests::{
     AgentSetup, Cluster, Database, IMAGE, NO_ENGINE, PATIENCE, docker, eventually, has_ended,
     make_image, states,
@@ -141,6 +141,40 @@ async fn a_cancelled_container_is_gone() {
     let job = cluster.client().wait(id, PATIENCE).await;
     assert_eq!(job.state(), job::State::Cancelled);
     assert_eq!(containers_of(&id.to_string()), "");
+}
+
+/// Its container goes on while nobody looks, and the next life of the agent tells its end, once.
+#[tokio::test]
+async fn a_container_whose_agent_was_killed_is_gone_on_with_and_its_attempt_ends_once() {
+    let mut cluster = start().await;
+    let command = "echo up; until [ -e go ]; do sleep 0.05; done; echo kept > file";
+    let id = cluster
+        .submit(&json!({"tasks": {
+            "a": {"image": IMAGE, "command": command},
+            "b": {"depends": ["a"], "command": "cat file"},
+        }}))
+        .await;
+    let client = cluster.client();
+    let runs = |job: &Job| job.tasks["a"].state() == task::State::Running;
+    let begun = client.wait_until(id, "it runs", PATIENCE, runs).await;
+    let attempt = begun.tasks["a"].attempt.as_ref().unwrap().id;
+    let up = async || (!containers_of(&id.to_string()).is_empty()).then_some(());
+    eventually("the container runs", PATIENCE, up).await;
+    let container = containers_of(&id.to_string());
+    cluster.agent(0).restart().await;
+    cluster.wait_for_agents().await;
+    assert_eq!(containers_of(&id.to_string()), container, "the same one");
+    docker(&["exec", &container, "touch", "/workspace/go"]);
+    let job = client.wait(id, PATIENCE).await;
+    assert_eq!(states(&job), "a succeeded, b succeeded");
+    let ended = &job.tasks["a"];
+    assert_eq!((ended.attempts, ended.crashes), (1, 0));
+    assert_eq!(ended.attempt.as_ref().unwrap().id, attempt);
+    assert_eq!(job.tasks["b"].results, "kept\n", "its files");
+    let all = format!("select count(*) from postq.attempt where job = '{id}'");
+    assert_eq!(cluster.database.value::<i64>(&all).await, 2, "one for each task");
+    let gone = async || containers_of(&id.to_string()).is_empty().then_some(());
+    eventually("the container is gone", PATIENCE, gone).await;
 }
 
 /// PQ20: an agent that had an engine when it started, and has lost it since.

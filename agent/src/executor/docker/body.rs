@@ -1,7 +1,7 @@
 //! How a container is made: what was written of it, what the agent allows, and what PostQ adds.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     path::{Path, PathBuf},
 };
 
@@ -67,7 +67,7 @@ impl Docker {
         Ok(HostConfig {
             mounts: Some(self.mounts(task, container)?),
             network_mode: network.map(ToOwned::to_owned),
-            device_requests: gpus(&container.gpus),
+            device_requests: gpus(&container.gpus, task.gpus.as_ref())?,
             memory: amount(task, MEMORY),
             // With swap, which is not counted as memory, there would be no limit.
             memory_swap: amount(task, MEMORY),
@@ -121,18 +121,37 @@ fn bind(source: &Path, target: &str, is_read_only: bool) -> Mount {
     }
 }
 
-fn gpus(wanted: &str) -> Option<Vec<DeviceRequest>> {
-    let count = match wanted {
-        "" => return None,
+/// What the engine is asked for. An agent that counts its GPUs has `given` some to the attempt, and no others
+/// are to be had; where it does not, the engine knows what there is. The fault is for the task.
+fn gpus(
+    written: &str,
+    given: Option<&BTreeSet<u32>>,
+) -> Result<Option<Vec<DeviceRequest>>, String> {
+    let written_count = written.parse::<usize>().ok();
+    let (count, device_ids) = match (written, given) {
+        ("", None) => return Ok(None),
         // All of them, to the engine.
-        "all" => -1,
-        number => number.parse().ok()?,
+        (_, None) => (Some(written_count.map_or(-1, |n| i64::try_from(n).unwrap_or(-1))), None),
+        ("", Some(given)) if given.is_empty() => return Ok(None),
+        (_, Some(given)) if given.len() < written_count.unwrap_or(1) => {
+            return Err(format!(
+                "container.gpus is {written}, and the task was given {} of the GPUs that this agent counts; \
+                 ask for them in resources, as {{gpus: {}}}",
+                given.len(),
+                written_count.unwrap_or(1)
+            ));
+        }
+        (_, Some(given)) => {
+            let ids = given.iter().take(written_count.unwrap_or(usize::MAX));
+            (None, Some(ids.map(ToString::to_string).collect()))
+        }
     };
-    Some(vec![DeviceRequest {
-        count: Some(count),
+    Ok(Some(vec![DeviceRequest {
+        count,
+        device_ids,
         capabilities: Some(vec![vec!["gpu".to_owned()]]),
         ..DeviceRequest::default()
-    }])
+    }]))
 }
 
 /// The files a container leaves must be readable to the agent. Root reads all.
@@ -146,11 +165,28 @@ mod tests {
 
     #[test]
     fn gpus_are_asked_for_as_the_engine_wants_it() {
-        assert_eq!(gpus(""), None);
+        assert_eq!(gpus("", None), Ok(None));
         for (wanted, count) in [("all", -1), ("2", 2)] {
-            let request = &gpus(wanted).unwrap()[0];
-            assert_eq!(request.count, Some(count));
+            let request = &gpus(wanted, None).unwrap().unwrap()[0];
+            assert_eq!((request.count, &request.device_ids), (Some(count), &None));
             assert_eq!(request.capabilities, Some(vec![vec!["gpu".to_owned()]]));
+        }
+    }
+
+    #[test]
+    fn a_container_gets_those_gpus_that_its_attempt_was_given_and_no_others() {
+        let given = BTreeSet::from([1, 3]);
+        for (written, wanted) in [("", vec!["1", "3"]), ("all", vec!["1", "3"]), ("1", vec!["1"])] {
+            let request = &gpus(written, Some(&given)).unwrap().unwrap()[0];
+            assert_eq!((request.count, request.device_ids.clone().unwrap()), (
+                None,
+                wanted.into_iter().map(str::to_owned).collect()
+            ));
+        }
+        assert_eq!(gpus("", Some(&BTreeSet::new())), Ok(None));
+        for (written, given) in [("3", given), ("all", BTreeSet::new()), ("1", BTreeSet::new())] {
+            let fault = gpus(written, Some(&given)).unwrap_err();
+            assert!(fault.contains("ask for them in resources"), "{fault}");
         }
     }
 }
