@@ -8,6 +8,11 @@ create or replace function postq.nack(
 ) returns void
 language plpgsql volatile security definer
 set search_path = pg_catalog, postq, pg_temp
+set jit = off
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 #variable_conflict use_column
 declare
