@@ -71,6 +71,7 @@ mod sql_held_open;
 mod sql_keys;
 mod sql_lanes;
 mod sql_life;
+mod sql_limits;
 mod sql_model;
 mod sql_plans;
 mod sql_pooler;
