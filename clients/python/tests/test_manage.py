@@ -28,6 +28,9 @@ def test_queues_are_declared_changed_paused_and_deleted(client: Client, name: st
     assert (changed.max_running, changed.max_jobs, changed.dead_letters) == (None, 1, False)
     assert changed.timeout == timedelta(seconds=30)
     assert queues.put(name).settings == changed, "naming nothing changes nothing"
+    limited = queues.put(name, rate={"limit": 9, "period": "60s"}).settings
+    assert limited.rate == {"limit": 9, "period": "60s"}
+    assert queues.put(name, rate=None).settings == changed
     kept = queues.put(name, retention={"age": "604800s", "jobs": 9}, notify=True).settings
     assert (kept.retention, kept.notify) == ({"age": "604800s", "jobs": 9}, True)
     assert queues.pause(name).settings.paused
