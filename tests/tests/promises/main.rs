@@ -82,6 +82,7 @@ mod sql_races;
 mod sql_retention;
 mod sql_retries;
 mod sql_retry;
+mod sql_retry_many;
 mod sql_roles;
 mod sql_schedules;
 mod sql_sessions;

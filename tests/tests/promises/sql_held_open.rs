@@ -49,7 +49,7 @@ pub(crate) async fn the_rest_goes_on(database: &Database, worker: &Worker, jobs:
 
 /// A call of each function. `{waiting}`, `{dead}` and `{ended}` are jobs, `{taken}` is one that is being
 /// worked on.
-const CALLS: [(&str, &str); 29] = [
+const CALLS: [(&str, &str); 31] = [
     ("ack_many", "postq.ack_many(array['{taken}'::uuid], array[{attempt}::bigint])"),
     (
         "alter_queue",
@@ -79,7 +79,9 @@ const CALLS: [(&str, &str); 29] = [
     ("redrive_all", "postq.redrive_all('default')"),
     ("resume", "postq.resume('default')"),
     ("resume_schedule", "postq.resume_schedule('resting')"),
+    ("redrive_all", "postq.redrive_all('default', rate => 1)"),
     ("retry", "postq.retry('{dead}')"),
+    ("retry_matching", "postq.retry_matching(queue => 'default')"),
     ("retry", "postq.retry('{ended}', array['ended'])"),
     (
         "schedule",

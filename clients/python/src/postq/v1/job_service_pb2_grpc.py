@@ -80,6 +80,11 @@ class JobServiceStub(object):
                 request_serializer=postq_dot_v1_dot_job__service__pb2.RetryJobRequest.SerializeToString,
                 response_deserializer=postq_dot_v1_dot_job__service__pb2.RetryJobResponse.FromString,
                 _registered_method=True)
+        self.RetryJobs = channel.unary_unary(
+                '/postq.v1.JobService/RetryJobs',
+                request_serializer=postq_dot_v1_dot_job__service__pb2.RetryJobsRequest.SerializeToString,
+                response_deserializer=postq_dot_v1_dot_job__service__pb2.RetryJobsResponse.FromString,
+                _registered_method=True)
         self.ReadLogs = channel.unary_stream(
                 '/postq.v1.JobService/ReadLogs',
                 request_serializer=postq_dot_v1_dot_job__service__pb2.ReadLogsRequest.SerializeToString,
@@ -158,6 +163,15 @@ class JobServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RetryJobs(self, request, context):
+        """Many jobs, as by RetryJob: those that a filter chooses, that have failed, or are in other states that
+        jobs end in, and that nobody has retried or redriven yet; so it may be repeated, and goes on with
+        those that are left. (Files that the store has lost are not made again by this; RetryJob does that.)
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReadLogs(self, request, context):
         """The output of a job's tasks in the order it was written per attempt.
         """
@@ -212,6 +226,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.RetryJob,
                     request_deserializer=postq_dot_v1_dot_job__service__pb2.RetryJobRequest.FromString,
                     response_serializer=postq_dot_v1_dot_job__service__pb2.RetryJobResponse.SerializeToString,
+            ),
+            'RetryJobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryJobs,
+                    request_deserializer=postq_dot_v1_dot_job__service__pb2.RetryJobsRequest.FromString,
+                    response_serializer=postq_dot_v1_dot_job__service__pb2.RetryJobsResponse.SerializeToString,
             ),
             'ReadLogs': grpc.unary_stream_rpc_method_handler(
                     servicer.ReadLogs,
@@ -463,6 +482,33 @@ class JobService(object):
             '/postq.v1.JobService/RetryJob',
             postq_dot_v1_dot_job__service__pb2.RetryJobRequest.SerializeToString,
             postq_dot_v1_dot_job__service__pb2.RetryJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postq.v1.JobService/RetryJobs',
+            postq_dot_v1_dot_job__service__pb2.RetryJobsRequest.SerializeToString,
+            postq_dot_v1_dot_job__service__pb2.RetryJobsResponse.FromString,
             options,
             channel_credentials,
             insecure,
