@@ -117,9 +117,7 @@ class DeadLetters:
     ) -> dict[str, str]:
         """See `AsyncDeadLetters.redrive`."""
         return _loop.run(
-            self._async.redrive(
-                job_ids, queue=queue, max_count=max_count, filter=filter, rate=rate
-            )
+            self._async.redrive(job_ids, queue=queue, max_count=max_count, filter=filter, rate=rate)
         )
 
     def purge(self, job_ids: Iterable[str] = (), *, queue: str = "") -> int:
