@@ -4,15 +4,18 @@
 # source: postq/v1/agent_service.proto
 # Protobuf Python Version: 6.31.1
 """Generated protocol buffer code."""
-
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-
 _runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC, 6, 31, 1, "", "postq/v1/agent_service.proto"
+    _runtime_version.Domain.PUBLIC,
+    6,
+    31,
+    1,
+    '',
+    'postq/v1/agent_service.proto'
 )
 # @@protoc_insertion_point(imports)
 
@@ -23,39 +26,37 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n\x1cpostq/v1/agent_service.proto\x12\x08postq.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto"G\n\x11ListAgentsRequest\x12\x0b\n\x03\x61ll\x18\x01 \x01(\x08\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t"N\n\x12ListAgentsResponse\x12\x1f\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x0f.postq.v1.Agent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t"\xb3\x06\n\x05\x41gent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04host\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x0f\n\x07session\x18\x05 \x01(\x03\x12\x13\n\x0b\x63oordinator\x18\x06 \x01(\t\x12\x14\n\x0cis_connected\x18\x07 \x01(\x08\x12\r\n\x05slots\x18\x08 \x01(\x05\x12\x0f\n\x07running\x18\t \x01(\x05\x12\x11\n\texecutors\x18\n \x03(\t\x12\x10\n\x08handlers\x18\x0b \x03(\t\x12+\n\x06labels\x18\x0c \x03(\x0b\x32\x1b.postq.v1.Agent.LabelsEntry\x12\x30\n\x0c\x63onnected_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07left_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\tresources\x18\x0f \x03(\x0b\x32\x1e.postq.v1.Agent.ResourcesEntry\x12=\n\x10resources_in_use\x18\x10 \x03(\x0b\x32#.postq.v1.Agent.ResourcesInUseEntry\x12\x13\n\x0bis_draining\x18\x11 \x01(\x08\x12\x30\n\x0clast_seen_at\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x08\x61ttempts\x18\x13 \x03(\x0b\x32\x17.postq.v1.Agent.Running\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x30\n\x0eResourcesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x35\n\x13ResourcesInUseEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1ah\n\x07Running\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\x03\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12\x0c\n\x04task\x18\x03 \x01(\t\x12.\n\nstarted_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp"N\n\x11\x44rainAgentRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration"4\n\x12\x44rainAgentResponse\x12\x1e\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x0f.postq.v1.Agent2\xa0\x01\n\x0c\x41gentService\x12G\n\nListAgents\x12\x1b.postq.v1.ListAgentsRequest\x1a\x1c.postq.v1.ListAgentsResponse\x12G\n\nDrainAgent\x12\x1b.postq.v1.DrainAgentRequest\x1a\x1c.postq.v1.DrainAgentResponseb\x06proto3'
-)
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cpostq/v1/agent_service.proto\x12\x08postq.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"G\n\x11ListAgentsRequest\x12\x0b\n\x03\x61ll\x18\x01 \x01(\x08\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"N\n\x12ListAgentsResponse\x12\x1f\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x0f.postq.v1.Agent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb3\x06\n\x05\x41gent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04host\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x0f\n\x07session\x18\x05 \x01(\x03\x12\x13\n\x0b\x63oordinator\x18\x06 \x01(\t\x12\x14\n\x0cis_connected\x18\x07 \x01(\x08\x12\r\n\x05slots\x18\x08 \x01(\x05\x12\x0f\n\x07running\x18\t \x01(\x05\x12\x11\n\texecutors\x18\n \x03(\t\x12\x10\n\x08handlers\x18\x0b \x03(\t\x12+\n\x06labels\x18\x0c \x03(\x0b\x32\x1b.postq.v1.Agent.LabelsEntry\x12\x30\n\x0c\x63onnected_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07left_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\tresources\x18\x0f \x03(\x0b\x32\x1e.postq.v1.Agent.ResourcesEntry\x12=\n\x10resources_in_use\x18\x10 \x03(\x0b\x32#.postq.v1.Agent.ResourcesInUseEntry\x12\x13\n\x0bis_draining\x18\x11 \x01(\x08\x12\x30\n\x0clast_seen_at\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x08\x61ttempts\x18\x13 \x03(\x0b\x32\x17.postq.v1.Agent.Running\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x30\n\x0eResourcesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1a\x35\n\x13ResourcesInUseEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x1ah\n\x07Running\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\x03\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12\x0c\n\x04task\x18\x03 \x01(\t\x12.\n\nstarted_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"N\n\x11\x44rainAgentRequest\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"4\n\x12\x44rainAgentResponse\x12\x1e\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x0f.postq.v1.Agent2\xa0\x01\n\x0c\x41gentService\x12G\n\nListAgents\x12\x1b.postq.v1.ListAgentsRequest\x1a\x1c.postq.v1.ListAgentsResponse\x12G\n\nDrainAgent\x12\x1b.postq.v1.DrainAgentRequest\x1a\x1c.postq.v1.DrainAgentResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, "postq.v1.agent_service_pb2", _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'postq.v1.agent_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-    DESCRIPTOR._loaded_options = None
-    _globals["_AGENT_LABELSENTRY"]._loaded_options = None
-    _globals["_AGENT_LABELSENTRY"]._serialized_options = b"8\001"
-    _globals["_AGENT_RESOURCESENTRY"]._loaded_options = None
-    _globals["_AGENT_RESOURCESENTRY"]._serialized_options = b"8\001"
-    _globals["_AGENT_RESOURCESINUSEENTRY"]._loaded_options = None
-    _globals["_AGENT_RESOURCESINUSEENTRY"]._serialized_options = b"8\001"
-    _globals["_LISTAGENTSREQUEST"]._serialized_start = 107
-    _globals["_LISTAGENTSREQUEST"]._serialized_end = 178
-    _globals["_LISTAGENTSRESPONSE"]._serialized_start = 180
-    _globals["_LISTAGENTSRESPONSE"]._serialized_end = 258
-    _globals["_AGENT"]._serialized_start = 261
-    _globals["_AGENT"]._serialized_end = 1080
-    _globals["_AGENT_LABELSENTRY"]._serialized_start = 824
-    _globals["_AGENT_LABELSENTRY"]._serialized_end = 869
-    _globals["_AGENT_RESOURCESENTRY"]._serialized_start = 871
-    _globals["_AGENT_RESOURCESENTRY"]._serialized_end = 919
-    _globals["_AGENT_RESOURCESINUSEENTRY"]._serialized_start = 921
-    _globals["_AGENT_RESOURCESINUSEENTRY"]._serialized_end = 974
-    _globals["_AGENT_RUNNING"]._serialized_start = 976
-    _globals["_AGENT_RUNNING"]._serialized_end = 1080
-    _globals["_DRAINAGENTREQUEST"]._serialized_start = 1082
-    _globals["_DRAINAGENTREQUEST"]._serialized_end = 1160
-    _globals["_DRAINAGENTRESPONSE"]._serialized_start = 1162
-    _globals["_DRAINAGENTRESPONSE"]._serialized_end = 1214
-    _globals["_AGENTSERVICE"]._serialized_start = 1217
-    _globals["_AGENTSERVICE"]._serialized_end = 1377
+  DESCRIPTOR._loaded_options = None
+  _globals['_AGENT_LABELSENTRY']._loaded_options = None
+  _globals['_AGENT_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_AGENT_RESOURCESENTRY']._loaded_options = None
+  _globals['_AGENT_RESOURCESENTRY']._serialized_options = b'8\001'
+  _globals['_AGENT_RESOURCESINUSEENTRY']._loaded_options = None
+  _globals['_AGENT_RESOURCESINUSEENTRY']._serialized_options = b'8\001'
+  _globals['_LISTAGENTSREQUEST']._serialized_start=107
+  _globals['_LISTAGENTSREQUEST']._serialized_end=178
+  _globals['_LISTAGENTSRESPONSE']._serialized_start=180
+  _globals['_LISTAGENTSRESPONSE']._serialized_end=258
+  _globals['_AGENT']._serialized_start=261
+  _globals['_AGENT']._serialized_end=1080
+  _globals['_AGENT_LABELSENTRY']._serialized_start=824
+  _globals['_AGENT_LABELSENTRY']._serialized_end=869
+  _globals['_AGENT_RESOURCESENTRY']._serialized_start=871
+  _globals['_AGENT_RESOURCESENTRY']._serialized_end=919
+  _globals['_AGENT_RESOURCESINUSEENTRY']._serialized_start=921
+  _globals['_AGENT_RESOURCESINUSEENTRY']._serialized_end=974
+  _globals['_AGENT_RUNNING']._serialized_start=976
+  _globals['_AGENT_RUNNING']._serialized_end=1080
+  _globals['_DRAINAGENTREQUEST']._serialized_start=1082
+  _globals['_DRAINAGENTREQUEST']._serialized_end=1160
+  _globals['_DRAINAGENTRESPONSE']._serialized_start=1162
+  _globals['_DRAINAGENTRESPONSE']._serialized_end=1214
+  _globals['_AGENTSERVICE']._serialized_start=1217
+  _globals['_AGENTSERVICE']._serialized_end=1377
 # @@protoc_insertion_point(module_scope)

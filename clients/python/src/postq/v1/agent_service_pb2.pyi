@@ -18,9 +18,7 @@ class ListAgentsRequest(_message.Message):
     all: bool
     page_size: int
     page_token: str
-    def __init__(
-        self, all: bool = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...
-    ) -> None: ...
+    def __init__(self, all: bool = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListAgentsResponse(_message.Message):
     __slots__ = ("agents", "next_page_token")
@@ -28,34 +26,10 @@ class ListAgentsResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     agents: _containers.RepeatedCompositeFieldContainer[Agent]
     next_page_token: str
-    def __init__(
-        self,
-        agents: _Optional[_Iterable[_Union[Agent, _Mapping]]] = ...,
-        next_page_token: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, agents: _Optional[_Iterable[_Union[Agent, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class Agent(_message.Message):
-    __slots__ = (
-        "id",
-        "name",
-        "host",
-        "version",
-        "session",
-        "coordinator",
-        "is_connected",
-        "slots",
-        "running",
-        "executors",
-        "handlers",
-        "labels",
-        "connected_at",
-        "left_at",
-        "resources",
-        "resources_in_use",
-        "is_draining",
-        "last_seen_at",
-        "attempts",
-    )
+    __slots__ = ("id", "name", "host", "version", "session", "coordinator", "is_connected", "slots", "running", "executors", "handlers", "labels", "connected_at", "left_at", "resources", "resources_in_use", "is_draining", "last_seen_at", "attempts")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -63,7 +37,6 @@ class Agent(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
-
     class ResourcesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -71,7 +44,6 @@ class Agent(_message.Message):
         key: str
         value: int
         def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
-
     class ResourcesInUseEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -79,7 +51,6 @@ class Agent(_message.Message):
         key: str
         value: int
         def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
-
     class Running(_message.Message):
         __slots__ = ("attempt", "job_id", "task", "started_at")
         ATTEMPT_FIELD_NUMBER: _ClassVar[int]
@@ -90,16 +61,7 @@ class Agent(_message.Message):
         job_id: str
         task: str
         started_at: _timestamp_pb2.Timestamp
-        def __init__(
-            self,
-            attempt: _Optional[int] = ...,
-            job_id: _Optional[str] = ...,
-            task: _Optional[str] = ...,
-            started_at: _Optional[
-                _Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]
-            ] = ...,
-        ) -> None: ...
-
+        def __init__(self, attempt: _Optional[int] = ..., job_id: _Optional[str] = ..., task: _Optional[str] = ..., started_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     HOST_FIELD_NUMBER: _ClassVar[int]
@@ -138,32 +100,7 @@ class Agent(_message.Message):
     is_draining: bool
     last_seen_at: _timestamp_pb2.Timestamp
     attempts: _containers.RepeatedCompositeFieldContainer[Agent.Running]
-    def __init__(
-        self,
-        id: _Optional[str] = ...,
-        name: _Optional[str] = ...,
-        host: _Optional[str] = ...,
-        version: _Optional[str] = ...,
-        session: _Optional[int] = ...,
-        coordinator: _Optional[str] = ...,
-        is_connected: bool = ...,
-        slots: _Optional[int] = ...,
-        running: _Optional[int] = ...,
-        executors: _Optional[_Iterable[str]] = ...,
-        handlers: _Optional[_Iterable[str]] = ...,
-        labels: _Optional[_Mapping[str, str]] = ...,
-        connected_at: _Optional[
-            _Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]
-        ] = ...,
-        left_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...,
-        resources: _Optional[_Mapping[str, int]] = ...,
-        resources_in_use: _Optional[_Mapping[str, int]] = ...,
-        is_draining: bool = ...,
-        last_seen_at: _Optional[
-            _Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]
-        ] = ...,
-        attempts: _Optional[_Iterable[_Union[Agent.Running, _Mapping]]] = ...,
-    ) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., host: _Optional[str] = ..., version: _Optional[str] = ..., session: _Optional[int] = ..., coordinator: _Optional[str] = ..., is_connected: bool = ..., slots: _Optional[int] = ..., running: _Optional[int] = ..., executors: _Optional[_Iterable[str]] = ..., handlers: _Optional[_Iterable[str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., connected_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., left_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., resources: _Optional[_Mapping[str, int]] = ..., resources_in_use: _Optional[_Mapping[str, int]] = ..., is_draining: bool = ..., last_seen_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempts: _Optional[_Iterable[_Union[Agent.Running, _Mapping]]] = ...) -> None: ...
 
 class DrainAgentRequest(_message.Message):
     __slots__ = ("agent", "timeout")
@@ -171,11 +108,7 @@ class DrainAgentRequest(_message.Message):
     TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     agent: str
     timeout: _duration_pb2.Duration
-    def __init__(
-        self,
-        agent: _Optional[str] = ...,
-        timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...,
-    ) -> None: ...
+    def __init__(self, agent: _Optional[str] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class DrainAgentResponse(_message.Message):
     __slots__ = ("agent",)

@@ -12,19 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class DeadLetter(_message.Message):
-    __slots__ = (
-        "job_id",
-        "task",
-        "handler",
-        "queue",
-        "arguments",
-        "attributes",
-        "reason",
-        "attempts",
-        "died_at",
-        "leased_until",
-        "history",
-    )
+    __slots__ = ("job_id", "task", "handler", "queue", "arguments", "attributes", "reason", "attempts", "died_at", "leased_until", "history")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     TASK_FIELD_NUMBER: _ClassVar[int]
     HANDLER_FIELD_NUMBER: _ClassVar[int]
@@ -47,22 +35,7 @@ class DeadLetter(_message.Message):
     died_at: _timestamp_pb2.Timestamp
     leased_until: _timestamp_pb2.Timestamp
     history: _containers.RepeatedCompositeFieldContainer[_job_pb2.Attempt]
-    def __init__(
-        self,
-        job_id: _Optional[str] = ...,
-        task: _Optional[str] = ...,
-        handler: _Optional[str] = ...,
-        queue: _Optional[str] = ...,
-        arguments: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ...,
-        attributes: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...,
-        reason: _Optional[str] = ...,
-        attempts: _Optional[int] = ...,
-        died_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...,
-        leased_until: _Optional[
-            _Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]
-        ] = ...,
-        history: _Optional[_Iterable[_Union[_job_pb2.Attempt, _Mapping]]] = ...,
-    ) -> None: ...
+    def __init__(self, job_id: _Optional[str] = ..., task: _Optional[str] = ..., handler: _Optional[str] = ..., queue: _Optional[str] = ..., arguments: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., attributes: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., reason: _Optional[str] = ..., attempts: _Optional[int] = ..., died_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., leased_until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., history: _Optional[_Iterable[_Union[_job_pb2.Attempt, _Mapping]]] = ...) -> None: ...
 
 class ListDeadLettersRequest(_message.Message):
     __slots__ = ("queue", "page_size", "page_token")
@@ -72,12 +45,7 @@ class ListDeadLettersRequest(_message.Message):
     queue: str
     page_size: int
     page_token: str
-    def __init__(
-        self,
-        queue: _Optional[str] = ...,
-        page_size: _Optional[int] = ...,
-        page_token: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, queue: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListDeadLettersResponse(_message.Message):
     __slots__ = ("dead_letters", "next_page_token")
@@ -85,11 +53,7 @@ class ListDeadLettersResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     dead_letters: _containers.RepeatedCompositeFieldContainer[DeadLetter]
     next_page_token: str
-    def __init__(
-        self,
-        dead_letters: _Optional[_Iterable[_Union[DeadLetter, _Mapping]]] = ...,
-        next_page_token: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, dead_letters: _Optional[_Iterable[_Union[DeadLetter, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class RedriveDeadLettersRequest(_message.Message):
     __slots__ = ("job_ids", "queue", "max_count", "filter", "rate")
@@ -103,14 +67,7 @@ class RedriveDeadLettersRequest(_message.Message):
     max_count: int
     filter: str
     rate: float
-    def __init__(
-        self,
-        job_ids: _Optional[_Iterable[str]] = ...,
-        queue: _Optional[str] = ...,
-        max_count: _Optional[int] = ...,
-        filter: _Optional[str] = ...,
-        rate: _Optional[float] = ...,
-    ) -> None: ...
+    def __init__(self, job_ids: _Optional[_Iterable[str]] = ..., queue: _Optional[str] = ..., max_count: _Optional[int] = ..., filter: _Optional[str] = ..., rate: _Optional[float] = ...) -> None: ...
 
 class RedriveDeadLettersResponse(_message.Message):
     __slots__ = ("redriven",)
@@ -120,16 +77,10 @@ class RedriveDeadLettersResponse(_message.Message):
         NEW_JOB_ID_FIELD_NUMBER: _ClassVar[int]
         job_id: str
         new_job_id: str
-        def __init__(
-            self, job_id: _Optional[str] = ..., new_job_id: _Optional[str] = ...
-        ) -> None: ...
-
+        def __init__(self, job_id: _Optional[str] = ..., new_job_id: _Optional[str] = ...) -> None: ...
     REDRIVEN_FIELD_NUMBER: _ClassVar[int]
     redriven: _containers.RepeatedCompositeFieldContainer[RedriveDeadLettersResponse.Redriven]
-    def __init__(
-        self,
-        redriven: _Optional[_Iterable[_Union[RedriveDeadLettersResponse.Redriven, _Mapping]]] = ...,
-    ) -> None: ...
+    def __init__(self, redriven: _Optional[_Iterable[_Union[RedriveDeadLettersResponse.Redriven, _Mapping]]] = ...) -> None: ...
 
 class PurgeDeadLettersRequest(_message.Message):
     __slots__ = ("job_ids", "queue")
@@ -137,9 +88,7 @@ class PurgeDeadLettersRequest(_message.Message):
     QUEUE_FIELD_NUMBER: _ClassVar[int]
     job_ids: _containers.RepeatedScalarFieldContainer[str]
     queue: str
-    def __init__(
-        self, job_ids: _Optional[_Iterable[str]] = ..., queue: _Optional[str] = ...
-    ) -> None: ...
+    def __init__(self, job_ids: _Optional[_Iterable[str]] = ..., queue: _Optional[str] = ...) -> None: ...
 
 class PurgeDeadLettersResponse(_message.Message):
     __slots__ = ("purged",)

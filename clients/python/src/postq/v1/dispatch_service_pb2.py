@@ -4,15 +4,18 @@
 # source: postq/v1/dispatch_service.proto
 # Protobuf Python Version: 6.31.1
 """Generated protocol buffer code."""
-
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-
 _runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC, 6, 31, 1, "", "postq/v1/dispatch_service.proto"
+    _runtime_version.Domain.PUBLIC,
+    6,
+    31,
+    1,
+    '',
+    'postq/v1/dispatch_service.proto'
 )
 # @@protoc_insertion_point(imports)
 
@@ -25,71 +28,69 @@ from postq.v1 import job_pb2 as postq_dot_v1_dot_job__pb2
 from postq.v1 import job_service_pb2 as postq_dot_v1_dot_job__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n\x1fpostq/v1/dispatch_service.proto\x12\x08postq.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x12postq/v1/job.proto\x1a\x1apostq/v1/job_service.proto"\x87\x01\n\x0e\x43onnectRequest\x12 \n\x05hello\x18\x01 \x01(\x0b\x32\x0f.postq.v1.HelloH\x00\x12"\n\x06report\x18\x02 \x01(\x0b\x32\x10.postq.v1.ReportH\x00\x12$\n\x07holding\x18\x03 \x01(\x0b\x32\x11.postq.v1.HoldingH\x00\x42\t\n\x07message"\xb7\x02\n\x0f\x43onnectResponse\x12$\n\x07welcome\x18\x01 \x01(\x0b\x32\x11.postq.v1.WelcomeH\x00\x12*\n\nassignment\x18\x02 \x01(\x0b\x32\x14.postq.v1.AssignmentH\x00\x12"\n\x06\x63\x61ncel\x18\x03 \x01(\x0b\x32\x10.postq.v1.CancelH\x00\x12$\n\x07\x61\x62\x61ndon\x18\x04 \x01(\x0b\x32\x11.postq.v1.AbandonH\x00\x12&\n\x08recorded\x18\x05 \x01(\x0b\x32\x12.postq.v1.RecordedH\x00\x12\x33\n\x10what_do_you_hold\x18\x06 \x01(\x0b\x32\x17.postq.v1.WhatDoYouHoldH\x00\x12 \n\x05\x64rain\x18\x07 \x01(\x0b\x32\x0f.postq.v1.DrainH\x00\x42\t\n\x07message"\xea\x02\n\x05Hello\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x0f\n\x07\x62oot_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0c\n\x04host\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\r\n\x05slots\x18\x06 \x01(\x05\x12\x11\n\texecutors\x18\x07 \x03(\t\x12\x10\n\x08handlers\x18\x08 \x03(\t\x12+\n\x06labels\x18\t \x03(\x0b\x32\x1b.postq.v1.Hello.LabelsEntry\x12\x1c\n\x04held\x18\n \x03(\x0b\x32\x0e.postq.v1.Held\x12\x31\n\tresources\x18\x0b \x03(\x0b\x32\x1e.postq.v1.Hello.ResourcesEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x30\n\x0eResourcesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01"5\n\x04Held\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\x03\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12\x0c\n\x04task\x18\x03 \x01(\x05"/\n\x07Welcome\x12\x0f\n\x07session\x18\x01 \x01(\x03\x12\x13\n\x0b\x63oordinator\x18\x02 \x01(\t"\xb2\x07\n\nAssignment\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\x03\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12\x0c\n\x04task\x18\x03 \x01(\x05\x12\x11\n\ttask_name\x18\x04 \x01(\t\x12\x10\n\x08job_name\x18\x05 \x01(\t\x12\r\n\x05queue\x18\x06 \x01(\t\x12\x16\n\x0e\x61ttempt_number\x18\x07 \x01(\x05\x12/\n\x08\x65xecutor\x18\x08 \x01(\x0e\x32\x1d.postq.v1.Assignment.Executor\x12\x0f\n\x07\x63ommand\x18\t \x01(\t\x12\r\n\x05image\x18\n \x01(\t\x12\x0f\n\x07handler\x18\x0b \x01(\t\x12)\n\targuments\x18\x0c \x01(\x0b\x32\x16.google.protobuf.Value\x12*\n\x03\x65nv\x18\r \x03(\x0b\x32\x1d.postq.v1.Assignment.EnvEntry\x12*\n\x07timeout\x18\x0e \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05grace\x18\x0f \x01(\x0b\x32\x19.google.protobuf.Duration\x12!\n\x05input\x18\x10 \x01(\x0b\x32\x12.postq.v1.Snapshot\x12\x13\n\x0btraceparent\x18\x11 \x01(\t\x12 \n\x04spec\x18\x12 \x01(\x0b\x32\x12.postq.v1.TaskSpec\x12+\n\nattributes\x18\x13 \x01(\x0b\x32\x17.google.protobuf.Struct\x12$\n\x04\x64\x61ta\x18\x14 \x01(\x0b\x32\x16.google.protobuf.Value\x12\x30\n\x06inputs\x18\x15 \x03(\x0b\x32 .postq.v1.Assignment.InputsEntry\x12\x36\n\tresources\x18\x16 \x03(\x0b\x32#.postq.v1.Assignment.ResourcesEntry\x12\x14\n\x0cis_exclusive\x18\x17 \x01(\x08\x12\x0e\n\x06ignore\x18\x1b \x03(\t\x1a*\n\x08\x45nvEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a>\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1e\n\x05value\x18\x02 \x01(\x0b\x32\x0f.postq.v1.Input:\x02\x38\x01\x1a\x30\n\x0eResourcesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01"?\n\x08\x45xecutor\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\t\n\x05SHELL\x10\x01\x12\n\n\x06\x44OCKER\x10\x02\x12\x0b\n\x07HANDLER\x10\x03"e\n\x05Input\x12#\n\x05state\x18\x01 \x01(\x0e\x32\x14.postq.v1.Task.State\x12&\n\x06output\x18\x02 \x01(\x0b\x32\x16.google.protobuf.Value\x12\x0f\n\x07results\x18\x03 \x01(\t">\n\x08Snapshot\x12\x0f\n\x07\x63ontent\x18\x01 \x01(\x0c\x12\x12\n\nprovenance\x18\x02 \x01(\x0c\x12\r\n\x05times\x18\x03 \x01(\x0c")\n\x06\x43\x61ncel\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\x03\x12\x0e\n\x06reason\x18\x02 \x01(\t"\x1a\n\x07\x41\x62\x61ndon\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\x03"\x1b\n\x08Recorded\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\x03"!\n\rWhatDoYouHold\x12\x10\n\x08question\x18\x01 \x01(\x03"3\n\x05\x44rain\x12*\n\x07timeout\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration"9\n\x07Holding\x12\x10\n\x08question\x18\x01 \x01(\x03\x12\x1c\n\x04held\x18\x02 \x03(\x0b\x32\x0e.postq.v1.Held"\xad\x03\n\x06Report\x12\x1a\n\x02of\x18\x01 \x01(\x0b\x32\x0e.postq.v1.Held\x12*\n\x07outcome\x18\x02 \x01(\x0e\x32\x19.postq.v1.Attempt.Outcome\x12\x16\n\texit_code\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x13\n\x06signal\x18\x04 \x01(\x05H\x01\x88\x01\x01\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0e\n\x06stdout\x18\x06 \x01(\x0c\x12\x0e\n\x06stderr\x18\x07 \x01(\x0c\x12"\n\x06output\x18\x08 \x01(\x0b\x32\x12.postq.v1.Snapshot\x12*\n\x07ran_for\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nlog_chunks\x18\n \x01(\x03\x12\x10\n\x08is_final\x18\x0b \x01(\x08\x12\x0e\n\x06result\x18\x0c \x01(\x0c\x12\r\n\x05image\x18\r \x01(\t\x12 \n\x06\x65\x66\x66ort\x18\x11 \x01(\x0b\x32\x10.postq.v1.Effort\x12.\n\x0bretry_after\x18\x17 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\n\n_exit_codeB\t\n\x07_signal"~\n\x0fPushLogsRequest\x12\x1a\n\x02of\x18\x01 \x01(\x0b\x32\x0e.postq.v1.Held\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12\x31\n\x06stream\x18\x03 \x01(\x0e\x32!.postq.v1.ReadLogsResponse.Stream\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c"3\n\x10PushLogsResponse\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\x03\x12\x0e\n\x06number\x18\x02 \x01(\x03\x32\x9c\x01\n\x0f\x44ispatchService\x12\x42\n\x07\x43onnect\x12\x18.postq.v1.ConnectRequest\x1a\x19.postq.v1.ConnectResponse(\x01\x30\x01\x12\x45\n\x08PushLogs\x12\x19.postq.v1.PushLogsRequest\x1a\x1a.postq.v1.PushLogsResponse(\x01\x30\x01\x62\x06proto3'
-)
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fpostq/v1/dispatch_service.proto\x12\x08postq.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x12postq/v1/job.proto\x1a\x1apostq/v1/job_service.proto\"\x87\x01\n\x0e\x43onnectRequest\x12 \n\x05hello\x18\x01 \x01(\x0b\x32\x0f.postq.v1.HelloH\x00\x12\"\n\x06report\x18\x02 \x01(\x0b\x32\x10.postq.v1.ReportH\x00\x12$\n\x07holding\x18\x03 \x01(\x0b\x32\x11.postq.v1.HoldingH\x00\x42\t\n\x07message\"\xb7\x02\n\x0f\x43onnectResponse\x12$\n\x07welcome\x18\x01 \x01(\x0b\x32\x11.postq.v1.WelcomeH\x00\x12*\n\nassignment\x18\x02 \x01(\x0b\x32\x14.postq.v1.AssignmentH\x00\x12\"\n\x06\x63\x61ncel\x18\x03 \x01(\x0b\x32\x10.postq.v1.CancelH\x00\x12$\n\x07\x61\x62\x61ndon\x18\x04 \x01(\x0b\x32\x11.postq.v1.AbandonH\x00\x12&\n\x08recorded\x18\x05 \x01(\x0b\x32\x12.postq.v1.RecordedH\x00\x12\x33\n\x10what_do_you_hold\x18\x06 \x01(\x0b\x32\x17.postq.v1.WhatDoYouHoldH\x00\x12 \n\x05\x64rain\x18\x07 \x01(\x0b\x32\x0f.postq.v1.DrainH\x00\x42\t\n\x07message\"\xea\x02\n\x05Hello\x12\x10\n\x08\x61gent_id\x18\x01 \x01(\t\x12\x0f\n\x07\x62oot_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0c\n\x04host\x18\x04 \x01(\t\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\r\n\x05slots\x18\x06 \x01(\x05\x12\x11\n\texecutors\x18\x07 \x03(\t\x12\x10\n\x08handlers\x18\x08 \x03(\t\x12+\n\x06labels\x18\t \x03(\x0b\x32\x1b.postq.v1.Hello.LabelsEntry\x12\x1c\n\x04held\x18\n \x03(\x0b\x32\x0e.postq.v1.Held\x12\x31\n\tresources\x18\x0b \x03(\x0b\x32\x1e.postq.v1.Hello.ResourcesEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x30\n\x0eResourcesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"5\n\x04Held\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\x03\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12\x0c\n\x04task\x18\x03 \x01(\x05\"/\n\x07Welcome\x12\x0f\n\x07session\x18\x01 \x01(\x03\x12\x13\n\x0b\x63oordinator\x18\x02 \x01(\t\"\xb2\x07\n\nAssignment\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\x03\x12\x0e\n\x06job_id\x18\x02 \x01(\t\x12\x0c\n\x04task\x18\x03 \x01(\x05\x12\x11\n\ttask_name\x18\x04 \x01(\t\x12\x10\n\x08job_name\x18\x05 \x01(\t\x12\r\n\x05queue\x18\x06 \x01(\t\x12\x16\n\x0e\x61ttempt_number\x18\x07 \x01(\x05\x12/\n\x08\x65xecutor\x18\x08 \x01(\x0e\x32\x1d.postq.v1.Assignment.Executor\x12\x0f\n\x07\x63ommand\x18\t \x01(\t\x12\r\n\x05image\x18\n \x01(\t\x12\x0f\n\x07handler\x18\x0b \x01(\t\x12)\n\targuments\x18\x0c \x01(\x0b\x32\x16.google.protobuf.Value\x12*\n\x03\x65nv\x18\r \x03(\x0b\x32\x1d.postq.v1.Assignment.EnvEntry\x12*\n\x07timeout\x18\x0e \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05grace\x18\x0f \x01(\x0b\x32\x19.google.protobuf.Duration\x12!\n\x05input\x18\x10 \x01(\x0b\x32\x12.postq.v1.Snapshot\x12\x13\n\x0btraceparent\x18\x11 \x01(\t\x12 \n\x04spec\x18\x12 \x01(\x0b\x32\x12.postq.v1.TaskSpec\x12+\n\nattributes\x18\x13 \x01(\x0b\x32\x17.google.protobuf.Struct\x12$\n\x04\x64\x61ta\x18\x14 \x01(\x0b\x32\x16.google.protobuf.Value\x12\x30\n\x06inputs\x18\x15 \x03(\x0b\x32 .postq.v1.Assignment.InputsEntry\x12\x36\n\tresources\x18\x16 \x03(\x0b\x32#.postq.v1.Assignment.ResourcesEntry\x12\x14\n\x0cis_exclusive\x18\x17 \x01(\x08\x12\x0e\n\x06ignore\x18\x1b \x03(\t\x1a*\n\x08\x45nvEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a>\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1e\n\x05value\x18\x02 \x01(\x0b\x32\x0f.postq.v1.Input:\x02\x38\x01\x1a\x30\n\x0eResourcesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"?\n\x08\x45xecutor\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\t\n\x05SHELL\x10\x01\x12\n\n\x06\x44OCKER\x10\x02\x12\x0b\n\x07HANDLER\x10\x03\"e\n\x05Input\x12#\n\x05state\x18\x01 \x01(\x0e\x32\x14.postq.v1.Task.State\x12&\n\x06output\x18\x02 \x01(\x0b\x32\x16.google.protobuf.Value\x12\x0f\n\x07results\x18\x03 \x01(\t\">\n\x08Snapshot\x12\x0f\n\x07\x63ontent\x18\x01 \x01(\x0c\x12\x12\n\nprovenance\x18\x02 \x01(\x0c\x12\r\n\x05times\x18\x03 \x01(\x0c\")\n\x06\x43\x61ncel\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\x03\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x1a\n\x07\x41\x62\x61ndon\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\x03\"\x1b\n\x08Recorded\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\x03\"!\n\rWhatDoYouHold\x12\x10\n\x08question\x18\x01 \x01(\x03\"3\n\x05\x44rain\x12*\n\x07timeout\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"9\n\x07Holding\x12\x10\n\x08question\x18\x01 \x01(\x03\x12\x1c\n\x04held\x18\x02 \x03(\x0b\x32\x0e.postq.v1.Held\"\xad\x03\n\x06Report\x12\x1a\n\x02of\x18\x01 \x01(\x0b\x32\x0e.postq.v1.Held\x12*\n\x07outcome\x18\x02 \x01(\x0e\x32\x19.postq.v1.Attempt.Outcome\x12\x16\n\texit_code\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x13\n\x06signal\x18\x04 \x01(\x05H\x01\x88\x01\x01\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0e\n\x06stdout\x18\x06 \x01(\x0c\x12\x0e\n\x06stderr\x18\x07 \x01(\x0c\x12\"\n\x06output\x18\x08 \x01(\x0b\x32\x12.postq.v1.Snapshot\x12*\n\x07ran_for\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nlog_chunks\x18\n \x01(\x03\x12\x10\n\x08is_final\x18\x0b \x01(\x08\x12\x0e\n\x06result\x18\x0c \x01(\x0c\x12\r\n\x05image\x18\r \x01(\t\x12 \n\x06\x65\x66\x66ort\x18\x11 \x01(\x0b\x32\x10.postq.v1.Effort\x12.\n\x0bretry_after\x18\x17 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0c\n\n_exit_codeB\t\n\x07_signal\"~\n\x0fPushLogsRequest\x12\x1a\n\x02of\x18\x01 \x01(\x0b\x32\x0e.postq.v1.Held\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12\x31\n\x06stream\x18\x03 \x01(\x0e\x32!.postq.v1.ReadLogsResponse.Stream\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"3\n\x10PushLogsResponse\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\x03\x12\x0e\n\x06number\x18\x02 \x01(\x03\x32\x9c\x01\n\x0f\x44ispatchService\x12\x42\n\x07\x43onnect\x12\x18.postq.v1.ConnectRequest\x1a\x19.postq.v1.ConnectResponse(\x01\x30\x01\x12\x45\n\x08PushLogs\x12\x19.postq.v1.PushLogsRequest\x1a\x1a.postq.v1.PushLogsResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, "postq.v1.dispatch_service_pb2", _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'postq.v1.dispatch_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-    DESCRIPTOR._loaded_options = None
-    _globals["_HELLO_LABELSENTRY"]._loaded_options = None
-    _globals["_HELLO_LABELSENTRY"]._serialized_options = b"8\001"
-    _globals["_HELLO_RESOURCESENTRY"]._loaded_options = None
-    _globals["_HELLO_RESOURCESENTRY"]._serialized_options = b"8\001"
-    _globals["_ASSIGNMENT_ENVENTRY"]._loaded_options = None
-    _globals["_ASSIGNMENT_ENVENTRY"]._serialized_options = b"8\001"
-    _globals["_ASSIGNMENT_INPUTSENTRY"]._loaded_options = None
-    _globals["_ASSIGNMENT_INPUTSENTRY"]._serialized_options = b"8\001"
-    _globals["_ASSIGNMENT_RESOURCESENTRY"]._loaded_options = None
-    _globals["_ASSIGNMENT_RESOURCESENTRY"]._serialized_options = b"8\001"
-    _globals["_CONNECTREQUEST"]._serialized_start = 156
-    _globals["_CONNECTREQUEST"]._serialized_end = 291
-    _globals["_CONNECTRESPONSE"]._serialized_start = 294
-    _globals["_CONNECTRESPONSE"]._serialized_end = 605
-    _globals["_HELLO"]._serialized_start = 608
-    _globals["_HELLO"]._serialized_end = 970
-    _globals["_HELLO_LABELSENTRY"]._serialized_start = 875
-    _globals["_HELLO_LABELSENTRY"]._serialized_end = 920
-    _globals["_HELLO_RESOURCESENTRY"]._serialized_start = 922
-    _globals["_HELLO_RESOURCESENTRY"]._serialized_end = 970
-    _globals["_HELD"]._serialized_start = 972
-    _globals["_HELD"]._serialized_end = 1025
-    _globals["_WELCOME"]._serialized_start = 1027
-    _globals["_WELCOME"]._serialized_end = 1074
-    _globals["_ASSIGNMENT"]._serialized_start = 1077
-    _globals["_ASSIGNMENT"]._serialized_end = 2023
-    _globals["_ASSIGNMENT_ENVENTRY"]._serialized_start = 1802
-    _globals["_ASSIGNMENT_ENVENTRY"]._serialized_end = 1844
-    _globals["_ASSIGNMENT_INPUTSENTRY"]._serialized_start = 1846
-    _globals["_ASSIGNMENT_INPUTSENTRY"]._serialized_end = 1908
-    _globals["_ASSIGNMENT_RESOURCESENTRY"]._serialized_start = 922
-    _globals["_ASSIGNMENT_RESOURCESENTRY"]._serialized_end = 970
-    _globals["_ASSIGNMENT_EXECUTOR"]._serialized_start = 1960
-    _globals["_ASSIGNMENT_EXECUTOR"]._serialized_end = 2023
-    _globals["_INPUT"]._serialized_start = 2025
-    _globals["_INPUT"]._serialized_end = 2126
-    _globals["_SNAPSHOT"]._serialized_start = 2128
-    _globals["_SNAPSHOT"]._serialized_end = 2190
-    _globals["_CANCEL"]._serialized_start = 2192
-    _globals["_CANCEL"]._serialized_end = 2233
-    _globals["_ABANDON"]._serialized_start = 2235
-    _globals["_ABANDON"]._serialized_end = 2261
-    _globals["_RECORDED"]._serialized_start = 2263
-    _globals["_RECORDED"]._serialized_end = 2290
-    _globals["_WHATDOYOUHOLD"]._serialized_start = 2292
-    _globals["_WHATDOYOUHOLD"]._serialized_end = 2325
-    _globals["_DRAIN"]._serialized_start = 2327
-    _globals["_DRAIN"]._serialized_end = 2378
-    _globals["_HOLDING"]._serialized_start = 2380
-    _globals["_HOLDING"]._serialized_end = 2437
-    _globals["_REPORT"]._serialized_start = 2440
-    _globals["_REPORT"]._serialized_end = 2869
-    _globals["_PUSHLOGSREQUEST"]._serialized_start = 2871
-    _globals["_PUSHLOGSREQUEST"]._serialized_end = 2997
-    _globals["_PUSHLOGSRESPONSE"]._serialized_start = 2999
-    _globals["_PUSHLOGSRESPONSE"]._serialized_end = 3050
-    _globals["_DISPATCHSERVICE"]._serialized_start = 3053
-    _globals["_DISPATCHSERVICE"]._serialized_end = 3209
+  DESCRIPTOR._loaded_options = None
+  _globals['_HELLO_LABELSENTRY']._loaded_options = None
+  _globals['_HELLO_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_HELLO_RESOURCESENTRY']._loaded_options = None
+  _globals['_HELLO_RESOURCESENTRY']._serialized_options = b'8\001'
+  _globals['_ASSIGNMENT_ENVENTRY']._loaded_options = None
+  _globals['_ASSIGNMENT_ENVENTRY']._serialized_options = b'8\001'
+  _globals['_ASSIGNMENT_INPUTSENTRY']._loaded_options = None
+  _globals['_ASSIGNMENT_INPUTSENTRY']._serialized_options = b'8\001'
+  _globals['_ASSIGNMENT_RESOURCESENTRY']._loaded_options = None
+  _globals['_ASSIGNMENT_RESOURCESENTRY']._serialized_options = b'8\001'
+  _globals['_CONNECTREQUEST']._serialized_start=156
+  _globals['_CONNECTREQUEST']._serialized_end=291
+  _globals['_CONNECTRESPONSE']._serialized_start=294
+  _globals['_CONNECTRESPONSE']._serialized_end=605
+  _globals['_HELLO']._serialized_start=608
+  _globals['_HELLO']._serialized_end=970
+  _globals['_HELLO_LABELSENTRY']._serialized_start=875
+  _globals['_HELLO_LABELSENTRY']._serialized_end=920
+  _globals['_HELLO_RESOURCESENTRY']._serialized_start=922
+  _globals['_HELLO_RESOURCESENTRY']._serialized_end=970
+  _globals['_HELD']._serialized_start=972
+  _globals['_HELD']._serialized_end=1025
+  _globals['_WELCOME']._serialized_start=1027
+  _globals['_WELCOME']._serialized_end=1074
+  _globals['_ASSIGNMENT']._serialized_start=1077
+  _globals['_ASSIGNMENT']._serialized_end=2023
+  _globals['_ASSIGNMENT_ENVENTRY']._serialized_start=1802
+  _globals['_ASSIGNMENT_ENVENTRY']._serialized_end=1844
+  _globals['_ASSIGNMENT_INPUTSENTRY']._serialized_start=1846
+  _globals['_ASSIGNMENT_INPUTSENTRY']._serialized_end=1908
+  _globals['_ASSIGNMENT_RESOURCESENTRY']._serialized_start=922
+  _globals['_ASSIGNMENT_RESOURCESENTRY']._serialized_end=970
+  _globals['_ASSIGNMENT_EXECUTOR']._serialized_start=1960
+  _globals['_ASSIGNMENT_EXECUTOR']._serialized_end=2023
+  _globals['_INPUT']._serialized_start=2025
+  _globals['_INPUT']._serialized_end=2126
+  _globals['_SNAPSHOT']._serialized_start=2128
+  _globals['_SNAPSHOT']._serialized_end=2190
+  _globals['_CANCEL']._serialized_start=2192
+  _globals['_CANCEL']._serialized_end=2233
+  _globals['_ABANDON']._serialized_start=2235
+  _globals['_ABANDON']._serialized_end=2261
+  _globals['_RECORDED']._serialized_start=2263
+  _globals['_RECORDED']._serialized_end=2290
+  _globals['_WHATDOYOUHOLD']._serialized_start=2292
+  _globals['_WHATDOYOUHOLD']._serialized_end=2325
+  _globals['_DRAIN']._serialized_start=2327
+  _globals['_DRAIN']._serialized_end=2378
+  _globals['_HOLDING']._serialized_start=2380
+  _globals['_HOLDING']._serialized_end=2437
+  _globals['_REPORT']._serialized_start=2440
+  _globals['_REPORT']._serialized_end=2869
+  _globals['_PUSHLOGSREQUEST']._serialized_start=2871
+  _globals['_PUSHLOGSREQUEST']._serialized_end=2997
+  _globals['_PUSHLOGSRESPONSE']._serialized_start=2999
+  _globals['_PUSHLOGSRESPONSE']._serialized_end=3050
+  _globals['_DISPATCHSERVICE']._serialized_start=3053
+  _globals['_DISPATCHSERVICE']._serialized_end=3209
 # @@protoc_insertion_point(module_scope)

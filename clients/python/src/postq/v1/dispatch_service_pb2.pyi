@@ -21,23 +21,10 @@ class ConnectRequest(_message.Message):
     hello: Hello
     report: Report
     holding: Holding
-    def __init__(
-        self,
-        hello: _Optional[_Union[Hello, _Mapping]] = ...,
-        report: _Optional[_Union[Report, _Mapping]] = ...,
-        holding: _Optional[_Union[Holding, _Mapping]] = ...,
-    ) -> None: ...
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., holding: _Optional[_Union[Holding, _Mapping]] = ...) -> None: ...
 
 class ConnectResponse(_message.Message):
-    __slots__ = (
-        "welcome",
-        "assignment",
-        "cancel",
-        "abandon",
-        "recorded",
-        "what_do_you_hold",
-        "drain",
-    )
+    __slots__ = ("welcome", "assignment", "cancel", "abandon", "recorded", "what_do_you_hold", "drain")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     ASSIGNMENT_FIELD_NUMBER: _ClassVar[int]
     CANCEL_FIELD_NUMBER: _ClassVar[int]
@@ -52,31 +39,10 @@ class ConnectResponse(_message.Message):
     recorded: Recorded
     what_do_you_hold: WhatDoYouHold
     drain: Drain
-    def __init__(
-        self,
-        welcome: _Optional[_Union[Welcome, _Mapping]] = ...,
-        assignment: _Optional[_Union[Assignment, _Mapping]] = ...,
-        cancel: _Optional[_Union[Cancel, _Mapping]] = ...,
-        abandon: _Optional[_Union[Abandon, _Mapping]] = ...,
-        recorded: _Optional[_Union[Recorded, _Mapping]] = ...,
-        what_do_you_hold: _Optional[_Union[WhatDoYouHold, _Mapping]] = ...,
-        drain: _Optional[_Union[Drain, _Mapping]] = ...,
-    ) -> None: ...
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., assignment: _Optional[_Union[Assignment, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., abandon: _Optional[_Union[Abandon, _Mapping]] = ..., recorded: _Optional[_Union[Recorded, _Mapping]] = ..., what_do_you_hold: _Optional[_Union[WhatDoYouHold, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = (
-        "agent_id",
-        "boot_id",
-        "name",
-        "host",
-        "version",
-        "slots",
-        "executors",
-        "handlers",
-        "labels",
-        "held",
-        "resources",
-    )
+    __slots__ = ("agent_id", "boot_id", "name", "host", "version", "slots", "executors", "handlers", "labels", "held", "resources")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -84,7 +50,6 @@ class Hello(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
-
     class ResourcesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -92,7 +57,6 @@ class Hello(_message.Message):
         key: str
         value: int
         def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
-
     AGENT_ID_FIELD_NUMBER: _ClassVar[int]
     BOOT_ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -115,20 +79,7 @@ class Hello(_message.Message):
     labels: _containers.ScalarMap[str, str]
     held: _containers.RepeatedCompositeFieldContainer[Held]
     resources: _containers.ScalarMap[str, int]
-    def __init__(
-        self,
-        agent_id: _Optional[str] = ...,
-        boot_id: _Optional[str] = ...,
-        name: _Optional[str] = ...,
-        host: _Optional[str] = ...,
-        version: _Optional[str] = ...,
-        slots: _Optional[int] = ...,
-        executors: _Optional[_Iterable[str]] = ...,
-        handlers: _Optional[_Iterable[str]] = ...,
-        labels: _Optional[_Mapping[str, str]] = ...,
-        held: _Optional[_Iterable[_Union[Held, _Mapping]]] = ...,
-        resources: _Optional[_Mapping[str, int]] = ...,
-    ) -> None: ...
+    def __init__(self, agent_id: _Optional[str] = ..., boot_id: _Optional[str] = ..., name: _Optional[str] = ..., host: _Optional[str] = ..., version: _Optional[str] = ..., slots: _Optional[int] = ..., executors: _Optional[_Iterable[str]] = ..., handlers: _Optional[_Iterable[str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., held: _Optional[_Iterable[_Union[Held, _Mapping]]] = ..., resources: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class Held(_message.Message):
     __slots__ = ("attempt", "job_id", "task")
@@ -138,12 +89,7 @@ class Held(_message.Message):
     attempt: int
     job_id: str
     task: int
-    def __init__(
-        self,
-        attempt: _Optional[int] = ...,
-        job_id: _Optional[str] = ...,
-        task: _Optional[int] = ...,
-    ) -> None: ...
+    def __init__(self, attempt: _Optional[int] = ..., job_id: _Optional[str] = ..., task: _Optional[int] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ("session", "coordinator")
@@ -151,44 +97,16 @@ class Welcome(_message.Message):
     COORDINATOR_FIELD_NUMBER: _ClassVar[int]
     session: int
     coordinator: str
-    def __init__(
-        self, session: _Optional[int] = ..., coordinator: _Optional[str] = ...
-    ) -> None: ...
+    def __init__(self, session: _Optional[int] = ..., coordinator: _Optional[str] = ...) -> None: ...
 
 class Assignment(_message.Message):
-    __slots__ = (
-        "attempt",
-        "job_id",
-        "task",
-        "task_name",
-        "job_name",
-        "queue",
-        "attempt_number",
-        "executor",
-        "command",
-        "image",
-        "handler",
-        "arguments",
-        "env",
-        "timeout",
-        "grace",
-        "input",
-        "traceparent",
-        "spec",
-        "attributes",
-        "data",
-        "inputs",
-        "resources",
-        "is_exclusive",
-        "ignore",
-    )
+    __slots__ = ("attempt", "job_id", "task", "task_name", "job_name", "queue", "attempt_number", "executor", "command", "image", "handler", "arguments", "env", "timeout", "grace", "input", "traceparent", "spec", "attributes", "data", "inputs", "resources", "is_exclusive", "ignore")
     class Executor(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         UNSPECIFIED: _ClassVar[Assignment.Executor]
         SHELL: _ClassVar[Assignment.Executor]
         DOCKER: _ClassVar[Assignment.Executor]
         HANDLER: _ClassVar[Assignment.Executor]
-
     UNSPECIFIED: Assignment.Executor
     SHELL: Assignment.Executor
     DOCKER: Assignment.Executor
@@ -200,17 +118,13 @@ class Assignment(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
-
     class InputsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
         key: str
         value: Input
-        def __init__(
-            self, key: _Optional[str] = ..., value: _Optional[_Union[Input, _Mapping]] = ...
-        ) -> None: ...
-
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Input, _Mapping]] = ...) -> None: ...
     class ResourcesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -218,7 +132,6 @@ class Assignment(_message.Message):
         key: str
         value: int
         def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
-
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     TASK_FIELD_NUMBER: _ClassVar[int]
@@ -267,33 +180,7 @@ class Assignment(_message.Message):
     resources: _containers.ScalarMap[str, int]
     is_exclusive: bool
     ignore: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(
-        self,
-        attempt: _Optional[int] = ...,
-        job_id: _Optional[str] = ...,
-        task: _Optional[int] = ...,
-        task_name: _Optional[str] = ...,
-        job_name: _Optional[str] = ...,
-        queue: _Optional[str] = ...,
-        attempt_number: _Optional[int] = ...,
-        executor: _Optional[_Union[Assignment.Executor, str]] = ...,
-        command: _Optional[str] = ...,
-        image: _Optional[str] = ...,
-        handler: _Optional[str] = ...,
-        arguments: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ...,
-        env: _Optional[_Mapping[str, str]] = ...,
-        timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...,
-        grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...,
-        input: _Optional[_Union[Snapshot, _Mapping]] = ...,
-        traceparent: _Optional[str] = ...,
-        spec: _Optional[_Union[_job_pb2.TaskSpec, _Mapping]] = ...,
-        attributes: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...,
-        data: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ...,
-        inputs: _Optional[_Mapping[str, Input]] = ...,
-        resources: _Optional[_Mapping[str, int]] = ...,
-        is_exclusive: bool = ...,
-        ignore: _Optional[_Iterable[str]] = ...,
-    ) -> None: ...
+    def __init__(self, attempt: _Optional[int] = ..., job_id: _Optional[str] = ..., task: _Optional[int] = ..., task_name: _Optional[str] = ..., job_name: _Optional[str] = ..., queue: _Optional[str] = ..., attempt_number: _Optional[int] = ..., executor: _Optional[_Union[Assignment.Executor, str]] = ..., command: _Optional[str] = ..., image: _Optional[str] = ..., handler: _Optional[str] = ..., arguments: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., env: _Optional[_Mapping[str, str]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., input: _Optional[_Union[Snapshot, _Mapping]] = ..., traceparent: _Optional[str] = ..., spec: _Optional[_Union[_job_pb2.TaskSpec, _Mapping]] = ..., attributes: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., data: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., inputs: _Optional[_Mapping[str, Input]] = ..., resources: _Optional[_Mapping[str, int]] = ..., is_exclusive: bool = ..., ignore: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Input(_message.Message):
     __slots__ = ("state", "output", "results")
@@ -303,12 +190,7 @@ class Input(_message.Message):
     state: _job_pb2.Task.State
     output: _struct_pb2.Value
     results: str
-    def __init__(
-        self,
-        state: _Optional[_Union[_job_pb2.Task.State, str]] = ...,
-        output: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ...,
-        results: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, state: _Optional[_Union[_job_pb2.Task.State, str]] = ..., output: _Optional[_Union[_struct_pb2.Value, _Mapping]] = ..., results: _Optional[str] = ...) -> None: ...
 
 class Snapshot(_message.Message):
     __slots__ = ("content", "provenance", "times")
@@ -318,12 +200,7 @@ class Snapshot(_message.Message):
     content: bytes
     provenance: bytes
     times: bytes
-    def __init__(
-        self,
-        content: _Optional[bytes] = ...,
-        provenance: _Optional[bytes] = ...,
-        times: _Optional[bytes] = ...,
-    ) -> None: ...
+    def __init__(self, content: _Optional[bytes] = ..., provenance: _Optional[bytes] = ..., times: _Optional[bytes] = ...) -> None: ...
 
 class Cancel(_message.Message):
     __slots__ = ("attempt", "reason")
@@ -355,9 +232,7 @@ class Drain(_message.Message):
     __slots__ = ("timeout",)
     TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     timeout: _duration_pb2.Duration
-    def __init__(
-        self, timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...
-    ) -> None: ...
+    def __init__(self, timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Holding(_message.Message):
     __slots__ = ("question", "held")
@@ -365,30 +240,10 @@ class Holding(_message.Message):
     HELD_FIELD_NUMBER: _ClassVar[int]
     question: int
     held: _containers.RepeatedCompositeFieldContainer[Held]
-    def __init__(
-        self,
-        question: _Optional[int] = ...,
-        held: _Optional[_Iterable[_Union[Held, _Mapping]]] = ...,
-    ) -> None: ...
+    def __init__(self, question: _Optional[int] = ..., held: _Optional[_Iterable[_Union[Held, _Mapping]]] = ...) -> None: ...
 
 class Report(_message.Message):
-    __slots__ = (
-        "of",
-        "outcome",
-        "exit_code",
-        "signal",
-        "reason",
-        "stdout",
-        "stderr",
-        "output",
-        "ran_for",
-        "log_chunks",
-        "is_final",
-        "result",
-        "image",
-        "effort",
-        "retry_after",
-    )
+    __slots__ = ("of", "outcome", "exit_code", "signal", "reason", "stdout", "stderr", "output", "ran_for", "log_chunks", "is_final", "result", "image", "effort", "retry_after")
     OF_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
@@ -419,24 +274,7 @@ class Report(_message.Message):
     image: str
     effort: _job_pb2.Effort
     retry_after: _duration_pb2.Duration
-    def __init__(
-        self,
-        of: _Optional[_Union[Held, _Mapping]] = ...,
-        outcome: _Optional[_Union[_job_pb2.Attempt.Outcome, str]] = ...,
-        exit_code: _Optional[int] = ...,
-        signal: _Optional[int] = ...,
-        reason: _Optional[str] = ...,
-        stdout: _Optional[bytes] = ...,
-        stderr: _Optional[bytes] = ...,
-        output: _Optional[_Union[Snapshot, _Mapping]] = ...,
-        ran_for: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...,
-        log_chunks: _Optional[int] = ...,
-        is_final: bool = ...,
-        result: _Optional[bytes] = ...,
-        image: _Optional[str] = ...,
-        effort: _Optional[_Union[_job_pb2.Effort, _Mapping]] = ...,
-        retry_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...,
-    ) -> None: ...
+    def __init__(self, of: _Optional[_Union[Held, _Mapping]] = ..., outcome: _Optional[_Union[_job_pb2.Attempt.Outcome, str]] = ..., exit_code: _Optional[int] = ..., signal: _Optional[int] = ..., reason: _Optional[str] = ..., stdout: _Optional[bytes] = ..., stderr: _Optional[bytes] = ..., output: _Optional[_Union[Snapshot, _Mapping]] = ..., ran_for: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., log_chunks: _Optional[int] = ..., is_final: bool = ..., result: _Optional[bytes] = ..., image: _Optional[str] = ..., effort: _Optional[_Union[_job_pb2.Effort, _Mapping]] = ..., retry_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class PushLogsRequest(_message.Message):
     __slots__ = ("of", "number", "stream", "data")
@@ -448,13 +286,7 @@ class PushLogsRequest(_message.Message):
     number: int
     stream: _job_service_pb2.ReadLogsResponse.Stream
     data: bytes
-    def __init__(
-        self,
-        of: _Optional[_Union[Held, _Mapping]] = ...,
-        number: _Optional[int] = ...,
-        stream: _Optional[_Union[_job_service_pb2.ReadLogsResponse.Stream, str]] = ...,
-        data: _Optional[bytes] = ...,
-    ) -> None: ...
+    def __init__(self, of: _Optional[_Union[Held, _Mapping]] = ..., number: _Optional[int] = ..., stream: _Optional[_Union[_job_service_pb2.ReadLogsResponse.Stream, str]] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class PushLogsResponse(_message.Message):
     __slots__ = ("attempt", "number")

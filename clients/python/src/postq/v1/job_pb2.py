@@ -4,15 +4,18 @@
 # source: postq/v1/job.proto
 # Protobuf Python Version: 6.31.1
 """Generated protocol buffer code."""
-
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-
 _runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC, 6, 31, 1, "", "postq/v1/job.proto"
+    _runtime_version.Domain.PUBLIC,
+    6,
+    31,
+    1,
+    '',
+    'postq/v1/job.proto'
 )
 # @@protoc_insertion_point(imports)
 
@@ -24,89 +27,87 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n\x12postq/v1/job.proto\x12\x08postq.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto"\xeb\t\n\x07JobSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05queue\x18\x02 \x01(\t\x12+\n\nattributes\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\'\n\x03\x65nv\x18\x04 \x03(\x0b\x32\x1a.postq.v1.JobSpec.EnvEntry\x12+\n\x05tasks\x18\x05 \x03(\x0b\x32\x1c.postq.v1.JobSpec.TasksEntry\x12\x10\n\x08priority\x18\x06 \x01(\x05\x12\r\n\x05input\x18\x07 \x01(\t\x12\x31\n\x0bon_conflict\x18\x08 \x01(\x0e\x32\x1c.postq.v1.JobSpec.OnConflict\x12$\n\x04\x64\x61ta\x18\t \x01(\x0b\x32\x16.google.protobuf.Value\x12*\n\x06run_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x05\x64\x65lay\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\rexpires_after\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07timeout\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x06unique\x18\x0e \x01(\x0b\x32\x18.postq.v1.JobSpec.Unique\x12&\n\x05\x61\x66ter\x18\x0f \x01(\x0b\x32\x17.postq.v1.JobSpec.After\x12\x0e\n\x06notify\x18\x10 \x01(\x08\x12*\n\x07webhook\x18\x11 \x01(\x0b\x32\x19.postq.v1.JobSpec.Webhook\x12\x37\n\x0ekeep_workspace\x18\x14 \x01(\x0e\x32\x1f.postq.v1.JobSpec.KeepWorkspace\x12\x11\n\tartifacts\x18\x15 \x03(\t\x12\x0e\n\x06ignore\x18\x16 \x03(\t\x1a*\n\x08\x45nvEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a@\n\nTasksEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.postq.v1.TaskSpec:\x02\x38\x01\x1a\xe4\x01\n\x06Unique\x12\x0b\n\x03key\x18\x01 \x01(\t\x12-\n\x05scope\x18\x02 \x01(\x0e\x32\x1e.postq.v1.JobSpec.Unique.Scope\x12)\n\x06period\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x08\x65xisting\x18\x04 \x01(\x0e\x32!.postq.v1.JobSpec.Unique.Existing"\x1b\n\x05Scope\x12\t\n\x05QUEUE\x10\x00\x12\x07\n\x03\x41LL\x10\x01"!\n\x08\x45xisting\x12\x08\n\x04KEEP\x10\x00\x12\x0b\n\x07REPLACE\x10\x01\x1a?\n\x05\x41\x66ter\x12\x0c\n\x04jobs\x18\x01 \x03(\t\x12(\n\x06run_if\x18\x02 \x01(\x0e\x32\x18.postq.v1.TaskSpec.RunIf\x1a&\n\x07Webhook\x12\x0b\n\x03url\x18\x01 \x01(\t\x12\x0e\n\x06secret\x18\x02 \x01(\t"2\n\nOnConflict\x12\x08\n\x04\x46\x41IL\x10\x00\x12\x1a\n\x16PREFER_LAST_DEPENDENCY\x10\x01"6\n\rKeepWorkspace\x12\x0e\n\nON_FAILURE\x10\x00\x12\n\n\x06\x41LWAYS\x10\x01\x12\t\n\x05NEVER\x10\x02"\xba\x0c\n\x08TaskSpec\x12\x0f\n\x07\x64\x65pends\x18\x01 \x03(\t\x12\x0f\n\x07\x63ommand\x18\x02 \x01(\t\x12\x12\n\x05image\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x14\n\x07handler\x18\x04 \x01(\tH\x01\x88\x01\x01\x12)\n\targuments\x18\x05 \x01(\x0b\x32\x16.google.protobuf.Value\x12(\n\x03\x65nv\x18\x06 \x03(\x0b\x32\x1b.postq.v1.TaskSpec.EnvEntry\x12*\n\x07timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05grace\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12$\n\x05retry\x18\t \x01(\x0b\x32\x15.postq.v1.RetryPolicy\x12(\n\x06run_if\x18\n \x01(\x0e\x32\x18.postq.v1.TaskSpec.RunIf\x12/\n\tworkspace\x18\x0b \x01(\x0e\x32\x1c.postq.v1.TaskSpec.Workspace\x12\x15\n\x08priority\x18\x0c \x01(\x05H\x02\x88\x01\x01\x12-\n\x08\x64\x65livery\x18\r \x01(\x0e\x32\x1b.postq.v1.TaskSpec.Delivery\x12\x13\n\x0b\x63rash_limit\x18\x0e \x01(\x05\x12\x33\n\x0b\x63oncurrency\x18\x0f \x01(\x0b\x32\x1e.postq.v1.TaskSpec.Concurrency\x12%\n\x04rate\x18\x10 \x01(\x0b\x32\x17.postq.v1.TaskSpec.Rate\x12/\n\tcontainer\x18\x11 \x01(\x0b\x32\x1c.postq.v1.TaskSpec.Container\x12\x30\n\x07secrets\x18\x12 \x03(\x0b\x32\x1f.postq.v1.TaskSpec.SecretsEntry\x12\x34\n\tresources\x18\x13 \x03(\x0b\x32!.postq.v1.TaskSpec.ResourcesEntry\x12.\n\x08requires\x18\x14 \x03(\x0b\x32\x1c.postq.v1.TaskSpec.LabelRule\x12\x0f\n\x07outputs\x18\x18 \x03(\t\x12\x0e\n\x06ignore\x18\x19 \x03(\t\x1a*\n\x08\x45nvEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a)\n\x0b\x43oncurrency\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\x05\x1aM\n\x04Rate\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\x05\x12)\n\x06period\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x1a\xe7\x01\n\tContainer\x12\x12\n\nentrypoint\x18\x01 \x03(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x0f\n\x07network\x18\x03 \x01(\t\x12\x0e\n\x06mounts\x18\x04 \x03(\t\x12\x10\n\x08platform\x18\x05 \x01(\t\x12/\n\x04pull\x18\x06 \x01(\x0e\x32!.postq.v1.TaskSpec.Container.Pull\x12\x11\n\x04init\x18\x07 \x01(\x08H\x00\x88\x01\x01\x12\x0c\n\x04gpus\x18\x08 \x01(\t"*\n\x04Pull\x12\x0b\n\x07MISSING\x10\x00\x12\n\n\x06\x41LWAYS\x10\x01\x12\t\n\x05NEVER\x10\x02\x42\x07\n\x05_init\x1a.\n\x0cSecretsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1aH\n\x0eResourcesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.google.protobuf.Value:\x02\x38\x01\x1aV\n\tLabelRule\x12\r\n\x05label\x18\x01 \x01(\t\x12\n\n\x02in\x18\x02 \x03(\t\x12\x0e\n\x06not_in\x18\x03 \x03(\t\x12\x13\n\x06\x65xists\x18\x04 \x01(\x08H\x00\x88\x01\x01\x42\t\n\x07_exists"0\n\x05RunIf\x12\r\n\tSUCCEEDED\x10\x00\x12\n\n\x06\x46\x41ILED\x10\x01\x12\x0c\n\x08\x46INISHED\x10\x02"-\n\tWorkspace\x12\x0b\n\x07\x44\x45\x46\x41ULT\x10\x00\x12\t\n\x05\x46ILES\x10\x01\x12\x08\n\x04NONE\x10\x02"/\n\x08\x44\x65livery\x12\x11\n\rAT_LEAST_ONCE\x10\x00\x12\x10\n\x0c\x41T_MOST_ONCE\x10\x01\x42\x08\n\x06_imageB\n\n\x08_handlerB\x0b\n\t_priority"\x83\x03\n\x0bRetryPolicy\x12\x14\n\x0cmax_attempts\x18\x01 \x01(\x05\x12*\n\x07\x62\x61\x63koff\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0bmax_backoff\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x06\x66\x61\x63tor\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12,\n\tincrement\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x06jitter\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12)\n\x06\x64\x65lays\x18\x07 \x03(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x08outcomes\x18\x08 \x03(\x0e\x32\x1d.postq.v1.RetryPolicy.Outcome\x12\x12\n\nexit_codes\x18\t \x03(\x05"$\n\x07Outcome\x12\n\n\x06\x46\x41ILED\x10\x00\x12\r\n\tTIMED_OUT\x10\x01\x42\t\n\x07_factorB\t\n\x07_jitter"\xb8\x05\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05queue\x18\x03 \x01(\t\x12"\n\x05state\x18\x04 \x01(\x0e\x32\x13.postq.v1.Job.State\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x10\n\x08priority\x18\x06 \x01(\x05\x12+\n\nattributes\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\x12.\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstarted_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inished_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x13\x63\x61ncel_requested_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x0c \x01(\x03\x12\x12\n\ntask_count\x18\r \x01(\x05\x12\x12\n\nopen_tasks\x18\x0e \x01(\x05\x12\'\n\x05tasks\x18\x0f \x03(\x0b\x32\x18.postq.v1.Job.TasksEntry\x12\x17\n\x0ftasks_truncated\x18\x10 \x01(\x08\x12\x13\n\x0btraceparent\x18\x11 \x01(\t\x12\x10\n\x08retry_of\x18\x12 \x01(\t\x1a<\n\nTasksEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1d\n\x05value\x18\x02 \x01(\x0b\x32\x0e.postq.v1.Task:\x02\x38\x01"j\n\x05State\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\r\n\tSCHEDULED\x10\x01\x12\n\n\x06QUEUED\x10\x02\x12\x0b\n\x07RUNNING\x10\x03\x12\r\n\tSUCCEEDED\x10\x04\x12\n\n\x06\x46\x41ILED\x10\x05\x12\r\n\tCANCELLED\x10\x06"\xe6\x04\n\x04Task\x12\x0c\n\x04name\x18\x01 \x01(\t\x12#\n\x05state\x18\x02 \x01(\x0e\x32\x14.postq.v1.Task.State\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07\x64\x65pends\x18\x04 \x03(\t\x12\x10\n\x08\x61ttempts\x18\x05 \x01(\x05\x12\x0f\n\x07\x63rashes\x18\x06 \x01(\x05\x12.\n\nstarted_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inished_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06run_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12"\n\x07\x61ttempt\x18\n \x01(\x0b\x32\x11.postq.v1.Attempt\x12\x0f\n\x07results\x18\x0b \x01(\t\x12\x0e\n\x06\x65rrors\x18\x0c \x01(\t\x12\x13\n\x0bresults_raw\x18\r \x01(\x0c\x12\x12\n\nerrors_raw\x18\x0e \x01(\x0c\x12\x10\n\x08snapshot\x18\x0f \x01(\t\x12\x0e\n\x06number\x18\x10 \x01(\x05\x12\x10\n\x08revision\x18\x11 \x01(\x03\x12&\n\x06output\x18\x12 \x01(\x0b\x32\x16.google.protobuf.Value"\x8f\x01\n\x05State\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\x0b\n\x07\x42LOCKED\x10\x01\x12\r\n\tSCHEDULED\x10\x02\x12\n\n\x06PARKED\x10\x03\x12\t\n\x05READY\x10\x04\x12\x0b\n\x07RUNNING\x10\x05\x12\r\n\tSUCCEEDED\x10\x06\x12\n\n\x06\x46\x41ILED\x10\x07\x12\r\n\tCANCELLED\x10\x08\x12\x0b\n\x07SKIPPED\x10\t"\xd1\x03\n\x07\x41ttempt\x12\n\n\x02id\x18\x01 \x01(\x03\x12*\n\x07outcome\x18\x02 \x01(\x0e\x32\x19.postq.v1.Attempt.Outcome\x12\r\n\x05\x61gent\x18\x03 \x01(\t\x12\x16\n\texit_code\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x13\n\x06signal\x18\x05 \x01(\x05H\x01\x88\x01\x01\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12.\n\nstarted_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inished_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05image\x18\t \x01(\t\x12 \n\x06\x65\x66\x66ort\x18\r \x01(\x0b\x32\x10.postq.v1.Effort\x12*\n\x07ran_for\x18\x0e \x01(\x0b\x32\x19.google.protobuf.Duration"k\n\x07Outcome\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\r\n\tSUCCEEDED\x10\x01\x12\n\n\x06\x46\x41ILED\x10\x02\x12\r\n\tTIMED_OUT\x10\x03\x12\r\n\tCANCELLED\x10\x04\x12\x08\n\x04LOST\x10\x05\x12\x0c\n\x08RELEASED\x10\x06\x42\x0c\n\n_exit_codeB\t\n\x07_signal"\xab\x02\n\x06\x45\x66\x66ort\x12\x0f\n\x07\x65ntries\x18\x01 \x01(\x03\x12\r\n\x05\x62ytes\x18\x02 \x01(\x03\x12\x14\n\x0chashed_bytes\x18\x03 \x01(\x03\x12\x12\n\nsent_bytes\x18\x04 \x01(\x03\x12\x13\n\x0bsaved_bytes\x18\x05 \x01(\x03\x12\x16\n\x0ereceived_bytes\x18\x06 \x01(\x03\x12\x13\n\x0blocal_bytes\x18\x07 \x01(\x03\x12+\n\x08\x63heckout\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\x04scan\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06upload\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0c\x64irect_bytes\x18\x0b \x01(\x03\x62\x06proto3'
-)
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x12postq/v1/job.proto\x12\x08postq.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xeb\t\n\x07JobSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05queue\x18\x02 \x01(\t\x12+\n\nattributes\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\'\n\x03\x65nv\x18\x04 \x03(\x0b\x32\x1a.postq.v1.JobSpec.EnvEntry\x12+\n\x05tasks\x18\x05 \x03(\x0b\x32\x1c.postq.v1.JobSpec.TasksEntry\x12\x10\n\x08priority\x18\x06 \x01(\x05\x12\r\n\x05input\x18\x07 \x01(\t\x12\x31\n\x0bon_conflict\x18\x08 \x01(\x0e\x32\x1c.postq.v1.JobSpec.OnConflict\x12$\n\x04\x64\x61ta\x18\t \x01(\x0b\x32\x16.google.protobuf.Value\x12*\n\x06run_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x05\x64\x65lay\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\rexpires_after\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07timeout\x18\r \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x06unique\x18\x0e \x01(\x0b\x32\x18.postq.v1.JobSpec.Unique\x12&\n\x05\x61\x66ter\x18\x0f \x01(\x0b\x32\x17.postq.v1.JobSpec.After\x12\x0e\n\x06notify\x18\x10 \x01(\x08\x12*\n\x07webhook\x18\x11 \x01(\x0b\x32\x19.postq.v1.JobSpec.Webhook\x12\x37\n\x0ekeep_workspace\x18\x14 \x01(\x0e\x32\x1f.postq.v1.JobSpec.KeepWorkspace\x12\x11\n\tartifacts\x18\x15 \x03(\t\x12\x0e\n\x06ignore\x18\x16 \x03(\t\x1a*\n\x08\x45nvEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a@\n\nTasksEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12!\n\x05value\x18\x02 \x01(\x0b\x32\x12.postq.v1.TaskSpec:\x02\x38\x01\x1a\xe4\x01\n\x06Unique\x12\x0b\n\x03key\x18\x01 \x01(\t\x12-\n\x05scope\x18\x02 \x01(\x0e\x32\x1e.postq.v1.JobSpec.Unique.Scope\x12)\n\x06period\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x08\x65xisting\x18\x04 \x01(\x0e\x32!.postq.v1.JobSpec.Unique.Existing\"\x1b\n\x05Scope\x12\t\n\x05QUEUE\x10\x00\x12\x07\n\x03\x41LL\x10\x01\"!\n\x08\x45xisting\x12\x08\n\x04KEEP\x10\x00\x12\x0b\n\x07REPLACE\x10\x01\x1a?\n\x05\x41\x66ter\x12\x0c\n\x04jobs\x18\x01 \x03(\t\x12(\n\x06run_if\x18\x02 \x01(\x0e\x32\x18.postq.v1.TaskSpec.RunIf\x1a&\n\x07Webhook\x12\x0b\n\x03url\x18\x01 \x01(\t\x12\x0e\n\x06secret\x18\x02 \x01(\t\"2\n\nOnConflict\x12\x08\n\x04\x46\x41IL\x10\x00\x12\x1a\n\x16PREFER_LAST_DEPENDENCY\x10\x01\"6\n\rKeepWorkspace\x12\x0e\n\nON_FAILURE\x10\x00\x12\n\n\x06\x41LWAYS\x10\x01\x12\t\n\x05NEVER\x10\x02\"\xba\x0c\n\x08TaskSpec\x12\x0f\n\x07\x64\x65pends\x18\x01 \x03(\t\x12\x0f\n\x07\x63ommand\x18\x02 \x01(\t\x12\x12\n\x05image\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x14\n\x07handler\x18\x04 \x01(\tH\x01\x88\x01\x01\x12)\n\targuments\x18\x05 \x01(\x0b\x32\x16.google.protobuf.Value\x12(\n\x03\x65nv\x18\x06 \x03(\x0b\x32\x1b.postq.v1.TaskSpec.EnvEntry\x12*\n\x07timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05grace\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12$\n\x05retry\x18\t \x01(\x0b\x32\x15.postq.v1.RetryPolicy\x12(\n\x06run_if\x18\n \x01(\x0e\x32\x18.postq.v1.TaskSpec.RunIf\x12/\n\tworkspace\x18\x0b \x01(\x0e\x32\x1c.postq.v1.TaskSpec.Workspace\x12\x15\n\x08priority\x18\x0c \x01(\x05H\x02\x88\x01\x01\x12-\n\x08\x64\x65livery\x18\r \x01(\x0e\x32\x1b.postq.v1.TaskSpec.Delivery\x12\x13\n\x0b\x63rash_limit\x18\x0e \x01(\x05\x12\x33\n\x0b\x63oncurrency\x18\x0f \x01(\x0b\x32\x1e.postq.v1.TaskSpec.Concurrency\x12%\n\x04rate\x18\x10 \x01(\x0b\x32\x17.postq.v1.TaskSpec.Rate\x12/\n\tcontainer\x18\x11 \x01(\x0b\x32\x1c.postq.v1.TaskSpec.Container\x12\x30\n\x07secrets\x18\x12 \x03(\x0b\x32\x1f.postq.v1.TaskSpec.SecretsEntry\x12\x34\n\tresources\x18\x13 \x03(\x0b\x32!.postq.v1.TaskSpec.ResourcesEntry\x12.\n\x08requires\x18\x14 \x03(\x0b\x32\x1c.postq.v1.TaskSpec.LabelRule\x12\x0f\n\x07outputs\x18\x18 \x03(\t\x12\x0e\n\x06ignore\x18\x19 \x03(\t\x1a*\n\x08\x45nvEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a)\n\x0b\x43oncurrency\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\x05\x1aM\n\x04Rate\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\x05\x12)\n\x06period\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x1a\xe7\x01\n\tContainer\x12\x12\n\nentrypoint\x18\x01 \x03(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x0f\n\x07network\x18\x03 \x01(\t\x12\x0e\n\x06mounts\x18\x04 \x03(\t\x12\x10\n\x08platform\x18\x05 \x01(\t\x12/\n\x04pull\x18\x06 \x01(\x0e\x32!.postq.v1.TaskSpec.Container.Pull\x12\x11\n\x04init\x18\x07 \x01(\x08H\x00\x88\x01\x01\x12\x0c\n\x04gpus\x18\x08 \x01(\t\"*\n\x04Pull\x12\x0b\n\x07MISSING\x10\x00\x12\n\n\x06\x41LWAYS\x10\x01\x12\t\n\x05NEVER\x10\x02\x42\x07\n\x05_init\x1a.\n\x0cSecretsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1aH\n\x0eResourcesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.google.protobuf.Value:\x02\x38\x01\x1aV\n\tLabelRule\x12\r\n\x05label\x18\x01 \x01(\t\x12\n\n\x02in\x18\x02 \x03(\t\x12\x0e\n\x06not_in\x18\x03 \x03(\t\x12\x13\n\x06\x65xists\x18\x04 \x01(\x08H\x00\x88\x01\x01\x42\t\n\x07_exists\"0\n\x05RunIf\x12\r\n\tSUCCEEDED\x10\x00\x12\n\n\x06\x46\x41ILED\x10\x01\x12\x0c\n\x08\x46INISHED\x10\x02\"-\n\tWorkspace\x12\x0b\n\x07\x44\x45\x46\x41ULT\x10\x00\x12\t\n\x05\x46ILES\x10\x01\x12\x08\n\x04NONE\x10\x02\"/\n\x08\x44\x65livery\x12\x11\n\rAT_LEAST_ONCE\x10\x00\x12\x10\n\x0c\x41T_MOST_ONCE\x10\x01\x42\x08\n\x06_imageB\n\n\x08_handlerB\x0b\n\t_priority\"\x83\x03\n\x0bRetryPolicy\x12\x14\n\x0cmax_attempts\x18\x01 \x01(\x05\x12*\n\x07\x62\x61\x63koff\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0bmax_backoff\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x06\x66\x61\x63tor\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12,\n\tincrement\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x06jitter\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12)\n\x06\x64\x65lays\x18\x07 \x03(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x08outcomes\x18\x08 \x03(\x0e\x32\x1d.postq.v1.RetryPolicy.Outcome\x12\x12\n\nexit_codes\x18\t \x03(\x05\"$\n\x07Outcome\x12\n\n\x06\x46\x41ILED\x10\x00\x12\r\n\tTIMED_OUT\x10\x01\x42\t\n\x07_factorB\t\n\x07_jitter\"\xb8\x05\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05queue\x18\x03 \x01(\t\x12\"\n\x05state\x18\x04 \x01(\x0e\x32\x13.postq.v1.Job.State\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x10\n\x08priority\x18\x06 \x01(\x05\x12+\n\nattributes\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\x12.\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstarted_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inished_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x13\x63\x61ncel_requested_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x0c \x01(\x03\x12\x12\n\ntask_count\x18\r \x01(\x05\x12\x12\n\nopen_tasks\x18\x0e \x01(\x05\x12\'\n\x05tasks\x18\x0f \x03(\x0b\x32\x18.postq.v1.Job.TasksEntry\x12\x17\n\x0ftasks_truncated\x18\x10 \x01(\x08\x12\x13\n\x0btraceparent\x18\x11 \x01(\t\x12\x10\n\x08retry_of\x18\x12 \x01(\t\x1a<\n\nTasksEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1d\n\x05value\x18\x02 \x01(\x0b\x32\x0e.postq.v1.Task:\x02\x38\x01\"j\n\x05State\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\r\n\tSCHEDULED\x10\x01\x12\n\n\x06QUEUED\x10\x02\x12\x0b\n\x07RUNNING\x10\x03\x12\r\n\tSUCCEEDED\x10\x04\x12\n\n\x06\x46\x41ILED\x10\x05\x12\r\n\tCANCELLED\x10\x06\"\xe6\x04\n\x04Task\x12\x0c\n\x04name\x18\x01 \x01(\t\x12#\n\x05state\x18\x02 \x01(\x0e\x32\x14.postq.v1.Task.State\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07\x64\x65pends\x18\x04 \x03(\t\x12\x10\n\x08\x61ttempts\x18\x05 \x01(\x05\x12\x0f\n\x07\x63rashes\x18\x06 \x01(\x05\x12.\n\nstarted_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inished_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06run_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\"\n\x07\x61ttempt\x18\n \x01(\x0b\x32\x11.postq.v1.Attempt\x12\x0f\n\x07results\x18\x0b \x01(\t\x12\x0e\n\x06\x65rrors\x18\x0c \x01(\t\x12\x13\n\x0bresults_raw\x18\r \x01(\x0c\x12\x12\n\nerrors_raw\x18\x0e \x01(\x0c\x12\x10\n\x08snapshot\x18\x0f \x01(\t\x12\x0e\n\x06number\x18\x10 \x01(\x05\x12\x10\n\x08revision\x18\x11 \x01(\x03\x12&\n\x06output\x18\x12 \x01(\x0b\x32\x16.google.protobuf.Value\"\x8f\x01\n\x05State\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\x0b\n\x07\x42LOCKED\x10\x01\x12\r\n\tSCHEDULED\x10\x02\x12\n\n\x06PARKED\x10\x03\x12\t\n\x05READY\x10\x04\x12\x0b\n\x07RUNNING\x10\x05\x12\r\n\tSUCCEEDED\x10\x06\x12\n\n\x06\x46\x41ILED\x10\x07\x12\r\n\tCANCELLED\x10\x08\x12\x0b\n\x07SKIPPED\x10\t\"\xd1\x03\n\x07\x41ttempt\x12\n\n\x02id\x18\x01 \x01(\x03\x12*\n\x07outcome\x18\x02 \x01(\x0e\x32\x19.postq.v1.Attempt.Outcome\x12\r\n\x05\x61gent\x18\x03 \x01(\t\x12\x16\n\texit_code\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x13\n\x06signal\x18\x05 \x01(\x05H\x01\x88\x01\x01\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12.\n\nstarted_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inished_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05image\x18\t \x01(\t\x12 \n\x06\x65\x66\x66ort\x18\r \x01(\x0b\x32\x10.postq.v1.Effort\x12*\n\x07ran_for\x18\x0e \x01(\x0b\x32\x19.google.protobuf.Duration\"k\n\x07Outcome\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\r\n\tSUCCEEDED\x10\x01\x12\n\n\x06\x46\x41ILED\x10\x02\x12\r\n\tTIMED_OUT\x10\x03\x12\r\n\tCANCELLED\x10\x04\x12\x08\n\x04LOST\x10\x05\x12\x0c\n\x08RELEASED\x10\x06\x42\x0c\n\n_exit_codeB\t\n\x07_signal\"\xab\x02\n\x06\x45\x66\x66ort\x12\x0f\n\x07\x65ntries\x18\x01 \x01(\x03\x12\r\n\x05\x62ytes\x18\x02 \x01(\x03\x12\x14\n\x0chashed_bytes\x18\x03 \x01(\x03\x12\x12\n\nsent_bytes\x18\x04 \x01(\x03\x12\x13\n\x0bsaved_bytes\x18\x05 \x01(\x03\x12\x16\n\x0ereceived_bytes\x18\x06 \x01(\x03\x12\x13\n\x0blocal_bytes\x18\x07 \x01(\x03\x12+\n\x08\x63heckout\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\x04scan\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06upload\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0c\x64irect_bytes\x18\x0b \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, "postq.v1.job_pb2", _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'postq.v1.job_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-    DESCRIPTOR._loaded_options = None
-    _globals["_JOBSPEC_ENVENTRY"]._loaded_options = None
-    _globals["_JOBSPEC_ENVENTRY"]._serialized_options = b"8\001"
-    _globals["_JOBSPEC_TASKSENTRY"]._loaded_options = None
-    _globals["_JOBSPEC_TASKSENTRY"]._serialized_options = b"8\001"
-    _globals["_TASKSPEC_ENVENTRY"]._loaded_options = None
-    _globals["_TASKSPEC_ENVENTRY"]._serialized_options = b"8\001"
-    _globals["_TASKSPEC_SECRETSENTRY"]._loaded_options = None
-    _globals["_TASKSPEC_SECRETSENTRY"]._serialized_options = b"8\001"
-    _globals["_TASKSPEC_RESOURCESENTRY"]._loaded_options = None
-    _globals["_TASKSPEC_RESOURCESENTRY"]._serialized_options = b"8\001"
-    _globals["_JOB_TASKSENTRY"]._loaded_options = None
-    _globals["_JOB_TASKSENTRY"]._serialized_options = b"8\001"
-    _globals["_JOBSPEC"]._serialized_start = 128
-    _globals["_JOBSPEC"]._serialized_end = 1387
-    _globals["_JOBSPEC_ENVENTRY"]._serialized_start = 835
-    _globals["_JOBSPEC_ENVENTRY"]._serialized_end = 877
-    _globals["_JOBSPEC_TASKSENTRY"]._serialized_start = 879
-    _globals["_JOBSPEC_TASKSENTRY"]._serialized_end = 943
-    _globals["_JOBSPEC_UNIQUE"]._serialized_start = 946
-    _globals["_JOBSPEC_UNIQUE"]._serialized_end = 1174
-    _globals["_JOBSPEC_UNIQUE_SCOPE"]._serialized_start = 1112
-    _globals["_JOBSPEC_UNIQUE_SCOPE"]._serialized_end = 1139
-    _globals["_JOBSPEC_UNIQUE_EXISTING"]._serialized_start = 1141
-    _globals["_JOBSPEC_UNIQUE_EXISTING"]._serialized_end = 1174
-    _globals["_JOBSPEC_AFTER"]._serialized_start = 1176
-    _globals["_JOBSPEC_AFTER"]._serialized_end = 1239
-    _globals["_JOBSPEC_WEBHOOK"]._serialized_start = 1241
-    _globals["_JOBSPEC_WEBHOOK"]._serialized_end = 1279
-    _globals["_JOBSPEC_ONCONFLICT"]._serialized_start = 1281
-    _globals["_JOBSPEC_ONCONFLICT"]._serialized_end = 1331
-    _globals["_JOBSPEC_KEEPWORKSPACE"]._serialized_start = 1333
-    _globals["_JOBSPEC_KEEPWORKSPACE"]._serialized_end = 1387
-    _globals["_TASKSPEC"]._serialized_start = 1390
-    _globals["_TASKSPEC"]._serialized_end = 2984
-    _globals["_TASKSPEC_ENVENTRY"]._serialized_start = 835
-    _globals["_TASKSPEC_ENVENTRY"]._serialized_end = 877
-    _globals["_TASKSPEC_CONCURRENCY"]._serialized_start = 2239
-    _globals["_TASKSPEC_CONCURRENCY"]._serialized_end = 2280
-    _globals["_TASKSPEC_RATE"]._serialized_start = 2282
-    _globals["_TASKSPEC_RATE"]._serialized_end = 2359
-    _globals["_TASKSPEC_CONTAINER"]._serialized_start = 2362
-    _globals["_TASKSPEC_CONTAINER"]._serialized_end = 2593
-    _globals["_TASKSPEC_CONTAINER_PULL"]._serialized_start = 2542
-    _globals["_TASKSPEC_CONTAINER_PULL"]._serialized_end = 2584
-    _globals["_TASKSPEC_SECRETSENTRY"]._serialized_start = 2595
-    _globals["_TASKSPEC_SECRETSENTRY"]._serialized_end = 2641
-    _globals["_TASKSPEC_RESOURCESENTRY"]._serialized_start = 2643
-    _globals["_TASKSPEC_RESOURCESENTRY"]._serialized_end = 2715
-    _globals["_TASKSPEC_LABELRULE"]._serialized_start = 2717
-    _globals["_TASKSPEC_LABELRULE"]._serialized_end = 2803
-    _globals["_TASKSPEC_RUNIF"]._serialized_start = 2805
-    _globals["_TASKSPEC_RUNIF"]._serialized_end = 2853
-    _globals["_TASKSPEC_WORKSPACE"]._serialized_start = 2855
-    _globals["_TASKSPEC_WORKSPACE"]._serialized_end = 2900
-    _globals["_TASKSPEC_DELIVERY"]._serialized_start = 2902
-    _globals["_TASKSPEC_DELIVERY"]._serialized_end = 2949
-    _globals["_RETRYPOLICY"]._serialized_start = 2987
-    _globals["_RETRYPOLICY"]._serialized_end = 3374
-    _globals["_RETRYPOLICY_OUTCOME"]._serialized_start = 3316
-    _globals["_RETRYPOLICY_OUTCOME"]._serialized_end = 3352
-    _globals["_JOB"]._serialized_start = 3377
-    _globals["_JOB"]._serialized_end = 4073
-    _globals["_JOB_TASKSENTRY"]._serialized_start = 3905
-    _globals["_JOB_TASKSENTRY"]._serialized_end = 3965
-    _globals["_JOB_STATE"]._serialized_start = 3967
-    _globals["_JOB_STATE"]._serialized_end = 4073
-    _globals["_TASK"]._serialized_start = 4076
-    _globals["_TASK"]._serialized_end = 4690
-    _globals["_TASK_STATE"]._serialized_start = 4547
-    _globals["_TASK_STATE"]._serialized_end = 4690
-    _globals["_ATTEMPT"]._serialized_start = 4693
-    _globals["_ATTEMPT"]._serialized_end = 5158
-    _globals["_ATTEMPT_OUTCOME"]._serialized_start = 5026
-    _globals["_ATTEMPT_OUTCOME"]._serialized_end = 5133
-    _globals["_EFFORT"]._serialized_start = 5161
-    _globals["_EFFORT"]._serialized_end = 5460
+  DESCRIPTOR._loaded_options = None
+  _globals['_JOBSPEC_ENVENTRY']._loaded_options = None
+  _globals['_JOBSPEC_ENVENTRY']._serialized_options = b'8\001'
+  _globals['_JOBSPEC_TASKSENTRY']._loaded_options = None
+  _globals['_JOBSPEC_TASKSENTRY']._serialized_options = b'8\001'
+  _globals['_TASKSPEC_ENVENTRY']._loaded_options = None
+  _globals['_TASKSPEC_ENVENTRY']._serialized_options = b'8\001'
+  _globals['_TASKSPEC_SECRETSENTRY']._loaded_options = None
+  _globals['_TASKSPEC_SECRETSENTRY']._serialized_options = b'8\001'
+  _globals['_TASKSPEC_RESOURCESENTRY']._loaded_options = None
+  _globals['_TASKSPEC_RESOURCESENTRY']._serialized_options = b'8\001'
+  _globals['_JOB_TASKSENTRY']._loaded_options = None
+  _globals['_JOB_TASKSENTRY']._serialized_options = b'8\001'
+  _globals['_JOBSPEC']._serialized_start=128
+  _globals['_JOBSPEC']._serialized_end=1387
+  _globals['_JOBSPEC_ENVENTRY']._serialized_start=835
+  _globals['_JOBSPEC_ENVENTRY']._serialized_end=877
+  _globals['_JOBSPEC_TASKSENTRY']._serialized_start=879
+  _globals['_JOBSPEC_TASKSENTRY']._serialized_end=943
+  _globals['_JOBSPEC_UNIQUE']._serialized_start=946
+  _globals['_JOBSPEC_UNIQUE']._serialized_end=1174
+  _globals['_JOBSPEC_UNIQUE_SCOPE']._serialized_start=1112
+  _globals['_JOBSPEC_UNIQUE_SCOPE']._serialized_end=1139
+  _globals['_JOBSPEC_UNIQUE_EXISTING']._serialized_start=1141
+  _globals['_JOBSPEC_UNIQUE_EXISTING']._serialized_end=1174
+  _globals['_JOBSPEC_AFTER']._serialized_start=1176
+  _globals['_JOBSPEC_AFTER']._serialized_end=1239
+  _globals['_JOBSPEC_WEBHOOK']._serialized_start=1241
+  _globals['_JOBSPEC_WEBHOOK']._serialized_end=1279
+  _globals['_JOBSPEC_ONCONFLICT']._serialized_start=1281
+  _globals['_JOBSPEC_ONCONFLICT']._serialized_end=1331
+  _globals['_JOBSPEC_KEEPWORKSPACE']._serialized_start=1333
+  _globals['_JOBSPEC_KEEPWORKSPACE']._serialized_end=1387
+  _globals['_TASKSPEC']._serialized_start=1390
+  _globals['_TASKSPEC']._serialized_end=2984
+  _globals['_TASKSPEC_ENVENTRY']._serialized_start=835
+  _globals['_TASKSPEC_ENVENTRY']._serialized_end=877
+  _globals['_TASKSPEC_CONCURRENCY']._serialized_start=2239
+  _globals['_TASKSPEC_CONCURRENCY']._serialized_end=2280
+  _globals['_TASKSPEC_RATE']._serialized_start=2282
+  _globals['_TASKSPEC_RATE']._serialized_end=2359
+  _globals['_TASKSPEC_CONTAINER']._serialized_start=2362
+  _globals['_TASKSPEC_CONTAINER']._serialized_end=2593
+  _globals['_TASKSPEC_CONTAINER_PULL']._serialized_start=2542
+  _globals['_TASKSPEC_CONTAINER_PULL']._serialized_end=2584
+  _globals['_TASKSPEC_SECRETSENTRY']._serialized_start=2595
+  _globals['_TASKSPEC_SECRETSENTRY']._serialized_end=2641
+  _globals['_TASKSPEC_RESOURCESENTRY']._serialized_start=2643
+  _globals['_TASKSPEC_RESOURCESENTRY']._serialized_end=2715
+  _globals['_TASKSPEC_LABELRULE']._serialized_start=2717
+  _globals['_TASKSPEC_LABELRULE']._serialized_end=2803
+  _globals['_TASKSPEC_RUNIF']._serialized_start=2805
+  _globals['_TASKSPEC_RUNIF']._serialized_end=2853
+  _globals['_TASKSPEC_WORKSPACE']._serialized_start=2855
+  _globals['_TASKSPEC_WORKSPACE']._serialized_end=2900
+  _globals['_TASKSPEC_DELIVERY']._serialized_start=2902
+  _globals['_TASKSPEC_DELIVERY']._serialized_end=2949
+  _globals['_RETRYPOLICY']._serialized_start=2987
+  _globals['_RETRYPOLICY']._serialized_end=3374
+  _globals['_RETRYPOLICY_OUTCOME']._serialized_start=3316
+  _globals['_RETRYPOLICY_OUTCOME']._serialized_end=3352
+  _globals['_JOB']._serialized_start=3377
+  _globals['_JOB']._serialized_end=4073
+  _globals['_JOB_TASKSENTRY']._serialized_start=3905
+  _globals['_JOB_TASKSENTRY']._serialized_end=3965
+  _globals['_JOB_STATE']._serialized_start=3967
+  _globals['_JOB_STATE']._serialized_end=4073
+  _globals['_TASK']._serialized_start=4076
+  _globals['_TASK']._serialized_end=4690
+  _globals['_TASK_STATE']._serialized_start=4547
+  _globals['_TASK_STATE']._serialized_end=4690
+  _globals['_ATTEMPT']._serialized_start=4693
+  _globals['_ATTEMPT']._serialized_end=5158
+  _globals['_ATTEMPT_OUTCOME']._serialized_start=5026
+  _globals['_ATTEMPT_OUTCOME']._serialized_end=5133
+  _globals['_EFFORT']._serialized_start=5161
+  _globals['_EFFORT']._serialized_end=5460
 # @@protoc_insertion_point(module_scope)

@@ -21,13 +21,7 @@ class SubmitJobRequest(_message.Message):
     id: str
     wait: _duration_pb2.Duration
     require_queue: bool
-    def __init__(
-        self,
-        job: _Optional[_Union[_job_pb2.JobSpec, _Mapping]] = ...,
-        id: _Optional[str] = ...,
-        wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...,
-        require_queue: bool = ...,
-    ) -> None: ...
+    def __init__(self, job: _Optional[_Union[_job_pb2.JobSpec, _Mapping]] = ..., id: _Optional[str] = ..., wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., require_queue: bool = ...) -> None: ...
 
 class SubmitJobResponse(_message.Message):
     __slots__ = ("id", "created")
@@ -41,17 +35,13 @@ class SubmitJobsRequest(_message.Message):
     __slots__ = ("jobs",)
     JOBS_FIELD_NUMBER: _ClassVar[int]
     jobs: _containers.RepeatedCompositeFieldContainer[SubmitJobRequest]
-    def __init__(
-        self, jobs: _Optional[_Iterable[_Union[SubmitJobRequest, _Mapping]]] = ...
-    ) -> None: ...
+    def __init__(self, jobs: _Optional[_Iterable[_Union[SubmitJobRequest, _Mapping]]] = ...) -> None: ...
 
 class SubmitJobsResponse(_message.Message):
     __slots__ = ("jobs",)
     JOBS_FIELD_NUMBER: _ClassVar[int]
     jobs: _containers.RepeatedCompositeFieldContainer[SubmitJobResponse]
-    def __init__(
-        self, jobs: _Optional[_Iterable[_Union[SubmitJobResponse, _Mapping]]] = ...
-    ) -> None: ...
+    def __init__(self, jobs: _Optional[_Iterable[_Union[SubmitJobResponse, _Mapping]]] = ...) -> None: ...
 
 class GetJobRequest(_message.Message):
     __slots__ = ("id",)
@@ -79,15 +69,7 @@ class ListJobsRequest(_message.Message):
     page_token: str
     filter: str
     ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(
-        self,
-        states: _Optional[_Iterable[_Union[_job_pb2.Job.State, str]]] = ...,
-        queue: _Optional[str] = ...,
-        page_size: _Optional[int] = ...,
-        page_token: _Optional[str] = ...,
-        filter: _Optional[str] = ...,
-        ids: _Optional[_Iterable[str]] = ...,
-    ) -> None: ...
+    def __init__(self, states: _Optional[_Iterable[_Union[_job_pb2.Job.State, str]]] = ..., queue: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., filter: _Optional[str] = ..., ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListJobsResponse(_message.Message):
     __slots__ = ("jobs", "next_page_token")
@@ -95,11 +77,7 @@ class ListJobsResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     jobs: _containers.RepeatedCompositeFieldContainer[_job_pb2.Job]
     next_page_token: str
-    def __init__(
-        self,
-        jobs: _Optional[_Iterable[_Union[_job_pb2.Job, _Mapping]]] = ...,
-        next_page_token: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, jobs: _Optional[_Iterable[_Union[_job_pb2.Job, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class ListTasksRequest(_message.Message):
     __slots__ = ("job_id", "states", "page_size", "page_token")
@@ -111,13 +89,7 @@ class ListTasksRequest(_message.Message):
     states: _containers.RepeatedScalarFieldContainer[_job_pb2.Task.State]
     page_size: int
     page_token: str
-    def __init__(
-        self,
-        job_id: _Optional[str] = ...,
-        states: _Optional[_Iterable[_Union[_job_pb2.Task.State, str]]] = ...,
-        page_size: _Optional[int] = ...,
-        page_token: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, job_id: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_job_pb2.Task.State, str]]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListTasksResponse(_message.Message):
     __slots__ = ("tasks", "next_page_token")
@@ -125,11 +97,7 @@ class ListTasksResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     tasks: _containers.RepeatedCompositeFieldContainer[_job_pb2.Task]
     next_page_token: str
-    def __init__(
-        self,
-        tasks: _Optional[_Iterable[_Union[_job_pb2.Task, _Mapping]]] = ...,
-        next_page_token: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, tasks: _Optional[_Iterable[_Union[_job_pb2.Task, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class WatchJobRequest(_message.Message):
     __slots__ = ("id", "after_revision")
@@ -149,13 +117,7 @@ class WatchJobResponse(_message.Message):
     tasks: _containers.RepeatedCompositeFieldContainer[_job_pb2.Task]
     revision: int
     complete: bool
-    def __init__(
-        self,
-        job: _Optional[_Union[_job_pb2.Job, _Mapping]] = ...,
-        tasks: _Optional[_Iterable[_Union[_job_pb2.Task, _Mapping]]] = ...,
-        revision: _Optional[int] = ...,
-        complete: bool = ...,
-    ) -> None: ...
+    def __init__(self, job: _Optional[_Union[_job_pb2.Job, _Mapping]] = ..., tasks: _Optional[_Iterable[_Union[_job_pb2.Task, _Mapping]]] = ..., revision: _Optional[int] = ..., complete: bool = ...) -> None: ...
 
 class CancelJobRequest(_message.Message):
     __slots__ = ("id", "reason")
@@ -183,14 +145,7 @@ class CancelJobsRequest(_message.Message):
     queue: str
     waiting_only: bool
     reason: str
-    def __init__(
-        self,
-        ids: _Optional[_Iterable[str]] = ...,
-        filter: _Optional[str] = ...,
-        queue: _Optional[str] = ...,
-        waiting_only: bool = ...,
-        reason: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, ids: _Optional[_Iterable[str]] = ..., filter: _Optional[str] = ..., queue: _Optional[str] = ..., waiting_only: bool = ..., reason: _Optional[str] = ...) -> None: ...
 
 class CancelJobsResponse(_message.Message):
     __slots__ = ("requested",)
@@ -206,12 +161,7 @@ class RetryJobRequest(_message.Message):
     id: str
     tasks: _containers.RepeatedScalarFieldContainer[str]
     new_id: str
-    def __init__(
-        self,
-        id: _Optional[str] = ...,
-        tasks: _Optional[_Iterable[str]] = ...,
-        new_id: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., tasks: _Optional[_Iterable[str]] = ..., new_id: _Optional[str] = ...) -> None: ...
 
 class RetryJobResponse(_message.Message):
     __slots__ = ("id",)
@@ -231,14 +181,7 @@ class RetryJobsRequest(_message.Message):
     states: _containers.RepeatedScalarFieldContainer[_job_pb2.Job.State]
     max_count: int
     rate: float
-    def __init__(
-        self,
-        filter: _Optional[str] = ...,
-        queue: _Optional[str] = ...,
-        states: _Optional[_Iterable[_Union[_job_pb2.Job.State, str]]] = ...,
-        max_count: _Optional[int] = ...,
-        rate: _Optional[float] = ...,
-    ) -> None: ...
+    def __init__(self, filter: _Optional[str] = ..., queue: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_job_pb2.Job.State, str]]] = ..., max_count: _Optional[int] = ..., rate: _Optional[float] = ...) -> None: ...
 
 class RetryJobsResponse(_message.Message):
     __slots__ = ("retried",)
@@ -248,15 +191,10 @@ class RetryJobsResponse(_message.Message):
         NEW_JOB_ID_FIELD_NUMBER: _ClassVar[int]
         job_id: str
         new_job_id: str
-        def __init__(
-            self, job_id: _Optional[str] = ..., new_job_id: _Optional[str] = ...
-        ) -> None: ...
-
+        def __init__(self, job_id: _Optional[str] = ..., new_job_id: _Optional[str] = ...) -> None: ...
     RETRIED_FIELD_NUMBER: _ClassVar[int]
     retried: _containers.RepeatedCompositeFieldContainer[RetryJobsResponse.Retried]
-    def __init__(
-        self, retried: _Optional[_Iterable[_Union[RetryJobsResponse.Retried, _Mapping]]] = ...
-    ) -> None: ...
+    def __init__(self, retried: _Optional[_Iterable[_Union[RetryJobsResponse.Retried, _Mapping]]] = ...) -> None: ...
 
 class ReadLogsRequest(_message.Message):
     __slots__ = ("job_id", "tasks", "attempt", "follow")
@@ -268,13 +206,7 @@ class ReadLogsRequest(_message.Message):
     tasks: _containers.RepeatedScalarFieldContainer[str]
     attempt: int
     follow: bool
-    def __init__(
-        self,
-        job_id: _Optional[str] = ...,
-        tasks: _Optional[_Iterable[str]] = ...,
-        attempt: _Optional[int] = ...,
-        follow: bool = ...,
-    ) -> None: ...
+    def __init__(self, job_id: _Optional[str] = ..., tasks: _Optional[_Iterable[str]] = ..., attempt: _Optional[int] = ..., follow: bool = ...) -> None: ...
 
 class ReadLogsResponse(_message.Message):
     __slots__ = ("task", "attempt", "number", "stream", "data")
@@ -284,7 +216,6 @@ class ReadLogsResponse(_message.Message):
         STDOUT: _ClassVar[ReadLogsResponse.Stream]
         STDERR: _ClassVar[ReadLogsResponse.Stream]
         SYSTEM: _ClassVar[ReadLogsResponse.Stream]
-
     UNSPECIFIED: ReadLogsResponse.Stream
     STDOUT: ReadLogsResponse.Stream
     STDERR: ReadLogsResponse.Stream
@@ -299,11 +230,4 @@ class ReadLogsResponse(_message.Message):
     number: int
     stream: ReadLogsResponse.Stream
     data: bytes
-    def __init__(
-        self,
-        task: _Optional[str] = ...,
-        attempt: _Optional[int] = ...,
-        number: _Optional[int] = ...,
-        stream: _Optional[_Union[ReadLogsResponse.Stream, str]] = ...,
-        data: _Optional[bytes] = ...,
-    ) -> None: ...
+    def __init__(self, task: _Optional[str] = ..., attempt: _Optional[int] = ..., number: _Optional[int] = ..., stream: _Optional[_Union[ReadLogsResponse.Stream, str]] = ..., data: _Optional[bytes] = ...) -> None: ...

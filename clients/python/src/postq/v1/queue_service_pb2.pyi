@@ -12,45 +12,21 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class QueueSettings(_message.Message):
-    __slots__ = (
-        "description",
-        "paused",
-        "max_running",
-        "max_jobs",
-        "retry",
-        "timeout",
-        "expires_after",
-        "dead_letters",
-        "aging",
-        "retention",
-        "notify",
-        "webhook",
-        "rate",
-    )
+    __slots__ = ("description", "paused", "max_running", "max_jobs", "retry", "timeout", "expires_after", "dead_letters", "aging", "retention", "notify", "webhook", "rate")
     class Retention(_message.Message):
         __slots__ = ("age", "jobs")
         AGE_FIELD_NUMBER: _ClassVar[int]
         JOBS_FIELD_NUMBER: _ClassVar[int]
         age: _duration_pb2.Duration
         jobs: int
-        def __init__(
-            self,
-            age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...,
-            jobs: _Optional[int] = ...,
-        ) -> None: ...
-
+        def __init__(self, age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., jobs: _Optional[int] = ...) -> None: ...
     class Rate(_message.Message):
         __slots__ = ("limit", "period")
         LIMIT_FIELD_NUMBER: _ClassVar[int]
         PERIOD_FIELD_NUMBER: _ClassVar[int]
         limit: int
         period: _duration_pb2.Duration
-        def __init__(
-            self,
-            limit: _Optional[int] = ...,
-            period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...,
-        ) -> None: ...
-
+        def __init__(self, limit: _Optional[int] = ..., period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     PAUSED_FIELD_NUMBER: _ClassVar[int]
     MAX_RUNNING_FIELD_NUMBER: _ClassVar[int]
@@ -77,24 +53,7 @@ class QueueSettings(_message.Message):
     notify: bool
     webhook: _job_pb2.JobSpec.Webhook
     rate: QueueSettings.Rate
-    def __init__(
-        self,
-        description: _Optional[str] = ...,
-        paused: bool = ...,
-        max_running: _Optional[int] = ...,
-        max_jobs: _Optional[int] = ...,
-        retry: _Optional[_Union[_job_pb2.RetryPolicy, _Mapping]] = ...,
-        timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...,
-        expires_after: _Optional[
-            _Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]
-        ] = ...,
-        dead_letters: bool = ...,
-        aging: _Optional[float] = ...,
-        retention: _Optional[_Union[QueueSettings.Retention, _Mapping]] = ...,
-        notify: bool = ...,
-        webhook: _Optional[_Union[_job_pb2.JobSpec.Webhook, _Mapping]] = ...,
-        rate: _Optional[_Union[QueueSettings.Rate, _Mapping]] = ...,
-    ) -> None: ...
+    def __init__(self, description: _Optional[str] = ..., paused: bool = ..., max_running: _Optional[int] = ..., max_jobs: _Optional[int] = ..., retry: _Optional[_Union[_job_pb2.RetryPolicy, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., expires_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., dead_letters: bool = ..., aging: _Optional[float] = ..., retention: _Optional[_Union[QueueSettings.Retention, _Mapping]] = ..., notify: bool = ..., webhook: _Optional[_Union[_job_pb2.JobSpec.Webhook, _Mapping]] = ..., rate: _Optional[_Union[QueueSettings.Rate, _Mapping]] = ...) -> None: ...
 
 class Queue(_message.Message):
     __slots__ = ("name", "settings", "is_declared", "created_at", "stats")
@@ -108,25 +67,10 @@ class Queue(_message.Message):
     is_declared: bool
     created_at: _timestamp_pb2.Timestamp
     stats: QueueStats
-    def __init__(
-        self,
-        name: _Optional[str] = ...,
-        settings: _Optional[_Union[QueueSettings, _Mapping]] = ...,
-        is_declared: bool = ...,
-        created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...,
-        stats: _Optional[_Union[QueueStats, _Mapping]] = ...,
-    ) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., settings: _Optional[_Union[QueueSettings, _Mapping]] = ..., is_declared: bool = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., stats: _Optional[_Union[QueueStats, _Mapping]] = ...) -> None: ...
 
 class QueueStats(_message.Message):
-    __slots__ = (
-        "jobs",
-        "ready",
-        "scheduled",
-        "parked",
-        "running",
-        "dead_letters",
-        "oldest_ready_age",
-    )
+    __slots__ = ("jobs", "ready", "scheduled", "parked", "running", "dead_letters", "oldest_ready_age")
     JOBS_FIELD_NUMBER: _ClassVar[int]
     READY_FIELD_NUMBER: _ClassVar[int]
     SCHEDULED_FIELD_NUMBER: _ClassVar[int]
@@ -141,18 +85,7 @@ class QueueStats(_message.Message):
     running: int
     dead_letters: int
     oldest_ready_age: _duration_pb2.Duration
-    def __init__(
-        self,
-        jobs: _Optional[int] = ...,
-        ready: _Optional[int] = ...,
-        scheduled: _Optional[int] = ...,
-        parked: _Optional[int] = ...,
-        running: _Optional[int] = ...,
-        dead_letters: _Optional[int] = ...,
-        oldest_ready_age: _Optional[
-            _Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]
-        ] = ...,
-    ) -> None: ...
+    def __init__(self, jobs: _Optional[int] = ..., ready: _Optional[int] = ..., scheduled: _Optional[int] = ..., parked: _Optional[int] = ..., running: _Optional[int] = ..., dead_letters: _Optional[int] = ..., oldest_ready_age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class PutQueueRequest(_message.Message):
     __slots__ = ("name", "settings", "fields", "if_absent")
@@ -164,13 +97,7 @@ class PutQueueRequest(_message.Message):
     settings: QueueSettings
     fields: _containers.RepeatedScalarFieldContainer[str]
     if_absent: bool
-    def __init__(
-        self,
-        name: _Optional[str] = ...,
-        settings: _Optional[_Union[QueueSettings, _Mapping]] = ...,
-        fields: _Optional[_Iterable[str]] = ...,
-        if_absent: bool = ...,
-    ) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., settings: _Optional[_Union[QueueSettings, _Mapping]] = ..., fields: _Optional[_Iterable[str]] = ..., if_absent: bool = ...) -> None: ...
 
 class PutQueueResponse(_message.Message):
     __slots__ = ("queue", "created")
@@ -178,9 +105,7 @@ class PutQueueResponse(_message.Message):
     CREATED_FIELD_NUMBER: _ClassVar[int]
     queue: Queue
     created: bool
-    def __init__(
-        self, queue: _Optional[_Union[Queue, _Mapping]] = ..., created: bool = ...
-    ) -> None: ...
+    def __init__(self, queue: _Optional[_Union[Queue, _Mapping]] = ..., created: bool = ...) -> None: ...
 
 class GetQueueRequest(_message.Message):
     __slots__ = ("name",)
@@ -200,9 +125,7 @@ class ListQueuesRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
-    def __init__(
-        self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...
-    ) -> None: ...
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListQueuesResponse(_message.Message):
     __slots__ = ("queues", "next_page_token")
@@ -210,11 +133,7 @@ class ListQueuesResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     queues: _containers.RepeatedCompositeFieldContainer[Queue]
     next_page_token: str
-    def __init__(
-        self,
-        queues: _Optional[_Iterable[_Union[Queue, _Mapping]]] = ...,
-        next_page_token: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, queues: _Optional[_Iterable[_Union[Queue, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class DeleteQueueRequest(_message.Message):
     __slots__ = ("name", "force")

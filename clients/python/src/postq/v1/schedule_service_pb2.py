@@ -4,15 +4,18 @@
 # source: postq/v1/schedule_service.proto
 # Protobuf Python Version: 6.31.1
 """Generated protocol buffer code."""
-
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-
 _runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC, 6, 31, 1, "", "postq/v1/schedule_service.proto"
+    _runtime_version.Domain.PUBLIC,
+    6,
+    31,
+    1,
+    '',
+    'postq/v1/schedule_service.proto'
 )
 # @@protoc_insertion_point(imports)
 
@@ -24,49 +27,47 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from postq.v1 import job_pb2 as postq_dot_v1_dot_job__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n\x1fpostq/v1/schedule_service.proto\x12\x08postq.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12postq/v1/job.proto"\xe8\x04\n\x08Schedule\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x63ron\x18\x02 \x01(\t\x12(\n\x05\x65very\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\ttime_zone\x18\x04 \x01(\t\x12+\n\x07overlap\x18\x05 \x01(\x0e\x32\x1a.postq.v1.Schedule.Overlap\x12,\n\x08\x63\x61tch_up\x18\x06 \x01(\x0e\x32\x1a.postq.v1.Schedule.CatchUp\x12\x16\n\x0e\x63\x61tch_up_limit\x18\x07 \x01(\x05\x12\x1e\n\x03job\x18\x08 \x01(\x0b\x32\x11.postq.v1.JobSpec\x12\x11\n\tis_paused\x18\t \x01(\x08\x12+\n\x07next_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07last_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0blast_job_id\x18\x0c \x01(\t\x12+\n\x0elast_job_state\x18\r \x01(\x0e\x32\x13.postq.v1.Job.State\x12\r\n\x05\x66ired\x18\x0e \x01(\x03\x12\x0f\n\x07skipped\x18\x0f \x01(\x03\x12\x0f\n\x07waiting\x18\x10 \x01(\x05\x12\r\n\x05\x65rror\x18\x11 \x01(\t\x12.\n\ncreated_at\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp")\n\x07Overlap\x12\t\n\x05\x41LLOW\x10\x00\x12\x08\n\x04SKIP\x10\x01\x12\t\n\x05QUEUE\x10\x02"&\n\x07\x43\x61tchUp\x12\x08\n\x04LAST\x10\x00\x12\x08\n\x04NONE\x10\x01\x12\x07\n\x03\x41LL\x10\x02":\n\x12PutScheduleRequest\x12$\n\x08schedule\x18\x01 \x01(\x0b\x32\x12.postq.v1.Schedule";\n\x13PutScheduleResponse\x12$\n\x08schedule\x18\x01 \x01(\x0b\x32\x12.postq.v1.Schedule""\n\x12GetScheduleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t";\n\x13GetScheduleResponse\x12$\n\x08schedule\x18\x01 \x01(\x0b\x32\x12.postq.v1.Schedule"=\n\x14ListSchedulesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t"W\n\x15ListSchedulesResponse\x12%\n\tschedules\x18\x01 \x03(\x0b\x32\x12.postq.v1.Schedule\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t"%\n\x15\x44\x65leteScheduleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t"\x18\n\x16\x44\x65leteScheduleResponse"$\n\x14PauseScheduleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t"=\n\x15PauseScheduleResponse\x12$\n\x08schedule\x18\x01 \x01(\x0b\x32\x12.postq.v1.Schedule"%\n\x15ResumeScheduleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t">\n\x16ResumeScheduleResponse\x12$\n\x08schedule\x18\x01 \x01(\x0b\x32\x12.postq.v1.Schedule"&\n\x16TriggerScheduleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t")\n\x17TriggerScheduleResponse\x12\x0e\n\x06job_id\x18\x01 \x01(\t2\xcf\x04\n\x0fScheduleService\x12J\n\x0bPutSchedule\x12\x1c.postq.v1.PutScheduleRequest\x1a\x1d.postq.v1.PutScheduleResponse\x12J\n\x0bGetSchedule\x12\x1c.postq.v1.GetScheduleRequest\x1a\x1d.postq.v1.GetScheduleResponse\x12P\n\rListSchedules\x12\x1e.postq.v1.ListSchedulesRequest\x1a\x1f.postq.v1.ListSchedulesResponse\x12S\n\x0e\x44\x65leteSchedule\x12\x1f.postq.v1.DeleteScheduleRequest\x1a .postq.v1.DeleteScheduleResponse\x12P\n\rPauseSchedule\x12\x1e.postq.v1.PauseScheduleRequest\x1a\x1f.postq.v1.PauseScheduleResponse\x12S\n\x0eResumeSchedule\x12\x1f.postq.v1.ResumeScheduleRequest\x1a .postq.v1.ResumeScheduleResponse\x12V\n\x0fTriggerSchedule\x12 .postq.v1.TriggerScheduleRequest\x1a!.postq.v1.TriggerScheduleResponseb\x06proto3'
-)
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fpostq/v1/schedule_service.proto\x12\x08postq.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12postq/v1/job.proto\"\xe8\x04\n\x08Schedule\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x63ron\x18\x02 \x01(\t\x12(\n\x05\x65very\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\ttime_zone\x18\x04 \x01(\t\x12+\n\x07overlap\x18\x05 \x01(\x0e\x32\x1a.postq.v1.Schedule.Overlap\x12,\n\x08\x63\x61tch_up\x18\x06 \x01(\x0e\x32\x1a.postq.v1.Schedule.CatchUp\x12\x16\n\x0e\x63\x61tch_up_limit\x18\x07 \x01(\x05\x12\x1e\n\x03job\x18\x08 \x01(\x0b\x32\x11.postq.v1.JobSpec\x12\x11\n\tis_paused\x18\t \x01(\x08\x12+\n\x07next_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07last_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0blast_job_id\x18\x0c \x01(\t\x12+\n\x0elast_job_state\x18\r \x01(\x0e\x32\x13.postq.v1.Job.State\x12\r\n\x05\x66ired\x18\x0e \x01(\x03\x12\x0f\n\x07skipped\x18\x0f \x01(\x03\x12\x0f\n\x07waiting\x18\x10 \x01(\x05\x12\r\n\x05\x65rror\x18\x11 \x01(\t\x12.\n\ncreated_at\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\")\n\x07Overlap\x12\t\n\x05\x41LLOW\x10\x00\x12\x08\n\x04SKIP\x10\x01\x12\t\n\x05QUEUE\x10\x02\"&\n\x07\x43\x61tchUp\x12\x08\n\x04LAST\x10\x00\x12\x08\n\x04NONE\x10\x01\x12\x07\n\x03\x41LL\x10\x02\":\n\x12PutScheduleRequest\x12$\n\x08schedule\x18\x01 \x01(\x0b\x32\x12.postq.v1.Schedule\";\n\x13PutScheduleResponse\x12$\n\x08schedule\x18\x01 \x01(\x0b\x32\x12.postq.v1.Schedule\"\"\n\x12GetScheduleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\";\n\x13GetScheduleResponse\x12$\n\x08schedule\x18\x01 \x01(\x0b\x32\x12.postq.v1.Schedule\"=\n\x14ListSchedulesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"W\n\x15ListSchedulesResponse\x12%\n\tschedules\x18\x01 \x03(\x0b\x32\x12.postq.v1.Schedule\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"%\n\x15\x44\x65leteScheduleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x18\n\x16\x44\x65leteScheduleResponse\"$\n\x14PauseScheduleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"=\n\x15PauseScheduleResponse\x12$\n\x08schedule\x18\x01 \x01(\x0b\x32\x12.postq.v1.Schedule\"%\n\x15ResumeScheduleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\">\n\x16ResumeScheduleResponse\x12$\n\x08schedule\x18\x01 \x01(\x0b\x32\x12.postq.v1.Schedule\"&\n\x16TriggerScheduleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\")\n\x17TriggerScheduleResponse\x12\x0e\n\x06job_id\x18\x01 \x01(\t2\xcf\x04\n\x0fScheduleService\x12J\n\x0bPutSchedule\x12\x1c.postq.v1.PutScheduleRequest\x1a\x1d.postq.v1.PutScheduleResponse\x12J\n\x0bGetSchedule\x12\x1c.postq.v1.GetScheduleRequest\x1a\x1d.postq.v1.GetScheduleResponse\x12P\n\rListSchedules\x12\x1e.postq.v1.ListSchedulesRequest\x1a\x1f.postq.v1.ListSchedulesResponse\x12S\n\x0e\x44\x65leteSchedule\x12\x1f.postq.v1.DeleteScheduleRequest\x1a .postq.v1.DeleteScheduleResponse\x12P\n\rPauseSchedule\x12\x1e.postq.v1.PauseScheduleRequest\x1a\x1f.postq.v1.PauseScheduleResponse\x12S\n\x0eResumeSchedule\x12\x1f.postq.v1.ResumeScheduleRequest\x1a .postq.v1.ResumeScheduleResponse\x12V\n\x0fTriggerSchedule\x12 .postq.v1.TriggerScheduleRequest\x1a!.postq.v1.TriggerScheduleResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, "postq.v1.schedule_service_pb2", _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'postq.v1.schedule_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-    DESCRIPTOR._loaded_options = None
-    _globals["_SCHEDULE"]._serialized_start = 131
-    _globals["_SCHEDULE"]._serialized_end = 747
-    _globals["_SCHEDULE_OVERLAP"]._serialized_start = 666
-    _globals["_SCHEDULE_OVERLAP"]._serialized_end = 707
-    _globals["_SCHEDULE_CATCHUP"]._serialized_start = 709
-    _globals["_SCHEDULE_CATCHUP"]._serialized_end = 747
-    _globals["_PUTSCHEDULEREQUEST"]._serialized_start = 749
-    _globals["_PUTSCHEDULEREQUEST"]._serialized_end = 807
-    _globals["_PUTSCHEDULERESPONSE"]._serialized_start = 809
-    _globals["_PUTSCHEDULERESPONSE"]._serialized_end = 868
-    _globals["_GETSCHEDULEREQUEST"]._serialized_start = 870
-    _globals["_GETSCHEDULEREQUEST"]._serialized_end = 904
-    _globals["_GETSCHEDULERESPONSE"]._serialized_start = 906
-    _globals["_GETSCHEDULERESPONSE"]._serialized_end = 965
-    _globals["_LISTSCHEDULESREQUEST"]._serialized_start = 967
-    _globals["_LISTSCHEDULESREQUEST"]._serialized_end = 1028
-    _globals["_LISTSCHEDULESRESPONSE"]._serialized_start = 1030
-    _globals["_LISTSCHEDULESRESPONSE"]._serialized_end = 1117
-    _globals["_DELETESCHEDULEREQUEST"]._serialized_start = 1119
-    _globals["_DELETESCHEDULEREQUEST"]._serialized_end = 1156
-    _globals["_DELETESCHEDULERESPONSE"]._serialized_start = 1158
-    _globals["_DELETESCHEDULERESPONSE"]._serialized_end = 1182
-    _globals["_PAUSESCHEDULEREQUEST"]._serialized_start = 1184
-    _globals["_PAUSESCHEDULEREQUEST"]._serialized_end = 1220
-    _globals["_PAUSESCHEDULERESPONSE"]._serialized_start = 1222
-    _globals["_PAUSESCHEDULERESPONSE"]._serialized_end = 1283
-    _globals["_RESUMESCHEDULEREQUEST"]._serialized_start = 1285
-    _globals["_RESUMESCHEDULEREQUEST"]._serialized_end = 1322
-    _globals["_RESUMESCHEDULERESPONSE"]._serialized_start = 1324
-    _globals["_RESUMESCHEDULERESPONSE"]._serialized_end = 1386
-    _globals["_TRIGGERSCHEDULEREQUEST"]._serialized_start = 1388
-    _globals["_TRIGGERSCHEDULEREQUEST"]._serialized_end = 1426
-    _globals["_TRIGGERSCHEDULERESPONSE"]._serialized_start = 1428
-    _globals["_TRIGGERSCHEDULERESPONSE"]._serialized_end = 1469
-    _globals["_SCHEDULESERVICE"]._serialized_start = 1472
-    _globals["_SCHEDULESERVICE"]._serialized_end = 2063
+  DESCRIPTOR._loaded_options = None
+  _globals['_SCHEDULE']._serialized_start=131
+  _globals['_SCHEDULE']._serialized_end=747
+  _globals['_SCHEDULE_OVERLAP']._serialized_start=666
+  _globals['_SCHEDULE_OVERLAP']._serialized_end=707
+  _globals['_SCHEDULE_CATCHUP']._serialized_start=709
+  _globals['_SCHEDULE_CATCHUP']._serialized_end=747
+  _globals['_PUTSCHEDULEREQUEST']._serialized_start=749
+  _globals['_PUTSCHEDULEREQUEST']._serialized_end=807
+  _globals['_PUTSCHEDULERESPONSE']._serialized_start=809
+  _globals['_PUTSCHEDULERESPONSE']._serialized_end=868
+  _globals['_GETSCHEDULEREQUEST']._serialized_start=870
+  _globals['_GETSCHEDULEREQUEST']._serialized_end=904
+  _globals['_GETSCHEDULERESPONSE']._serialized_start=906
+  _globals['_GETSCHEDULERESPONSE']._serialized_end=965
+  _globals['_LISTSCHEDULESREQUEST']._serialized_start=967
+  _globals['_LISTSCHEDULESREQUEST']._serialized_end=1028
+  _globals['_LISTSCHEDULESRESPONSE']._serialized_start=1030
+  _globals['_LISTSCHEDULESRESPONSE']._serialized_end=1117
+  _globals['_DELETESCHEDULEREQUEST']._serialized_start=1119
+  _globals['_DELETESCHEDULEREQUEST']._serialized_end=1156
+  _globals['_DELETESCHEDULERESPONSE']._serialized_start=1158
+  _globals['_DELETESCHEDULERESPONSE']._serialized_end=1182
+  _globals['_PAUSESCHEDULEREQUEST']._serialized_start=1184
+  _globals['_PAUSESCHEDULEREQUEST']._serialized_end=1220
+  _globals['_PAUSESCHEDULERESPONSE']._serialized_start=1222
+  _globals['_PAUSESCHEDULERESPONSE']._serialized_end=1283
+  _globals['_RESUMESCHEDULEREQUEST']._serialized_start=1285
+  _globals['_RESUMESCHEDULEREQUEST']._serialized_end=1322
+  _globals['_RESUMESCHEDULERESPONSE']._serialized_start=1324
+  _globals['_RESUMESCHEDULERESPONSE']._serialized_end=1386
+  _globals['_TRIGGERSCHEDULEREQUEST']._serialized_start=1388
+  _globals['_TRIGGERSCHEDULEREQUEST']._serialized_end=1426
+  _globals['_TRIGGERSCHEDULERESPONSE']._serialized_start=1428
+  _globals['_TRIGGERSCHEDULERESPONSE']._serialized_end=1469
+  _globals['_SCHEDULESERVICE']._serialized_start=1472
+  _globals['_SCHEDULESERVICE']._serialized_end=2063
 # @@protoc_insertion_point(module_scope)

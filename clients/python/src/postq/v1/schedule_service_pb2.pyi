@@ -13,32 +13,12 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Schedule(_message.Message):
-    __slots__ = (
-        "name",
-        "cron",
-        "every",
-        "time_zone",
-        "overlap",
-        "catch_up",
-        "catch_up_limit",
-        "job",
-        "is_paused",
-        "next_at",
-        "last_at",
-        "last_job_id",
-        "last_job_state",
-        "fired",
-        "skipped",
-        "waiting",
-        "error",
-        "created_at",
-    )
+    __slots__ = ("name", "cron", "every", "time_zone", "overlap", "catch_up", "catch_up_limit", "job", "is_paused", "next_at", "last_at", "last_job_id", "last_job_state", "fired", "skipped", "waiting", "error", "created_at")
     class Overlap(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         ALLOW: _ClassVar[Schedule.Overlap]
         SKIP: _ClassVar[Schedule.Overlap]
         QUEUE: _ClassVar[Schedule.Overlap]
-
     ALLOW: Schedule.Overlap
     SKIP: Schedule.Overlap
     QUEUE: Schedule.Overlap
@@ -47,7 +27,6 @@ class Schedule(_message.Message):
         LAST: _ClassVar[Schedule.CatchUp]
         NONE: _ClassVar[Schedule.CatchUp]
         ALL: _ClassVar[Schedule.CatchUp]
-
     LAST: Schedule.CatchUp
     NONE: Schedule.CatchUp
     ALL: Schedule.CatchUp
@@ -87,27 +66,7 @@ class Schedule(_message.Message):
     waiting: int
     error: str
     created_at: _timestamp_pb2.Timestamp
-    def __init__(
-        self,
-        name: _Optional[str] = ...,
-        cron: _Optional[str] = ...,
-        every: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...,
-        time_zone: _Optional[str] = ...,
-        overlap: _Optional[_Union[Schedule.Overlap, str]] = ...,
-        catch_up: _Optional[_Union[Schedule.CatchUp, str]] = ...,
-        catch_up_limit: _Optional[int] = ...,
-        job: _Optional[_Union[_job_pb2.JobSpec, _Mapping]] = ...,
-        is_paused: bool = ...,
-        next_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...,
-        last_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...,
-        last_job_id: _Optional[str] = ...,
-        last_job_state: _Optional[_Union[_job_pb2.Job.State, str]] = ...,
-        fired: _Optional[int] = ...,
-        skipped: _Optional[int] = ...,
-        waiting: _Optional[int] = ...,
-        error: _Optional[str] = ...,
-        created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...,
-    ) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., cron: _Optional[str] = ..., every: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., time_zone: _Optional[str] = ..., overlap: _Optional[_Union[Schedule.Overlap, str]] = ..., catch_up: _Optional[_Union[Schedule.CatchUp, str]] = ..., catch_up_limit: _Optional[int] = ..., job: _Optional[_Union[_job_pb2.JobSpec, _Mapping]] = ..., is_paused: bool = ..., next_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_job_id: _Optional[str] = ..., last_job_state: _Optional[_Union[_job_pb2.Job.State, str]] = ..., fired: _Optional[int] = ..., skipped: _Optional[int] = ..., waiting: _Optional[int] = ..., error: _Optional[str] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class PutScheduleRequest(_message.Message):
     __slots__ = ("schedule",)
@@ -139,9 +98,7 @@ class ListSchedulesRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
-    def __init__(
-        self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...
-    ) -> None: ...
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListSchedulesResponse(_message.Message):
     __slots__ = ("schedules", "next_page_token")
@@ -149,11 +106,7 @@ class ListSchedulesResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     schedules: _containers.RepeatedCompositeFieldContainer[Schedule]
     next_page_token: str
-    def __init__(
-        self,
-        schedules: _Optional[_Iterable[_Union[Schedule, _Mapping]]] = ...,
-        next_page_token: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, schedules: _Optional[_Iterable[_Union[Schedule, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class DeleteScheduleRequest(_message.Message):
     __slots__ = ("name",)

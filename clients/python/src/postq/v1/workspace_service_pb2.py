@@ -4,15 +4,18 @@
 # source: postq/v1/workspace_service.proto
 # Protobuf Python Version: 6.31.1
 """Generated protocol buffer code."""
-
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-
 _runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC, 6, 31, 1, "", "postq/v1/workspace_service.proto"
+    _runtime_version.Domain.PUBLIC,
+    6,
+    31,
+    1,
+    '',
+    'postq/v1/workspace_service.proto'
 )
 # @@protoc_insertion_point(imports)
 
@@ -24,67 +27,65 @@ from postq.v1 import dispatch_service_pb2 as postq_dot_v1_dot_dispatch__service_
 from postq.v1 import job_pb2 as postq_dot_v1_dot_job__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n postq/v1/workspace_service.proto\x12\x08postq.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fpostq/v1/dispatch_service.proto\x1a\x12postq/v1/job.proto"=\n\x14ListArtifactsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t"X\n\x15ListArtifactsResponse\x12&\n\tartifacts\x18\x01 \x03(\x0b\x32\x13.postq.v1.Artifacts\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t"(\n\x16\x44\x65leteArtifactsRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t"\x19\n\x17\x44\x65leteArtifactsResponse"\xc3\x01\n\tArtifacts\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x10\n\x08job_name\x18\x02 \x01(\t\x12\r\n\x05queue\x18\x03 \x01(\t\x12&\n\tjob_state\x18\x04 \x01(\x0e\x32\x13.postq.v1.Job.State\x12/\n\x0b\x66inished_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x66iles\x18\x06 \x01(\x03\x12\r\n\x05\x62ytes\x18\x07 \x01(\x03\x12\x0e\n\x06reason\x18\x08 \x01(\t"%\n\x12\x46indMissingRequest\x12\x0f\n\x07\x64igests\x18\x01 \x03(\x0c"&\n\x13\x46indMissingResponse\x12\x0f\n\x07missing\x18\x01 \x03(\x0c"p\n\tBlobPiece\x12$\n\x05start\x18\x01 \x01(\x0b\x32\x13.postq.v1.BlobStartH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x12$\n\x05\x62\x61tch\x18\x03 \x01(\x0b\x32\x13.postq.v1.BlobBatchH\x00\x42\x07\n\x05piece"/\n\tBlobBatch\x12"\n\x05\x62lobs\x18\x01 \x03(\x0b\x32\x13.postq.v1.WholeBlob"H\n\tWholeBlob\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\x12\x11\n\x04size\x18\x03 \x01(\x04H\x00\x88\x01\x01\x42\x07\n\x05_size")\n\tBlobStart\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x0c\n\x04size\x18\x02 \x01(\x04"3\n\rUploadRequest\x12"\n\x05piece\x18\x01 \x01(\x0b\x32\x13.postq.v1.BlobPiece"\x1f\n\x0eUploadResponse\x12\r\n\x05\x62lobs\x18\x01 \x01(\x04"C\n\x0f\x44ownloadRequest\x12\x0f\n\x07\x64igests\x18\x01 \x03(\x0c\x12\x0f\n\x07\x62\x61tches\x18\x02 \x01(\x08\x12\x0e\n\x06verify\x18\x03 \x01(\x08"6\n\x10\x44ownloadResponse\x12"\n\x05piece\x18\x01 \x01(\x0b\x32\x13.postq.v1.BlobPiece"\x12\n\x10\x42\x65ginPackRequest".\n\x11\x42\x65ginPackResponse\x12\x0c\n\x04pack\x18\x01 \x01(\x0c\x12\x0b\n\x03url\x18\x02 \x01(\t"]\n\nPlacedBlob\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\r\n\x05place\x18\x02 \x01(\x04\x12\x14\n\x0cstored_bytes\x18\x03 \x01(\x04\x12\x11\n\x04size\x18\x04 \x01(\x04H\x00\x88\x01\x01\x42\x07\n\x05_size"C\n\x0e\x45ndPackRequest\x12\x0c\n\x04pack\x18\x01 \x01(\x0c\x12#\n\x05\x62lobs\x18\x02 \x03(\x0b\x32\x14.postq.v1.PlacedBlob"\x11\n\x0f\x45ndPackResponse" \n\rLocateRequest\x12\x0f\n\x07\x64igests\x18\x01 \x03(\x0c"x\n\x0eLocateResponse\x12,\n\x05packs\x18\x01 \x03(\x0b\x32\x1d.postq.v1.LocateResponse.Pack\x1a\x38\n\x04Pack\x12\x0b\n\x03url\x18\x01 \x01(\t\x12#\n\x05\x62lobs\x18\x02 \x03(\x0b\x32\x14.postq.v1.PlacedBlob"e\n\x12GetSnapshotRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\r\n\x05input\x18\x03 \x01(\x08\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\x03\x12\x11\n\tartifacts\x18\x08 \x01(\x08"e\n\x13GetSnapshotResponse\x12$\n\x08snapshot\x18\x01 \x01(\x0b\x32\x12.postq.v1.Snapshot\x12(\n\nassignment\x18\x02 \x01(\x0b\x32\x14.postq.v1.Assignment2\xf1\x03\n\x10WorkspaceService\x12J\n\x0b\x46indMissing\x12\x1c.postq.v1.FindMissingRequest\x1a\x1d.postq.v1.FindMissingResponse\x12=\n\x06Upload\x12\x17.postq.v1.UploadRequest\x1a\x18.postq.v1.UploadResponse(\x01\x12\x43\n\x08\x44ownload\x12\x19.postq.v1.DownloadRequest\x1a\x1a.postq.v1.DownloadResponse0\x01\x12\x44\n\tBeginPack\x12\x1a.postq.v1.BeginPackRequest\x1a\x1b.postq.v1.BeginPackResponse\x12>\n\x07\x45ndPack\x12\x18.postq.v1.EndPackRequest\x1a\x19.postq.v1.EndPackResponse\x12;\n\x06Locate\x12\x17.postq.v1.LocateRequest\x1a\x18.postq.v1.LocateResponse\x12J\n\x0bGetSnapshot\x12\x1c.postq.v1.GetSnapshotRequest\x1a\x1d.postq.v1.GetSnapshotResponse2\xbb\x01\n\x0f\x41rtifactService\x12P\n\rListArtifacts\x12\x1e.postq.v1.ListArtifactsRequest\x1a\x1f.postq.v1.ListArtifactsResponse\x12V\n\x0f\x44\x65leteArtifacts\x12 .postq.v1.DeleteArtifactsRequest\x1a!.postq.v1.DeleteArtifactsResponseb\x06proto3'
-)
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n postq/v1/workspace_service.proto\x12\x08postq.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fpostq/v1/dispatch_service.proto\x1a\x12postq/v1/job.proto\"=\n\x14ListArtifactsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"X\n\x15ListArtifactsResponse\x12&\n\tartifacts\x18\x01 \x03(\x0b\x32\x13.postq.v1.Artifacts\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"(\n\x16\x44\x65leteArtifactsRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"\x19\n\x17\x44\x65leteArtifactsResponse\"\xc3\x01\n\tArtifacts\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x10\n\x08job_name\x18\x02 \x01(\t\x12\r\n\x05queue\x18\x03 \x01(\t\x12&\n\tjob_state\x18\x04 \x01(\x0e\x32\x13.postq.v1.Job.State\x12/\n\x0b\x66inished_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x66iles\x18\x06 \x01(\x03\x12\r\n\x05\x62ytes\x18\x07 \x01(\x03\x12\x0e\n\x06reason\x18\x08 \x01(\t\"%\n\x12\x46indMissingRequest\x12\x0f\n\x07\x64igests\x18\x01 \x03(\x0c\"&\n\x13\x46indMissingResponse\x12\x0f\n\x07missing\x18\x01 \x03(\x0c\"p\n\tBlobPiece\x12$\n\x05start\x18\x01 \x01(\x0b\x32\x13.postq.v1.BlobStartH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x12$\n\x05\x62\x61tch\x18\x03 \x01(\x0b\x32\x13.postq.v1.BlobBatchH\x00\x42\x07\n\x05piece\"/\n\tBlobBatch\x12\"\n\x05\x62lobs\x18\x01 \x03(\x0b\x32\x13.postq.v1.WholeBlob\"H\n\tWholeBlob\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\x12\x11\n\x04size\x18\x03 \x01(\x04H\x00\x88\x01\x01\x42\x07\n\x05_size\")\n\tBlobStart\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x0c\n\x04size\x18\x02 \x01(\x04\"3\n\rUploadRequest\x12\"\n\x05piece\x18\x01 \x01(\x0b\x32\x13.postq.v1.BlobPiece\"\x1f\n\x0eUploadResponse\x12\r\n\x05\x62lobs\x18\x01 \x01(\x04\"C\n\x0f\x44ownloadRequest\x12\x0f\n\x07\x64igests\x18\x01 \x03(\x0c\x12\x0f\n\x07\x62\x61tches\x18\x02 \x01(\x08\x12\x0e\n\x06verify\x18\x03 \x01(\x08\"6\n\x10\x44ownloadResponse\x12\"\n\x05piece\x18\x01 \x01(\x0b\x32\x13.postq.v1.BlobPiece\"\x12\n\x10\x42\x65ginPackRequest\".\n\x11\x42\x65ginPackResponse\x12\x0c\n\x04pack\x18\x01 \x01(\x0c\x12\x0b\n\x03url\x18\x02 \x01(\t\"]\n\nPlacedBlob\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\r\n\x05place\x18\x02 \x01(\x04\x12\x14\n\x0cstored_bytes\x18\x03 \x01(\x04\x12\x11\n\x04size\x18\x04 \x01(\x04H\x00\x88\x01\x01\x42\x07\n\x05_size\"C\n\x0e\x45ndPackRequest\x12\x0c\n\x04pack\x18\x01 \x01(\x0c\x12#\n\x05\x62lobs\x18\x02 \x03(\x0b\x32\x14.postq.v1.PlacedBlob\"\x11\n\x0f\x45ndPackResponse\" \n\rLocateRequest\x12\x0f\n\x07\x64igests\x18\x01 \x03(\x0c\"x\n\x0eLocateResponse\x12,\n\x05packs\x18\x01 \x03(\x0b\x32\x1d.postq.v1.LocateResponse.Pack\x1a\x38\n\x04Pack\x12\x0b\n\x03url\x18\x01 \x01(\t\x12#\n\x05\x62lobs\x18\x02 \x03(\x0b\x32\x14.postq.v1.PlacedBlob\"e\n\x12GetSnapshotRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\r\n\x05input\x18\x03 \x01(\x08\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\x03\x12\x11\n\tartifacts\x18\x08 \x01(\x08\"e\n\x13GetSnapshotResponse\x12$\n\x08snapshot\x18\x01 \x01(\x0b\x32\x12.postq.v1.Snapshot\x12(\n\nassignment\x18\x02 \x01(\x0b\x32\x14.postq.v1.Assignment2\xf1\x03\n\x10WorkspaceService\x12J\n\x0b\x46indMissing\x12\x1c.postq.v1.FindMissingRequest\x1a\x1d.postq.v1.FindMissingResponse\x12=\n\x06Upload\x12\x17.postq.v1.UploadRequest\x1a\x18.postq.v1.UploadResponse(\x01\x12\x43\n\x08\x44ownload\x12\x19.postq.v1.DownloadRequest\x1a\x1a.postq.v1.DownloadResponse0\x01\x12\x44\n\tBeginPack\x12\x1a.postq.v1.BeginPackRequest\x1a\x1b.postq.v1.BeginPackResponse\x12>\n\x07\x45ndPack\x12\x18.postq.v1.EndPackRequest\x1a\x19.postq.v1.EndPackResponse\x12;\n\x06Locate\x12\x17.postq.v1.LocateRequest\x1a\x18.postq.v1.LocateResponse\x12J\n\x0bGetSnapshot\x12\x1c.postq.v1.GetSnapshotRequest\x1a\x1d.postq.v1.GetSnapshotResponse2\xbb\x01\n\x0f\x41rtifactService\x12P\n\rListArtifacts\x12\x1e.postq.v1.ListArtifactsRequest\x1a\x1f.postq.v1.ListArtifactsResponse\x12V\n\x0f\x44\x65leteArtifacts\x12 .postq.v1.DeleteArtifactsRequest\x1a!.postq.v1.DeleteArtifactsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, "postq.v1.workspace_service_pb2", _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'postq.v1.workspace_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-    DESCRIPTOR._loaded_options = None
-    _globals["_LISTARTIFACTSREQUEST"]._serialized_start = 132
-    _globals["_LISTARTIFACTSREQUEST"]._serialized_end = 193
-    _globals["_LISTARTIFACTSRESPONSE"]._serialized_start = 195
-    _globals["_LISTARTIFACTSRESPONSE"]._serialized_end = 283
-    _globals["_DELETEARTIFACTSREQUEST"]._serialized_start = 285
-    _globals["_DELETEARTIFACTSREQUEST"]._serialized_end = 325
-    _globals["_DELETEARTIFACTSRESPONSE"]._serialized_start = 327
-    _globals["_DELETEARTIFACTSRESPONSE"]._serialized_end = 352
-    _globals["_ARTIFACTS"]._serialized_start = 355
-    _globals["_ARTIFACTS"]._serialized_end = 550
-    _globals["_FINDMISSINGREQUEST"]._serialized_start = 552
-    _globals["_FINDMISSINGREQUEST"]._serialized_end = 589
-    _globals["_FINDMISSINGRESPONSE"]._serialized_start = 591
-    _globals["_FINDMISSINGRESPONSE"]._serialized_end = 629
-    _globals["_BLOBPIECE"]._serialized_start = 631
-    _globals["_BLOBPIECE"]._serialized_end = 743
-    _globals["_BLOBBATCH"]._serialized_start = 745
-    _globals["_BLOBBATCH"]._serialized_end = 792
-    _globals["_WHOLEBLOB"]._serialized_start = 794
-    _globals["_WHOLEBLOB"]._serialized_end = 866
-    _globals["_BLOBSTART"]._serialized_start = 868
-    _globals["_BLOBSTART"]._serialized_end = 909
-    _globals["_UPLOADREQUEST"]._serialized_start = 911
-    _globals["_UPLOADREQUEST"]._serialized_end = 962
-    _globals["_UPLOADRESPONSE"]._serialized_start = 964
-    _globals["_UPLOADRESPONSE"]._serialized_end = 995
-    _globals["_DOWNLOADREQUEST"]._serialized_start = 997
-    _globals["_DOWNLOADREQUEST"]._serialized_end = 1064
-    _globals["_DOWNLOADRESPONSE"]._serialized_start = 1066
-    _globals["_DOWNLOADRESPONSE"]._serialized_end = 1120
-    _globals["_BEGINPACKREQUEST"]._serialized_start = 1122
-    _globals["_BEGINPACKREQUEST"]._serialized_end = 1140
-    _globals["_BEGINPACKRESPONSE"]._serialized_start = 1142
-    _globals["_BEGINPACKRESPONSE"]._serialized_end = 1188
-    _globals["_PLACEDBLOB"]._serialized_start = 1190
-    _globals["_PLACEDBLOB"]._serialized_end = 1283
-    _globals["_ENDPACKREQUEST"]._serialized_start = 1285
-    _globals["_ENDPACKREQUEST"]._serialized_end = 1352
-    _globals["_ENDPACKRESPONSE"]._serialized_start = 1354
-    _globals["_ENDPACKRESPONSE"]._serialized_end = 1371
-    _globals["_LOCATEREQUEST"]._serialized_start = 1373
-    _globals["_LOCATEREQUEST"]._serialized_end = 1405
-    _globals["_LOCATERESPONSE"]._serialized_start = 1407
-    _globals["_LOCATERESPONSE"]._serialized_end = 1527
-    _globals["_LOCATERESPONSE_PACK"]._serialized_start = 1471
-    _globals["_LOCATERESPONSE_PACK"]._serialized_end = 1527
-    _globals["_GETSNAPSHOTREQUEST"]._serialized_start = 1529
-    _globals["_GETSNAPSHOTREQUEST"]._serialized_end = 1630
-    _globals["_GETSNAPSHOTRESPONSE"]._serialized_start = 1632
-    _globals["_GETSNAPSHOTRESPONSE"]._serialized_end = 1733
-    _globals["_WORKSPACESERVICE"]._serialized_start = 1736
-    _globals["_WORKSPACESERVICE"]._serialized_end = 2233
-    _globals["_ARTIFACTSERVICE"]._serialized_start = 2236
-    _globals["_ARTIFACTSERVICE"]._serialized_end = 2423
+  DESCRIPTOR._loaded_options = None
+  _globals['_LISTARTIFACTSREQUEST']._serialized_start=132
+  _globals['_LISTARTIFACTSREQUEST']._serialized_end=193
+  _globals['_LISTARTIFACTSRESPONSE']._serialized_start=195
+  _globals['_LISTARTIFACTSRESPONSE']._serialized_end=283
+  _globals['_DELETEARTIFACTSREQUEST']._serialized_start=285
+  _globals['_DELETEARTIFACTSREQUEST']._serialized_end=325
+  _globals['_DELETEARTIFACTSRESPONSE']._serialized_start=327
+  _globals['_DELETEARTIFACTSRESPONSE']._serialized_end=352
+  _globals['_ARTIFACTS']._serialized_start=355
+  _globals['_ARTIFACTS']._serialized_end=550
+  _globals['_FINDMISSINGREQUEST']._serialized_start=552
+  _globals['_FINDMISSINGREQUEST']._serialized_end=589
+  _globals['_FINDMISSINGRESPONSE']._serialized_start=591
+  _globals['_FINDMISSINGRESPONSE']._serialized_end=629
+  _globals['_BLOBPIECE']._serialized_start=631
+  _globals['_BLOBPIECE']._serialized_end=743
+  _globals['_BLOBBATCH']._serialized_start=745
+  _globals['_BLOBBATCH']._serialized_end=792
+  _globals['_WHOLEBLOB']._serialized_start=794
+  _globals['_WHOLEBLOB']._serialized_end=866
+  _globals['_BLOBSTART']._serialized_start=868
+  _globals['_BLOBSTART']._serialized_end=909
+  _globals['_UPLOADREQUEST']._serialized_start=911
+  _globals['_UPLOADREQUEST']._serialized_end=962
+  _globals['_UPLOADRESPONSE']._serialized_start=964
+  _globals['_UPLOADRESPONSE']._serialized_end=995
+  _globals['_DOWNLOADREQUEST']._serialized_start=997
+  _globals['_DOWNLOADREQUEST']._serialized_end=1064
+  _globals['_DOWNLOADRESPONSE']._serialized_start=1066
+  _globals['_DOWNLOADRESPONSE']._serialized_end=1120
+  _globals['_BEGINPACKREQUEST']._serialized_start=1122
+  _globals['_BEGINPACKREQUEST']._serialized_end=1140
+  _globals['_BEGINPACKRESPONSE']._serialized_start=1142
+  _globals['_BEGINPACKRESPONSE']._serialized_end=1188
+  _globals['_PLACEDBLOB']._serialized_start=1190
+  _globals['_PLACEDBLOB']._serialized_end=1283
+  _globals['_ENDPACKREQUEST']._serialized_start=1285
+  _globals['_ENDPACKREQUEST']._serialized_end=1352
+  _globals['_ENDPACKRESPONSE']._serialized_start=1354
+  _globals['_ENDPACKRESPONSE']._serialized_end=1371
+  _globals['_LOCATEREQUEST']._serialized_start=1373
+  _globals['_LOCATEREQUEST']._serialized_end=1405
+  _globals['_LOCATERESPONSE']._serialized_start=1407
+  _globals['_LOCATERESPONSE']._serialized_end=1527
+  _globals['_LOCATERESPONSE_PACK']._serialized_start=1471
+  _globals['_LOCATERESPONSE_PACK']._serialized_end=1527
+  _globals['_GETSNAPSHOTREQUEST']._serialized_start=1529
+  _globals['_GETSNAPSHOTREQUEST']._serialized_end=1630
+  _globals['_GETSNAPSHOTRESPONSE']._serialized_start=1632
+  _globals['_GETSNAPSHOTRESPONSE']._serialized_end=1733
+  _globals['_WORKSPACESERVICE']._serialized_start=1736
+  _globals['_WORKSPACESERVICE']._serialized_end=2233
+  _globals['_ARTIFACTSERVICE']._serialized_start=2236
+  _globals['_ARTIFACTSERVICE']._serialized_end=2423
 # @@protoc_insertion_point(module_scope)

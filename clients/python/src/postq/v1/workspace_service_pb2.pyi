@@ -17,9 +17,7 @@ class ListArtifactsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
-    def __init__(
-        self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...
-    ) -> None: ...
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListArtifactsResponse(_message.Message):
     __slots__ = ("artifacts", "next_page_token")
@@ -27,11 +25,7 @@ class ListArtifactsResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     artifacts: _containers.RepeatedCompositeFieldContainer[Artifacts]
     next_page_token: str
-    def __init__(
-        self,
-        artifacts: _Optional[_Iterable[_Union[Artifacts, _Mapping]]] = ...,
-        next_page_token: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, artifacts: _Optional[_Iterable[_Union[Artifacts, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class DeleteArtifactsRequest(_message.Message):
     __slots__ = ("job_id",)
@@ -44,16 +38,7 @@ class DeleteArtifactsResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class Artifacts(_message.Message):
-    __slots__ = (
-        "job_id",
-        "job_name",
-        "queue",
-        "job_state",
-        "finished_at",
-        "files",
-        "bytes",
-        "reason",
-    )
+    __slots__ = ("job_id", "job_name", "queue", "job_state", "finished_at", "files", "bytes", "reason")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     JOB_NAME_FIELD_NUMBER: _ClassVar[int]
     QUEUE_FIELD_NUMBER: _ClassVar[int]
@@ -70,17 +55,7 @@ class Artifacts(_message.Message):
     files: int
     bytes: int
     reason: str
-    def __init__(
-        self,
-        job_id: _Optional[str] = ...,
-        job_name: _Optional[str] = ...,
-        queue: _Optional[str] = ...,
-        job_state: _Optional[_Union[_job_pb2.Job.State, str]] = ...,
-        finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...,
-        files: _Optional[int] = ...,
-        bytes: _Optional[int] = ...,
-        reason: _Optional[str] = ...,
-    ) -> None: ...
+    def __init__(self, job_id: _Optional[str] = ..., job_name: _Optional[str] = ..., queue: _Optional[str] = ..., job_state: _Optional[_Union[_job_pb2.Job.State, str]] = ..., finished_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., files: _Optional[int] = ..., bytes: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class FindMissingRequest(_message.Message):
     __slots__ = ("digests",)
@@ -102,12 +77,7 @@ class BlobPiece(_message.Message):
     start: BlobStart
     data: bytes
     batch: BlobBatch
-    def __init__(
-        self,
-        start: _Optional[_Union[BlobStart, _Mapping]] = ...,
-        data: _Optional[bytes] = ...,
-        batch: _Optional[_Union[BlobBatch, _Mapping]] = ...,
-    ) -> None: ...
+    def __init__(self, start: _Optional[_Union[BlobStart, _Mapping]] = ..., data: _Optional[bytes] = ..., batch: _Optional[_Union[BlobBatch, _Mapping]] = ...) -> None: ...
 
 class BlobBatch(_message.Message):
     __slots__ = ("blobs",)
@@ -123,12 +93,7 @@ class WholeBlob(_message.Message):
     digest: bytes
     content: bytes
     size: int
-    def __init__(
-        self,
-        digest: _Optional[bytes] = ...,
-        content: _Optional[bytes] = ...,
-        size: _Optional[int] = ...,
-    ) -> None: ...
+    def __init__(self, digest: _Optional[bytes] = ..., content: _Optional[bytes] = ..., size: _Optional[int] = ...) -> None: ...
 
 class BlobStart(_message.Message):
     __slots__ = ("digest", "size")
@@ -158,9 +123,7 @@ class DownloadRequest(_message.Message):
     digests: _containers.RepeatedScalarFieldContainer[bytes]
     batches: bool
     verify: bool
-    def __init__(
-        self, digests: _Optional[_Iterable[bytes]] = ..., batches: bool = ..., verify: bool = ...
-    ) -> None: ...
+    def __init__(self, digests: _Optional[_Iterable[bytes]] = ..., batches: bool = ..., verify: bool = ...) -> None: ...
 
 class DownloadResponse(_message.Message):
     __slots__ = ("piece",)
@@ -190,13 +153,7 @@ class PlacedBlob(_message.Message):
     place: int
     stored_bytes: int
     size: int
-    def __init__(
-        self,
-        digest: _Optional[bytes] = ...,
-        place: _Optional[int] = ...,
-        stored_bytes: _Optional[int] = ...,
-        size: _Optional[int] = ...,
-    ) -> None: ...
+    def __init__(self, digest: _Optional[bytes] = ..., place: _Optional[int] = ..., stored_bytes: _Optional[int] = ..., size: _Optional[int] = ...) -> None: ...
 
 class EndPackRequest(_message.Message):
     __slots__ = ("pack", "blobs")
@@ -204,11 +161,7 @@ class EndPackRequest(_message.Message):
     BLOBS_FIELD_NUMBER: _ClassVar[int]
     pack: bytes
     blobs: _containers.RepeatedCompositeFieldContainer[PlacedBlob]
-    def __init__(
-        self,
-        pack: _Optional[bytes] = ...,
-        blobs: _Optional[_Iterable[_Union[PlacedBlob, _Mapping]]] = ...,
-    ) -> None: ...
+    def __init__(self, pack: _Optional[bytes] = ..., blobs: _Optional[_Iterable[_Union[PlacedBlob, _Mapping]]] = ...) -> None: ...
 
 class EndPackResponse(_message.Message):
     __slots__ = ()
@@ -228,17 +181,10 @@ class LocateResponse(_message.Message):
         BLOBS_FIELD_NUMBER: _ClassVar[int]
         url: str
         blobs: _containers.RepeatedCompositeFieldContainer[PlacedBlob]
-        def __init__(
-            self,
-            url: _Optional[str] = ...,
-            blobs: _Optional[_Iterable[_Union[PlacedBlob, _Mapping]]] = ...,
-        ) -> None: ...
-
+        def __init__(self, url: _Optional[str] = ..., blobs: _Optional[_Iterable[_Union[PlacedBlob, _Mapping]]] = ...) -> None: ...
     PACKS_FIELD_NUMBER: _ClassVar[int]
     packs: _containers.RepeatedCompositeFieldContainer[LocateResponse.Pack]
-    def __init__(
-        self, packs: _Optional[_Iterable[_Union[LocateResponse.Pack, _Mapping]]] = ...
-    ) -> None: ...
+    def __init__(self, packs: _Optional[_Iterable[_Union[LocateResponse.Pack, _Mapping]]] = ...) -> None: ...
 
 class GetSnapshotRequest(_message.Message):
     __slots__ = ("job_id", "task", "input", "attempt", "artifacts")
@@ -252,14 +198,7 @@ class GetSnapshotRequest(_message.Message):
     input: bool
     attempt: int
     artifacts: bool
-    def __init__(
-        self,
-        job_id: _Optional[str] = ...,
-        task: _Optional[str] = ...,
-        input: bool = ...,
-        attempt: _Optional[int] = ...,
-        artifacts: bool = ...,
-    ) -> None: ...
+    def __init__(self, job_id: _Optional[str] = ..., task: _Optional[str] = ..., input: bool = ..., attempt: _Optional[int] = ..., artifacts: bool = ...) -> None: ...
 
 class GetSnapshotResponse(_message.Message):
     __slots__ = ("snapshot", "assignment")
@@ -267,8 +206,4 @@ class GetSnapshotResponse(_message.Message):
     ASSIGNMENT_FIELD_NUMBER: _ClassVar[int]
     snapshot: _dispatch_service_pb2.Snapshot
     assignment: _dispatch_service_pb2.Assignment
-    def __init__(
-        self,
-        snapshot: _Optional[_Union[_dispatch_service_pb2.Snapshot, _Mapping]] = ...,
-        assignment: _Optional[_Union[_dispatch_service_pb2.Assignment, _Mapping]] = ...,
-    ) -> None: ...
+    def __init__(self, snapshot: _Optional[_Union[_dispatch_service_pb2.Snapshot, _Mapping]] = ..., assignment: _Optional[_Union[_dispatch_service_pb2.Assignment, _Mapping]] = ...) -> None: ...
