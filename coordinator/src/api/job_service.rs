@@ -19,6 +19,7 @@ use super::{
     bulk, logs, lost,
     page::{ANSWER_BYTES, Page},
     watch,
+    watch_jobs::WatchJobs,
 };
 use crate::{
     admission::{Admission, Entry},
@@ -193,6 +194,7 @@ pub(super) fn new_id(field: &str, given: &str) -> Result<JobId, Status> {
 #[tonic::async_trait]
 impl JobService for JobApi {
     type WatchJobStream = BoxStream<'static, Result<v1::WatchJobResponse, Status>>;
+    type WatchJobsStream = BoxStream<'static, Result<v1::WatchJobsResponse, Status>>;
     type ReadLogsStream = BoxStream<'static, Result<v1::ReadLogsResponse, Status>>;
 
     async fn submit_job(
@@ -276,6 +278,14 @@ impl JobService for JobApi {
         self.row(id).await?;
         let share = self.looks.watch(id);
         let watch = watch::Watch::new(self.store.clone(), id, request.after_revision, share);
+        Ok(Response::new(watch.stream(&self.shutdown)))
+    }
+
+    async fn watch_jobs(
+        &self,
+        request: Request<v1::WatchJobsRequest>,
+    ) -> Result<Response<Self::WatchJobsStream>, Status> {
+        let watch = WatchJobs::new(self.store.clone(), request.into_inner())?;
         Ok(Response::new(watch.stream(&self.shutdown)))
     }
 

@@ -119,6 +119,26 @@ class WatchJobResponse(_message.Message):
     complete: bool
     def __init__(self, job: _Optional[_Union[_job_pb2.Job, _Mapping]] = ..., tasks: _Optional[_Iterable[_Union[_job_pb2.Task, _Mapping]]] = ..., revision: _Optional[int] = ..., complete: bool = ...) -> None: ...
 
+class WatchJobsRequest(_message.Message):
+    __slots__ = ("filter", "queue", "max_count", "until_ended")
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    MAX_COUNT_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_ENDED_FIELD_NUMBER: _ClassVar[int]
+    filter: str
+    queue: str
+    max_count: int
+    until_ended: bool
+    def __init__(self, filter: _Optional[str] = ..., queue: _Optional[str] = ..., max_count: _Optional[int] = ..., until_ended: bool = ...) -> None: ...
+
+class WatchJobsResponse(_message.Message):
+    __slots__ = ("jobs", "complete")
+    JOBS_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    jobs: _containers.RepeatedCompositeFieldContainer[_job_pb2.Job]
+    complete: bool
+    def __init__(self, jobs: _Optional[_Iterable[_Union[_job_pb2.Job, _Mapping]]] = ..., complete: bool = ...) -> None: ...
+
 class CancelJobRequest(_message.Message):
     __slots__ = ("id", "reason")
     ID_FIELD_NUMBER: _ClassVar[int]

@@ -65,6 +65,11 @@ class JobServiceStub(object):
                 request_serializer=postq_dot_v1_dot_job__service__pb2.WatchJobRequest.SerializeToString,
                 response_deserializer=postq_dot_v1_dot_job__service__pb2.WatchJobResponse.FromString,
                 _registered_method=True)
+        self.WatchJobs = channel.unary_stream(
+                '/postq.v1.JobService/WatchJobs',
+                request_serializer=postq_dot_v1_dot_job__service__pb2.WatchJobsRequest.SerializeToString,
+                response_deserializer=postq_dot_v1_dot_job__service__pb2.WatchJobsResponse.FromString,
+                _registered_method=True)
         self.CancelJob = channel.unary_unary(
                 '/postq.v1.JobService/CancelJob',
                 request_serializer=postq_dot_v1_dot_job__service__pb2.CancelJobRequest.SerializeToString,
@@ -134,6 +139,14 @@ class JobServiceServicer(object):
 
     def WatchJob(self, request, context):
         """The job as it is, then each change, until it has ended. Resumable by revision.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchJobs(self, request, context):
+        """The newest jobs that a filter chooses, as they are, then each that comes or changes, looked at once a
+        second. One that has not ended is watched on, however many newer ones come.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -211,6 +224,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.WatchJob,
                     request_deserializer=postq_dot_v1_dot_job__service__pb2.WatchJobRequest.FromString,
                     response_serializer=postq_dot_v1_dot_job__service__pb2.WatchJobResponse.SerializeToString,
+            ),
+            'WatchJobs': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchJobs,
+                    request_deserializer=postq_dot_v1_dot_job__service__pb2.WatchJobsRequest.FromString,
+                    response_serializer=postq_dot_v1_dot_job__service__pb2.WatchJobsResponse.SerializeToString,
             ),
             'CancelJob': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelJob,
@@ -401,6 +419,33 @@ class JobService(object):
             '/postq.v1.JobService/WatchJob',
             postq_dot_v1_dot_job__service__pb2.WatchJobRequest.SerializeToString,
             postq_dot_v1_dot_job__service__pb2.WatchJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/postq.v1.JobService/WatchJobs',
+            postq_dot_v1_dot_job__service__pb2.WatchJobsRequest.SerializeToString,
+            postq_dot_v1_dot_job__service__pb2.WatchJobsResponse.FromString,
             options,
             channel_credentials,
             insecure,
