@@ -5,6 +5,9 @@ create or replace function postq.sweep_limits(p_limit int default 1000) returns 
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
 set jit = off
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 declare
     v_bound record;
@@ -13,7 +16,7 @@ begin
         select b.queue, b.noted from postq.bound b
         where b.noted is not null
            or not exists (select from postq.queue q where q.name = b.queue and q.max_jobs is not null)
-        for update skip locked
+        order by b.queue for update skip locked
     loop
         -- Looked at again, for the row was locked after the query began.
         if not exists (select from postq.queue q where q.name = v_bound.queue and q.max_jobs is not null) then
@@ -32,12 +35,12 @@ begin
         select s.ctid from postq.slot s
         where not s.is_taken
           and (s.pool like 'queue:%' and not exists (
-                   select from postq.queue q where 'queue:' || q.name = s.pool and s.n <= q.max_running)
+                   select from postq.queue q where q.name = substr(s.pool, length('queue:') + 1) and s.n <= q.max_running)
                or s.pool like 'starts:%' and not exists (
                    select from postq.queue q
-                   where 'starts:' || q.name = s.pool and (s.n <= q.rate_limit
+                   where q.name = substr(s.pool, length('starts:') + 1) and (s.n <= q.rate_limit
                        or s.used_at > postq.now() - make_interval(secs => q.rate_period_ms / 1000.0))))
-        limit p_limit for update skip locked));
+        order by s.pool, s.n limit p_limit for update skip locked));
 end;
 $$;
 revoke all on function postq.sweep_limits(int) from public;

@@ -75,7 +75,8 @@ const OPEN: &str = "select count(*) from postq.job where queue = 'late' and fini
 /// Sweeps until the bound has been counted when nobody was left who did not see it.
 async fn counted(database: &Database) -> i64 {
     let settled = "select exists (select from postq.bound where noted is null)";
-    eventually("the count once more", PATIENCE, async || {
+    // The transactions of all databases of the server count.
+    eventually("the count once more", 5 * PATIENCE, async || {
         database.execute("select postq.sweep()").await;
         database.value::<bool>(settled).await.then_some(())
     })
