@@ -15,6 +15,7 @@ declare
     c_spare constant int := 8;
     v_above int;
     v_known int;
+    v_is_freed boolean;
     v_free int[];
 begin
     for v_round in 1 .. 2 loop
@@ -36,9 +37,12 @@ begin
             where s.pool = p_pool and s.attempt is not null
               and not exists (select from postq.open_attempt o where o.job = s.job and o.attempt = s.attempt)
             for update skip locked));
+        v_is_freed := found;
         select count(*) into v_known from postq.slot s where s.pool = p_pool and s.n <= p_limit;
         if v_known < p_limit then
             perform postq.make_slots(p_pool, p_limit, v_known::bigint + p_wanted + c_spare);
+        elsif not v_is_freed then
+            exit;
         end if;
     end loop;
     return v_free[1 : least(p_wanted, cardinality(v_free) - v_above)];
