@@ -118,6 +118,7 @@ begin
     into o_attempt, o_job, o_n, o_agent, o_next, o_due, v_dead
     from moved m;
 
+    perform postq.leave_slots(o_attempt);
     if v_dead is not null then
         perform postq.wake('dlq@' || q.queue, count(*)::int) from unnest(v_dead) as q (queue) group by q.queue;
     end if;

@@ -4,12 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use backon::{ConstantBuilder, Retryable};
 use futures::stream::BoxStream;
-use postq_common::{
-    id::JobId,
-    place::Abilities,
-    state::{JobState, TaskState},
-    waiting::why_waiting,
-};
+use postq_common::{id::JobId, place::Abilities, state::TaskState, waiting::why_waiting};
 use postq_proto::{
     convert::duration,
     v1::{self, job_service_server::JobService},
@@ -24,6 +19,7 @@ use super::{
     bulk, logs, lost,
     page::{ANSWER_BYTES, Page},
     watch,
+    watch_jobs::WatchJobs,
 };
 use crate::{
     admission::{Admission, Entry},
@@ -198,6 +194,7 @@ pub(super) fn new_id(field: &str, given: &str) -> Result<JobId, Status> {
 #[tonic::async_trait]
 impl JobService for JobApi {
     type WatchJobStream = BoxStream<'static, Result<v1::WatchJobResponse, Status>>;
+    type WatchJobsStream = BoxStream<'static, Result<v1::WatchJobsResponse, Status>>;
     type ReadLogsStream = BoxStream<'static, Result<v1::ReadLogsResponse, Status>>;
 
     async fn submit_job(
@@ -239,13 +236,8 @@ impl JobService for JobApi {
     ) -> Result<Response<v1::ListJobsResponse>, Status> {
         let request = request.get_ref();
         let page = Page::of(request.page_size, &request.page_token)?;
-        let states = request
-            .states()
-            .map(|state| JobState::try_from(state).map(|state| state.to_string()))
-            .collect::<Result<_, _>>()
-            .map_err(|error| status::bad_field("states", error.to_string()))?;
         let filter = JobFilter {
-            states,
+            states: bulk::job_states(request.states())?,
             queue: Some(request.queue.clone()).filter(|queue| !queue.is_empty()),
             before: page.after()?,
             limit: page.size + 1,
@@ -289,6 +281,14 @@ impl JobService for JobApi {
         Ok(Response::new(watch.stream(&self.shutdown)))
     }
 
+    async fn watch_jobs(
+        &self,
+        request: Request<v1::WatchJobsRequest>,
+    ) -> Result<Response<Self::WatchJobsStream>, Status> {
+        let watch = WatchJobs::new(self.store.clone(), request.into_inner())?;
+        Ok(Response::new(watch.stream(&self.shutdown)))
+    }
+
     async fn cancel_job(
         &self,
         request: Request<v1::CancelJobRequest>,
@@ -319,6 +319,13 @@ impl JobService for JobApi {
         let new = self.store.retry(id, &tasks, new).await.map_err(status::of_store)?;
         info!(job.id = %new, retry_of = %id, "job retried");
         Ok(Response::new(v1::RetryJobResponse { id: new.to_string() }))
+    }
+
+    async fn retry_jobs(
+        &self,
+        request: Request<v1::RetryJobsRequest>,
+    ) -> Result<Response<v1::RetryJobsResponse>, Status> {
+        bulk::retry(self, &request.into_inner()).await
     }
 
     async fn read_logs(

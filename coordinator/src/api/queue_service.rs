@@ -8,7 +8,7 @@ use super::page::Page;
 use crate::{store::Store, wire::status};
 
 /// The settings by their names in the contract.
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 13] = [
     "description",
     "paused",
     "max_running",
@@ -21,6 +21,7 @@ const FIELDS: [&str; 12] = [
     "retention",
     "notify",
     "webhook",
+    "rate",
 ];
 
 /// The service.

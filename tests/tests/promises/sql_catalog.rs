@@ -4,7 +4,7 @@ use postq_tests::Database;
 use serde_json::json;
 
 /// Those that applications may be given: they run with the rights of the schema's owner.
-pub(crate) const FOR_USERS: [&str; 33] = [
+pub(crate) const FOR_USERS: [&str; 34] = [
     "ack",
     "ack_many",
     "alter_queue",
@@ -32,6 +32,7 @@ pub(crate) const FOR_USERS: [&str; 33] = [
     "resume",
     "resume_schedule",
     "retry",
+    "retry_matching",
     "schedule",
     "submit",
     "submit_many",
