@@ -30,6 +30,8 @@ begin
             or not pg_try_advisory_xact_lock(hashtextextended('postq.slot ' || p_pool, 0));
         insert into postq.slot (pool, n)
         select p_pool, i from generate_series(1, least(p_limit::bigint, v_known::bigint + p_wanted + c_spare)) i
+        -- Even to find a conflict with a row that somebody has changed is to wait for them.
+        where not exists (select from postq.slot s where s.pool = p_pool and s.n = i)
         on conflict do nothing;
     end loop;
     return v_free[1 : least(p_wanted, cardinality(v_free) - v_above)];

@@ -239,11 +239,7 @@ impl JobService for JobApi {
     ) -> Result<Response<v1::ListJobsResponse>, Status> {
         let request = request.get_ref();
         let page = Page::of(request.page_size, &request.page_token)?;
-        let states = request
-            .states()
-            .map(|state| JobState::try_from(state).map(|state| state.to_string()))
-            .collect::<Result<_, _>>()
-            .map_err(|error| status::bad_field("states", error.to_string()))?;
+        let states = convert::state_words::<v1::job::State, JobState>(&request.states)?;
         let filter = JobFilter {
             states,
             queue: Some(request.queue.clone()).filter(|queue| !queue.is_empty()),
@@ -265,11 +261,7 @@ impl JobService for JobApi {
         let request = request.get_ref();
         let id = convert::job_id("job_id", &request.job_id)?;
         let page = Page::of(request.page_size, &request.page_token)?;
-        let states = request
-            .states()
-            .map(|state| TaskState::try_from(state).map(|state| state.to_string()))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| status::bad_field("states", error.to_string()))?;
+        let states = convert::state_words::<v1::task::State, TaskState>(&request.states)?;
         self.row(id).await?;
         let after = page.after()?.unwrap_or(-1);
         let (tasks, next) = self.task_page(id, &states, after, page.size).await?;

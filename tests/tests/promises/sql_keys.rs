@@ -94,6 +94,8 @@ async fn what_is_cancelled_leaves_its_key() {
         database.execute("select postq.apply_inbox(0, 100)").await;
         assert_eq!(state(&database, *cancelled).await, "cancelled");
     }
+    let line: i64 = database.value("select count(*) from postq.parked").await;
+    assert_eq!(line, 0, "what is cancelled is not counted as waiting; the last one has the key");
     let claimed = worker.claim(&database, 9).await;
     assert_eq!(claimed.len(), 1);
     assert_eq!(claimed[0].job, jobs[2]);
