@@ -34,7 +34,7 @@ pub(super) async fn measure(bed: &Bed, options: &Options) -> anyhow::Result<Vec<
             let taken = bed.agent()?.snapshot(&v1::Snapshot::default(), &dir, sibling).await?;
             let v1::Snapshot { content, provenance, times } = taken.snapshot;
             parents.push(Snapshot::from_fields(&content, &provenance, &times)?);
-            fs::remove_dir_all(&dir)?;
+            clear(&[&dir])?;
         }
         time("sync", &[])?;
         let joins = Joins::new(bed.blobs.clone());
