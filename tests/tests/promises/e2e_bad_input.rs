@@ -129,9 +129,9 @@ async fn every_call_about_jobs_says_what_is_wrong_with_it_and_stores_nothing() {
         InvalidArgument jobs.list_tasks(of!(ListTasksRequest job_id: open.clone(), states: vec![-1]));
         InvalidArgument first(jobs.watch_job(of!(WatchJobRequest id: text("x"))));
         NotFound first(jobs.watch_job(of!(WatchJobRequest id: text(UNKNOWN))));
-        InvalidArgument jobs.cancel_job(of!(CancelJobRequest id: text("x")));
-        NotFound jobs.cancel_job(of!(CancelJobRequest id: text(UNKNOWN)));
-        InvalidArgument jobs.cancel_job(of!(CancelJobRequest id: open.clone(), reason: text(NUL)));
+        InvalidArgument jobs.cancel_job(CancelJobRequest { id: text("x"), reason: String::new() });
+        NotFound jobs.cancel_job(CancelJobRequest { id: text(UNKNOWN), reason: String::new() });
+        InvalidArgument jobs.cancel_job(CancelJobRequest { id: open.clone(), reason: text(NUL) });
         InvalidArgument jobs.cancel_jobs(CancelJobsRequest::default());
         InvalidArgument jobs.cancel_jobs(of!(CancelJobsRequest ids: texts("x")));
         InvalidArgument jobs.cancel_jobs(of!(CancelJobsRequest ids: vec![open.clone(); 10_001]));

@@ -278,11 +278,6 @@ impl Play {
             jobs.push(FireJob { job, tasks, gates });
         }
         let fired = self.store.fire_schedule(&row.name, row.version, change, &jobs).await;
-        if matches!(&fired, Ok(fired) if !fired.is_current) {
-            let x: String = self.database.value("select string_agg(s.xmax::text || ' ' || s::text, ';') || pg_current_snapshot()::text from postq.schedule s").await;
-            let l: String = self.database.value("select string_agg(a::text, E'\n') from pg_stat_activity a where datname = current_database()").await;
-            panic!("DEBUG {row:?}\n{x}\n{l}");
-        }
         match fired {
             Ok(fired) => assert!(fired.is_current && !is_full, "is full: {is_full}, {fired:?}"),
             Err(StoreError::Refused { code, .. }) if is_full && code == "PQ010" => {
