@@ -44,6 +44,7 @@ mod e2e_trace;
 mod e2e_watch;
 mod e2e_webhooks;
 mod e2e_workspace;
+mod filled;
 mod house;
 mod manifest;
 mod model;
