@@ -8,6 +8,8 @@ use std::env;
 use postq_coordinator::store::{JobFilter, Store};
 use postq_tests::{Database, Session, Worker, finish_on};
 
+use uuid::Uuid;
+
 use crate::filled::{Filling, fill, whole_reads};
 
 /// The least of three looks, as far as they are needed: what other databases of the server are doing makes
@@ -120,14 +122,19 @@ async fn the_listings_of_the_api_read_by_index() {
     let store = Store::open(database.options().clone().application_name("listings"), 1);
     let mut session = database.session().await;
     let queue = Some("default".to_owned());
-    let before =
-        Some(database.value("select id from postq.job order by id limit 1 offset 20000").await);
+    let before: Uuid =
+        database.value("select id from postq.job order by id limit 1 offset 20000").await;
     let filter = Some("$.n == 5".to_owned());
     for (of, arguments) in [
         (JobFilter { limit: 11, ..JobFilter::default() }, "'{}', null, null, 11".to_owned()),
         (
-            JobFilter { limit: 11, queue: queue.clone(), before, ..JobFilter::default() },
-            format!("'{{}}', 'default', '{}', 11", before.unwrap()),
+            JobFilter {
+                limit: 11,
+                queue: queue.clone(),
+                before: Some(before),
+                ..JobFilter::default()
+            },
+            format!("'{{}}', 'default', '{before}', 11"),
         ),
         (
             JobFilter { limit: 11, queue, filter, ..JobFilter::default() },
