@@ -9,6 +9,8 @@ begin
     if pg_try_advisory_xact_lock(hashtextextended('postq.slot ' || p_pool, 0)) then
         insert into postq.slot (pool, n)
         select p_pool, i from generate_series(1, least(p_limit::bigint, p_count)) i
+        -- Even to find a conflict with a row that somebody has changed is to wait for them.
+        where not exists (select from postq.slot s where s.pool = p_pool and s.n = i)
         on conflict do nothing;
     end if;
 end;

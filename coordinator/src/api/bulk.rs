@@ -90,7 +90,7 @@ pub(super) async fn retry(
     api: &JobApi,
     request: &v1::RetryJobsRequest,
 ) -> Result<Response<v1::RetryJobsResponse>, Status> {
-    let mut states = job_states(request.states())?;
+    let mut states = convert::state_words::<v1::job::State, JobState>(&request.states)?;
     if states.is_empty() {
         states.push(JobState::Failed.to_string());
     }
@@ -108,16 +108,6 @@ pub(super) async fn retry(
         new_job_id: new.to_string(),
     });
     Ok(Response::new(v1::RetryJobsResponse { retried: retried.collect() }))
-}
-
-/// States by their names in the database.
-pub(super) fn job_states(
-    given: impl Iterator<Item = v1::job::State>,
-) -> Result<Vec<String>, Status> {
-    given
-        .map(|state| JobState::try_from(state).map(|state| state.to_string()))
-        .collect::<Result<_, _>>()
-        .map_err(|error| status::bad_field("states", error.to_string()))
 }
 
 /// What has not started ends now, as far as one call can; the upkeep goes on.

@@ -4,7 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use backon::{ConstantBuilder, Retryable};
 use futures::stream::BoxStream;
-use postq_common::{id::JobId, place::Abilities, state::TaskState, waiting::why_waiting};
+use postq_common::{
+    id::JobId,
+    place::Abilities,
+    state::{JobState, TaskState},
+    waiting::why_waiting,
+};
 use postq_proto::{
     convert::duration,
     v1::{self, job_service_server::JobService},
@@ -237,7 +242,7 @@ impl JobService for JobApi {
         let request = request.get_ref();
         let page = Page::of(request.page_size, &request.page_token)?;
         let filter = JobFilter {
-            states: bulk::job_states(request.states())?,
+            states: convert::state_words::<v1::job::State, JobState>(&request.states)?,
             queue: Some(request.queue.clone()).filter(|queue| !queue.is_empty()),
             before: page.after()?,
             limit: page.size + 1,
@@ -257,11 +262,7 @@ impl JobService for JobApi {
         let request = request.get_ref();
         let id = convert::job_id("job_id", &request.job_id)?;
         let page = Page::of(request.page_size, &request.page_token)?;
-        let states = request
-            .states()
-            .map(|state| TaskState::try_from(state).map(|state| state.to_string()))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| status::bad_field("states", error.to_string()))?;
+        let states = convert::state_words::<v1::task::State, TaskState>(&request.states)?;
         self.row(id).await?;
         let after = page.after()?.unwrap_or(-1);
         let (tasks, next) = self.task_page(id, &states, after, page.size).await?;

@@ -49,6 +49,10 @@ fn settings(given: Option<v1::QueueSettings>, fields: &[String]) -> Result<Value
             return Err(status::bad_field("fields", message));
         }
     }
+    // JSON has no word for it, so it would be taken for one that is not set.
+    if given.as_ref().is_some_and(|given| !given.aging.is_finite()) {
+        return Err(status::bad_field("aging", "is no number"));
+    }
     let written = serde_json::to_value(given.unwrap_or_default())
         .map_err(|error| status::bad_field("settings", error.to_string()))?;
     let wanted =
