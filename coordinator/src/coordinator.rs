@@ -54,7 +54,7 @@ use crate::{
     upkeep::{
         artifacts::Keeper, deadlines::Deadlines, due::Due, floors, garbage, heart::Heart,
         hints::Hints, inbox::Inbox, leases::Leases, openings::Openings, parked::Parked, relations,
-        retention, schedules::Schedules, submissions::Submissions, webhooks::Webhooks,
+        retention, schedules::Schedules, submissions::Submissions, waiting, webhooks::Webhooks,
     },
     watch::Looks,
     webhook::{Door, Sender},
@@ -227,6 +227,7 @@ impl Coordinator {
             Arc::clone(&roster),
             Arc::clone(&metrics),
             delivery,
+            Arc::clone(&signals),
             ear,
         );
         let admission = Admission::new(store.clone(), self.blobs.clone(), wakes.clone());
@@ -306,6 +307,8 @@ impl Coordinator {
             parts.graphs.clone(),
         );
         shutdown.spawn_critical("garbage", garbage::run(store.clone(), garbage, keeper, stop()));
+        let waits = waiting::run(store.clone(), Arc::clone(signals), stop());
+        shutdown.spawn_critical("waiting", waits);
         shutdown.spawn_critical("relations", relations::run(store.clone(), stop()));
     }
 
@@ -326,6 +329,7 @@ impl Coordinator {
             roster: Arc::clone(&parts.roster),
             finishes: parts.finishes.clone(),
             wakes: parts.wakes.clone(),
+            signals: Arc::clone(&parts.signals),
             shutdown: shutdown.clone(),
         };
         let dispatch = DispatchApi { sessions, store: store.clone(), shutdown: shutdown.clone() };

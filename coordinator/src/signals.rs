@@ -26,6 +26,8 @@ pub struct Signals {
     pub schedules: Notify,
     /// A webhook is to be told of something before the next beat.
     pub deliveries: Notify,
+    /// Agents came or went, or there is a new lane.
+    pub waiting: Notify,
 }
 
 impl Signals {
@@ -42,6 +44,7 @@ impl Signals {
             &self.deadlines,
             &self.schedules,
             &self.deliveries,
+            &self.waiting,
         ] {
             signal.notify_one();
         }

@@ -15,7 +15,7 @@ use postq_runtime::Shutdown;
 use tokio::sync::{Notify, watch};
 use tracing::warn;
 
-use crate::store::{Glance, JobRow, Store, TaskRow};
+use crate::store::{JobRow, Seen, Store, TaskRow};
 
 /// The time between two looks at a job somebody watches.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -27,8 +27,10 @@ const SHARED: i64 = 1000;
 /// What one look has found.
 #[derive(Debug)]
 pub struct News {
-    /// Everything that changed behind this revision is here.
-    pub after: i64,
+    /// Everything that changed behind this is here.
+    pub after: Seen,
+    /// At least up to here.
+    pub until: Seen,
     /// The job, read before the tasks.
     pub job: JobRow,
     /// The tasks that changed, and those that run.
@@ -111,8 +113,8 @@ async fn look(store: Store, job: JobId, weak: Weak<Watched>) {
     loop {
         match store.glance(job).await {
             Ok(glance) if glance != known => {
-                let news = match known {
-                    Some(Glance { revision, .. }) => read_news(&store, job, revision).await,
+                let news = match known.zip(glance) {
+                    Some((old, new)) => read_news(&store, job, old.seen(), new.seen()).await,
                     // Nobody was told anything yet: each begins with a look of its own.
                     None => None,
                 };
@@ -131,9 +133,9 @@ async fn look(store: Store, job: JobId, weak: Weak<Watched>) {
     }
 }
 
-/// What changed behind a revision, if that is not too much. Who gets none finds out what is wrong.
-async fn read_news(store: &Store, job: JobId, after: i64) -> Option<News> {
+/// What changed between two looks, if that is not too much. Who gets none finds out what is wrong.
+async fn read_news(store: &Store, job: JobId, after: Seen, until: Seen) -> Option<News> {
     let row = store.job(job).await.ok()??;
     let tasks = store.changed_tasks(job, after, -1, SHARED).await.ok()?;
-    ((tasks.len() as i64) < SHARED).then_some(News { after, job: row, tasks })
+    ((tasks.len() as i64) < SHARED).then_some(News { after, until, job: row, tasks })
 }

@@ -14,7 +14,7 @@ cross join lateral (
 
 create or replace view postq.tasks as
 select t.job as job_id, s.name, t.n as number, t.state,
-       case when t.state = 'ready' then coalesce(postq.queue_reason(t.job), t.reason) else t.reason end as reason, t.attempts, t.crashes, t.run_at,
+       case when t.state = 'ready' then coalesce(postq.queue_reason(t.job), l.waiting, t.reason) else t.reason end as reason, t.attempts, t.crashes, t.run_at,
        t.started_at, t.finished_at, t.attempt,
        coalesce(oa.name, aa.name) as agent,
        a.outcome, a.exit_code, a.signal,
@@ -25,7 +25,8 @@ join postq.task_spec s on s.job = t.job and s.n = t.n
 left join postq.attempt a on a.id = t.attempt
 left join postq.agent aa on aa.id = a.agent
 left join postq.open_attempt o on o.job = t.job and o.n = t.n
-left join postq.agent oa on oa.id = o.agent;
+left join postq.agent oa on oa.id = o.agent
+left join postq.lane l on l.id = t.lane;
 
 -- What is being executed, by an agent or by a consumer until its lease ends.
 create or replace view postq.running as

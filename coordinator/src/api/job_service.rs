@@ -6,9 +6,7 @@ use backon::{ConstantBuilder, Retryable};
 use futures::stream::BoxStream;
 use postq_common::{
     id::JobId,
-    place::Abilities,
     state::{JobState, TaskState},
-    waiting::why_waiting,
 };
 use postq_proto::{
     convert::duration,
@@ -29,7 +27,7 @@ use super::{
 use crate::{
     admission::{Admission, Entry},
     metrics::Metrics,
-    store::{JobFilter, JobRow, Store, TaskRow},
+    store::{JobFilter, JobRow, Store},
     watch::Looks,
     wire::{convert, status},
     workspace::Blobs,
@@ -109,20 +107,6 @@ impl JobApi {
         look.retry(pauses).await.unwrap_or_else(|row| row)
     }
 
-    /// Why no agent takes a ready task, as things stand now; read where a task asks, at most once per
-    /// answer.
-    async fn waiting(
-        &self,
-        row: &TaskRow,
-        abilities: &mut Option<Vec<Abilities>>,
-    ) -> Result<Option<String>, Status> {
-        let Some(kind) = row.kind() else { return Ok(None) };
-        if abilities.is_none() {
-            *abilities = Some(self.store.abilities().await.map_err(status::of_store)?);
-        }
-        Ok(why_waiting(&kind, abilities.iter().flatten()))
-    }
-
     async fn row(&self, id: JobId) -> Result<JobRow, Status> {
         let row = self.store.job(id).await.map_err(status::of_store)?;
         row.ok_or_else(|| Status::not_found(format!("there is no job {id}")))
@@ -138,18 +122,13 @@ impl JobApi {
     ) -> Result<(Vec<v1::Task>, Option<i32>), Status> {
         let mut tasks = Vec::new();
         let mut bytes = 0;
-        let mut abilities = None;
         loop {
             let wanted = (page_size - tasks.len() as i64 + 1).min(CHUNK);
             let rows =
                 self.store.tasks(job, states, after, wanted).await.map_err(status::of_store)?;
             let is_last = (rows.len() as i64) < wanted;
             for row in rows {
-                let waiting = self.waiting(&row, &mut abilities).await?;
-                let mut task = convert::task(row);
-                if let Some(waiting) = waiting {
-                    task.reason = waiting;
-                }
+                let task = convert::task(row);
                 bytes += task.encoded_len();
                 let is_full = tasks.len() as i64 >= page_size || bytes > ANSWER_BYTES;
                 if is_full && !tasks.is_empty() {

@@ -12,7 +12,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use crate::{
-    store::{JobRow, Store, TaskRow},
+    store::{JobRow, Seen, Store, TaskRow},
     watch::{News, Share},
     wire::{convert, status},
 };
@@ -31,14 +31,14 @@ pub struct Watch {
     store: Store,
     job: JobId,
     /// Everything up to here was told.
-    revision: i64,
+    seen: Seen,
     share: Share,
 }
 
 impl Watch {
     /// Watches from behind `revision` on.
     pub fn new(store: Store, job: JobId, revision: i64, share: Share) -> Self {
-        Self { store, job, revision, share }
+        Self { store, job, seen: Seen { revision, waiting_turn: 0 }, share }
     }
 
     /// Runs until the job has ended or the client has gone.
@@ -75,32 +75,35 @@ impl Watch {
                 return Ok(());
             }
             // Who was told less than what the news begin with reads for itself.
-            news = self.share.changed().await.filter(|news| news.after <= self.revision);
+            news = self.share.changed().await.filter(|news| self.seen.includes(&news.after));
         }
     }
 
     /// What the shared look has found. True where the job has ended.
     async fn hand_on(&mut self, news: &News, sender: &Sender) -> bool {
-        let mut out = Out::new(convert::job(&news.job), self.revision);
+        let mut out = Out::new(convert::job(&news.job), self.seen.revision);
         for row in &news.tasks {
             if out.add(row.clone(), sender).await.is_err() {
                 return true;
             }
         }
-        self.finish(out, &news.job, sender).await
+        self.finish(out, &news.job, news.until, sender).await
     }
 
     /// A look of its own: all that changed since the last one. True where the job has ended.
     async fn tell(&mut self, sender: &Sender) -> Result<bool, Status> {
+        // Both are read before the tasks: what changes in between is told again by the next look.
+        let glance = self.store.glance(self.job).await.map_err(status::of_store)?;
         let row = self.store.job(self.job).await.map_err(status::of_store)?;
-        // Read before the tasks: what changes in between is told again by the next look.
-        let Some(row) = row else { return Err(Status::not_found("the job is gone")) };
-        let mut out = Out::new(convert::job(&row), self.revision);
+        let (Some(glance), Some(row)) = (glance, row) else {
+            return Err(Status::not_found("the job is gone"));
+        };
+        let mut out = Out::new(convert::job(&row), self.seen.revision);
         let mut after = -1;
         loop {
             let rows = self
                 .store
-                .changed_tasks(self.job, self.revision, after, CHUNK)
+                .changed_tasks(self.job, self.seen, after, CHUNK)
                 .await
                 .map_err(status::of_store)?;
             let is_last = (rows.len() as i64) < CHUNK;
@@ -111,14 +114,14 @@ impl Watch {
                 }
             }
             if is_last {
-                return Ok(self.finish(out, &row, sender).await);
+                return Ok(self.finish(out, &row, glance.seen(), sender).await);
             }
         }
     }
 
     /// The last message of a look. True where nobody waits for another.
-    async fn finish(&mut self, out: Out, row: &JobRow, sender: &Sender) -> bool {
-        self.revision = row.revision;
+    async fn finish(&mut self, out: Out, row: &JobRow, seen: Seen, sender: &Sender) -> bool {
+        self.seen = Seen { revision: row.revision, ..seen };
         let last = v1::WatchJobResponse { revision: row.revision, complete: true, ..out.message };
         sender.send(Ok(last)).await.is_err() || row.finished_at.is_some()
     }

@@ -16,6 +16,7 @@ use super::{Delivery, Roster, lanes::Lanes};
 use crate::{
     errors,
     metrics::Metrics,
+    signals::Signals,
     store::{ClaimRequest, Claimed, Readied, Store, StoreError},
 };
 
@@ -84,6 +85,7 @@ pub struct Dispatcher {
     store: Store,
     roster: Arc<Roster>,
     delivery: Delivery,
+    signals: Arc<Signals>,
     metrics: Arc<Metrics>,
     wakes: mpsc::Receiver<Wake>,
     lanes: Lanes,
@@ -99,6 +101,7 @@ impl Dispatcher {
         roster: Arc<Roster>,
         metrics: Arc<Metrics>,
         delivery: Delivery,
+        signals: Arc<Signals>,
         wakes: mpsc::Receiver<Wake>,
     ) -> Self {
         let lanes = Lanes::new();
@@ -107,6 +110,7 @@ impl Dispatcher {
             store,
             roster,
             delivery,
+            signals,
             metrics,
             wakes,
             lanes,
@@ -225,7 +229,11 @@ impl Dispatcher {
 
     async fn refresh_lanes(&mut self) {
         match self.store.lanes().await {
-            Ok(lanes) => self.lanes.refresh(lanes),
+            Ok(lanes) => {
+                if self.lanes.refresh(lanes) {
+                    self.signals.waiting.notify_one();
+                }
+            }
             Err(error) => error!(error = errors::chain(&error), "cannot read the lanes"),
         }
     }

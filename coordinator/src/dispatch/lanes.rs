@@ -41,8 +41,9 @@ impl Lanes {
     }
 
     /// Takes over what the database says: new lanes, how far floors have moved, and, for the safety
-    /// pass, which lanes are to be read again from their floor.
-    pub fn refresh(&mut self, lanes: Vec<Lane>) {
+    /// pass, which lanes are to be read again from their floor. True where there are new ones.
+    pub fn refresh(&mut self, lanes: Vec<Lane>) -> bool {
+        let known = self.tracks.len();
         for lane in lanes {
             let Ok(executor) = Executor::from_str(&lane.executor) else { continue };
             let track = self.tracks.entry(lane.id).or_insert_with(|| {
@@ -64,6 +65,7 @@ impl Lanes {
             track.cursor = track.floor;
             track.is_hot = lane.has_rows;
         }
+        self.tracks.len() > known
     }
 
     /// A lane has rows from `seq` on. False where the lane is not known yet.

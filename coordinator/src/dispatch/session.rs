@@ -32,6 +32,7 @@ use uuid::Uuid;
 use super::{Finishes, Roster, Wake, Wakes, roster::OUTBOX, roster::Seat};
 use crate::{
     errors,
+    signals::Signals,
     store::{AgentCard, AttemptKey, Finish, Holding, Store},
     wire::{convert, status},
 };
@@ -59,6 +60,8 @@ pub struct Sessions {
     pub finishes: Finishes,
     /// The dispatcher.
     pub wakes: Wakes,
+    /// Who is told that agents come and go.
+    pub signals: Arc<Signals>,
     /// Where sessions run.
     pub shutdown: Shutdown,
 }
@@ -129,6 +132,7 @@ impl Sessions {
         // Nothing is awaited from here on: a caller that goes away cannot leave a seat without a
         // session. (An agent that is connected in the database alone is found by the heart.)
         self.roster.enter(session, seat);
+        self.signals.waiting.notify_one();
         self.wakes.wake(Wake::Slot);
         self.shutdown.spawn("session", run.run(inbound));
         Ok(answers)
@@ -334,6 +338,7 @@ impl Session {
                 }
             }
         };
+        self.all.signals.waiting.notify_one();
         if !left.is_empty() {
             warn!(
                 agent.name = self.name,

@@ -181,6 +181,31 @@ pub struct Glance {
     pub is_ended: bool,
     /// Somebody asked for its end.
     pub is_cancelled: bool,
+    /// Rises when it changes what any tasks wait for that no agent could run.
+    pub waiting_turn: i64,
+}
+
+impl Glance {
+    /// Everything up to here.
+    pub fn seen(&self) -> Seen {
+        Seen { revision: self.revision, waiting_turn: self.waiting_turn }
+    }
+}
+
+/// How far somebody knows a job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Of the job.
+    pub revision: i64,
+    /// Of what tasks wait for.
+    pub waiting_turn: i64,
+}
+
+impl Seen {
+    /// Whether nothing is missing to whoever goes on from `other`.
+    pub fn includes(&self, other: &Self) -> bool {
+        self.revision >= other.revision && self.waiting_turn >= other.waiting_turn
+    }
 }
 
 impl Store {
@@ -191,7 +216,9 @@ impl Store {
                 "/* glance */ select p.revision,
                  (select max(o.attempt) from postq.open_attempt o where o.job = j.id) as last_attempt,
                  j.finished_at is not null as is_ended,
-                 j.cancel_requested_at is not null as is_cancelled
+                 j.cancel_requested_at is not null as is_cancelled,
+                 coalesce((select f.value::bigint from postq.fact f where f.key = 'waiting_turn'), 0)
+                     as waiting_turn
                  from postq.job j
                  cross join lateral (
                      select p.revision from postq.job_progress p

@@ -37,6 +37,7 @@ mod sessions;
 mod submissions;
 mod sweep;
 mod tasks;
+mod waiting;
 
 pub use admit::{Admitted, AdmittedMany, NewJob, Readied};
 pub use agents::{AgentRow, RunningRow};
@@ -55,7 +56,7 @@ pub use effort::Effort;
 pub use finish::{AttemptKey, Finish, Finished, Verdict};
 pub use garbage::{KeptSnapshot, SweptBlobs, Untrimmed};
 pub use inputs::InputRow;
-pub use jobs::{Glance, JobFilter, JobRow};
+pub use jobs::{Glance, JobFilter, JobRow, Seen};
 pub use lanes::Lane;
 pub use listener::{Hint, Listener};
 pub use logs::{Chunk, LoggedAttempt, NewChunk};
@@ -69,6 +70,7 @@ pub use sessions::{AgentCard, Holding};
 pub use submissions::Submission;
 pub use sweep::{Applied, CancelFilter, Expired, Opened, Promoted};
 pub use tasks::TaskRow;
+pub use waiting::LaneWaiting;
 
 /// The three roots of a snapshot: digests of 32 bytes; empty for the empty tree.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

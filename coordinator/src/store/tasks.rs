@@ -1,11 +1,11 @@
 //! Reads tasks with their latest attempt.
 
 use chrono::{DateTime, Utc};
-use postq_common::{id::JobId, place::Kind, spec::Needs};
+use postq_common::id::JobId;
 use serde_json::Value;
 use sqlx::{FromRow, types::Json};
 
-use super::{Effort, Store, StoreError};
+use super::{Effort, Seen, Store, StoreError};
 
 /// A task as it stands, with its current or last attempt.
 #[derive(Clone, Debug, FromRow)]
@@ -18,12 +18,6 @@ pub struct TaskRow {
     pub state: String,
     /// Why.
     pub reason: Option<String>,
-    /// What it is to an agent, while it is ready: executor, handler, needs.
-    pub executor: Option<String>,
-    /// With `handler`.
-    pub handler: Option<String>,
-    /// Resources and labels.
-    pub needs: Option<Json<Needs>>,
     /// Names of the tasks it depends on, as written.
     pub depends: Vec<String>,
     /// Executions that count.
@@ -70,20 +64,11 @@ pub struct TaskRow {
     pub snapshot: Option<Vec<u8>>,
 }
 
-impl TaskRow {
-    /// What it asks of an agent, while it is ready.
-    pub fn kind(&self) -> Option<Kind> {
-        let executor = self.executor.as_ref()?.parse().ok()?;
-        let needs = self.needs.as_ref().map(|Json(needs)| needs.clone()).unwrap_or_default();
-        Some(Kind { executor, handler: self.handler.clone(), needs })
-    }
-}
-
 macro_rules! select_tasks {
     ($name:literal, $results:literal, $errors:literal, $output:literal, $rest:literal) => {
         concat!(
             "/* ", $name, " */ select t.n, s.name, t.state::text,
-             case when t.state = 'ready' then coalesce(postq.queue_reason(t.job), t.reason)
+             case when t.state = 'ready' then coalesce(postq.queue_reason(t.job), l.waiting, t.reason)
                   else t.reason end as reason,
              array(select d.name from unnest(s.depends) with ordinality as u (n, ord)
                    join postq.task_spec d on d.job = t.job and d.n = u.n order by u.ord) as depends,
@@ -92,8 +77,7 @@ macro_rules! select_tasks {
              coalesce(a.started_at, o.started_at) as attempt_started_at,
              a.finished_at as attempt_finished_at, ",
             $results, " as results, ", $errors, " as errors, ",
-            $output, " as output, a.image, a.ran_ms, a.effort, w.content as snapshot,
-             l.executor::text, l.handler, l.needs
+            $output, " as output, a.image, a.ran_ms, a.effort, w.content as snapshot
              from postq.task t
              join postq.task_spec s on s.job = t.job and s.n = t.n
              left join postq.open_attempt o on o.job = t.job and o.n = t.n
@@ -136,12 +120,12 @@ impl Store {
         .await
     }
 
-    /// The tasks that changed after a revision and those that run, without their output, in the
+    /// The tasks that changed after what was seen and those that run, without their output, in the
     /// order of the plan: what a watcher needs.
     pub async fn changed_tasks(
         &self,
         job: JobId,
-        after_revision: i64,
+        seen: Seen,
         after: i32,
         limit: i64,
     ) -> Result<Vec<TaskRow>, StoreError> {
@@ -151,12 +135,16 @@ impl Store {
                 "null::bytea",
                 "null::bytea",
                 "null::jsonb",
-                "and t.n > $3 and (t.revision > $2 or t.state = 'running') order by t.n limit $4"
+                "and t.n > $3 and (t.revision > $2 or t.state = 'running'
+                     or t.state = 'ready' and t.lane = any (array(
+                         select w.id from postq.lane w where w.waiting_turn > $5)))
+                 order by t.n limit $4"
             ))
             .bind(job.0)
-            .bind(after_revision)
+            .bind(seen.revision)
             .bind(after)
             .bind(limit)
+            .bind(seen.waiting_turn)
             .fetch_all(&pool)
             .await
         })

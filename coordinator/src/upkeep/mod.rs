@@ -14,6 +14,7 @@
 //! | [`leases`] | consumers that were not heard of in time |
 //! | [`openings`] | gates too wide for one transaction |
 //! | [`parked`] | tasks that wait for a concurrency key or a rate |
+//! | [`waiting`] | what tasks wait for that no agent could run |
 //! | [`relations`] | unique keys that are free, and jobs that wait for jobs |
 //! | [`webhooks`] | whom the end of jobs is told by HTTP |
 //! | [`floors`] | how far lanes are empty for good |
@@ -35,4 +36,5 @@ pub mod relations;
 pub mod retention;
 pub mod schedules;
 pub mod submissions;
+pub mod waiting;
 pub mod webhooks;

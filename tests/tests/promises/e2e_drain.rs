@@ -86,7 +86,8 @@ async fn what_outlives_the_drain_timeout_is_handed_back_uncounted() {
         .await;
     assert_eq!((back.tasks["a"].attempts, back.tasks["a"].crashes), (0, 0));
     assert_eq!(back.tasks["a"].attempt.as_ref().unwrap().outcome(), attempt::Outcome::Released);
-    assert_eq!(back.tasks["a"].reason, "waiting: no agent is connected that takes new tasks");
+    let nobody = "waiting: no agent is connected that takes new tasks";
+    client.wait_until(job, nobody, LIMIT, |job| job.tasks["a"].reason == nobody).await;
     cluster.touch("go");
     cluster.agent(0).restart().await;
     let ended = client.wait(job, LIMIT).await;

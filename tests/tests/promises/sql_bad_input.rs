@@ -18,7 +18,7 @@ const JOB: &str = r#"'{"tasks": {"a": {"handler": "h"}}}'"#;
 
 /// A call of each function that is fine, with all its arguments. `{taken}` is being worked on by `{attempt}`,
 /// `{dead}` is a dead letter, `{ended}` has succeeded.
-const FINE: [(&str, &[&str]); 33] = [
+const FINE: [(&str, &[&str]); 34] = [
     ("ack", &["'{taken}'", "{attempt}", "'{}'"]),
     ("ack_many", &["array['{taken}'::uuid]", "array[{attempt}::bigint]", "array['{}'::jsonb]"]),
     ("alter_queue", &["'q'", "'{\"aging\": 1}'"]),
@@ -63,12 +63,13 @@ const FINE: [(&str, &[&str]); 33] = [
     ("queue_depth", &["'q'"]),
     ("redeliver", &["'{ended}'"]),
     ("redrive", &["'{dead}'"]),
-    ("redrive_all", &["'q'", "10"]),
+    ("redrive_all", &["'q'", "10", "'$.a == 1'", "2"]),
     ("release", &["'{taken}'", "{attempt}"]),
     ("renew", &["'{taken}'", "{attempt}", "'1 min'"]),
     ("resume", &["'q'"]),
     ("resume_schedule", &["'s'"]),
     ("retry", &["'{ended}'", "array['ended']", "postq.new_id()"]),
+    ("retry_matching", &["'$.a == 1'", "'q'", "array['failed']", "10", "2"]),
     ("schedule", &["'s'", JOB, "null", "'1 min'", "'UTC'", "'skip'", "'all'", "10"]),
     ("submit", &[JOB, "postq.new_id()", "null", "'0 s'", "false"]),
     (
