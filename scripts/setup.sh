@@ -6,6 +6,7 @@
 #   setup.sh demo    that, git and a Postgres server; Docker only where it is installed already
 #   setup.sh test    that, PgBouncer, a Docker engine that answers, docker-compose, a static busybox,
 #                    what checks systemd units, mkfs.xfs, and for root also `ip` and podman
+#   setup.sh postgres  what `make test-postgres` needs: node for npm, git, and PgBouncer
 #   setup.sh python  Python 3.10 or later that can make virtual environments
 #   setup.sh clients psql, Go, Node, a JDK, Maven, and grpcurl in target/go: what clients/examples are run with
 #   setup.sh bench   a Postgres server, and the tools that are measured beside PostQ
@@ -196,6 +197,12 @@ test)
 python)
     need_python
     ;;
+postgres)
+    need_build
+    need_git
+    need_pgbouncer
+    need_node
+    ;;
 clients)
     need_git
     command -v psql > /dev/null || install_packages postgresql-client
@@ -211,6 +218,6 @@ bench)
     command -v rsync > /dev/null || install_packages rsync
     ;;
 *)
-    fail "usage: $0 build|demo|test|python|clients|bench"
+    fail "usage: $0 build|demo|test|python|postgres|clients|bench"
     ;;
 esac

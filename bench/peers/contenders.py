@@ -57,7 +57,8 @@ class PostqSql(Contender):
 
         queue = SqlQueue(QUEUE, self.dsn)
         queue.handler(nothing)
-        await Consumer(queue, concurrency=concurrency).run()
+        # As many more held ready, as PgQueuer has them.
+        await Consumer(queue, concurrency=concurrency, prefetch=concurrency).run()
 
 
 class PostqGrpc(PostqSql):
@@ -72,9 +73,11 @@ class PostqGrpc(PostqSql):
 
         queue = Queue(QUEUE)
         queue.handler(nothing)
-        # As many more held ready, as PgQueuer has them.
         await Worker(
-            queue, target=self.coordinator, concurrency=concurrency, prefetch=concurrency
+            queue,
+            target=self.coordinator,
+            concurrency=concurrency,
+            prefetch=concurrency,
         ).run()
 
 

@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use crate::{
     command::{
         agents, cancel, dag, dead_letters, get, logs, ls, migrate, queue, retry, run, schedule,
-        submit, up, wait, workspace,
+        submit, up, wait, watch, workspace,
     },
     embedded::supervise::{Enter, Supervise},
     failure::{Exit, Failure},
@@ -38,6 +38,8 @@ enum Command {
     Ls(ls::Ls),
     /// Wait until jobs have ended.
     Wait(wait::Wait),
+    /// Watch many jobs: those that a filter chooses, as they change.
+    Watch(watch::Watch),
     /// Print what the tasks of a job wrote.
     Logs(logs::Logs),
     /// Cancel jobs.
@@ -97,6 +99,7 @@ impl Command {
             Self::Get(command) => command.run().await,
             Self::Ls(command) => command.run().await,
             Self::Wait(command) => command.run().await,
+            Self::Watch(command) => command.run().await,
             Self::Logs(command) => command.run().await,
             Self::Cancel(command) => command.run().await,
             Self::Retry(command) => command.run().await,

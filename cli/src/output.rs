@@ -1,6 +1,7 @@
 //! What goes to standard output: text or JSON, tables, times.
 //!
-//! Invariant: JSON is the proto3-JSON form of the coordinator's answer, one document.
+//! Invariant: JSON is the proto3-JSON form of the coordinator's answer, one document; of what goes on and on
+//! one on each line.
 
 use std::{
     io::{self, ErrorKind, Write},
@@ -56,11 +57,27 @@ impl Output {
             Format::Text => print(&text(answer)),
         }
     }
+
+    /// The same for one of many that come one by one: JSON on one line.
+    pub fn print_line<T: Serialize>(
+        self,
+        answer: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<(), Failure> {
+        match self.output {
+            Format::Json => print(&value_of(answer)?.to_string()),
+            Format::Text => print(&text(answer)),
+        }
+    }
 }
 
 /// The JSON form of an answer.
 pub fn json<T: Serialize>(answer: &T) -> Result<String, Failure> {
-    document::to_json(answer).map(|value| format!("{value:#}")).map_err(|error| {
+    value_of(answer).map(|value| format!("{value:#}"))
+}
+
+fn value_of<T: Serialize>(answer: &T) -> Result<serde_json::Value, Failure> {
+    document::to_json(answer).map_err(|error| {
         Failure::new(Exit::Server, format!("the answer has no JSON form: {error}"))
     })
 }

@@ -4,6 +4,11 @@
 create or replace function postq.ack(id uuid, attempt bigint, result jsonb default null) returns void
 language plpgsql volatile security definer
 set search_path = pg_catalog, postq, pg_temp
+set jit = off
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 #variable_conflict use_column
 begin

@@ -4,6 +4,11 @@ create or replace function postq.ack_many(ids uuid[], attempts bigint[], results
 returns table (id uuid, attempt bigint)
 language plpgsql volatile security definer
 set search_path = pg_catalog, postq, pg_temp
+set jit = off
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 declare
     c_most constant int := 10000;

@@ -27,6 +27,8 @@ declare
     v_at int;
     v_entered record;
 begin
+    -- As in create_job.
+    perform pg_current_xact_id();
     with item as materialized (
         select j.place::int, j.job, j.job #>> '{job,id}' as id, j.job #>> '{job,queue}' as queue,
                postq.is_single(j.job -> 'job', j.job -> 'tasks') as is_single

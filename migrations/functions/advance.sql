@@ -30,11 +30,7 @@ begin
     ), newest as (
         select e.job, p.revision, p.open - e.ended as open, p.failed + e.failed as failed,
                p.cancelled + e.cancelled as cancelled
-        from ended e
-        cross join lateral (
-            select * from postq.job_progress p
-            where p.job = e.job order by p.revision desc limit 1
-        ) p
+        from ended e cross join lateral postq.progress_of(e.job) p
     ), noted as (
         insert into postq.job_progress (job, revision, open, failed, cancelled)
         select job, revision + 1, open, failed, cancelled from newest

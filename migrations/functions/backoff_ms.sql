@@ -7,11 +7,8 @@ create or replace function postq.backoff_ms(
     p_jitter_part double precision default 0.5
 ) returns bigint
 language sql immutable
-set search_path = pg_catalog, postq, pg_temp
-as $$
-    select (least(p_backoff_ms * power(p_factor, least(greatest(p_retry - 1, 0), 62))
-                  + p_increment_ms::double precision * greatest(p_retry - 1, 0), p_max_ms)
-            * (1 - p_jitter * p_jitter_part))::bigint;
-$$;
+return (least(p_backoff_ms * power(p_factor, least(greatest(p_retry - 1, 0), 62))
+              + p_increment_ms::double precision * greatest(p_retry - 1, 0), p_max_ms)
+        * (1 - p_jitter * p_jitter_part))::bigint;
 revoke all on function postq.backoff_ms(
     bigint, bigint, int, double precision, double precision, bigint, double precision) from public;

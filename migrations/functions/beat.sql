@@ -26,7 +26,8 @@ begin
                    from postq.scheduled s),
         'submissions', exists (select from postq.submission),
         'inbox', exists (select from postq.inbox),
-        'parked', exists (select from postq.parked) or exists (select from postq.vacancy),
+        'parked', exists (select from postq.parked) or exists (select from postq.vacancy)
+            or exists (select from postq.queue q where q.rate_limit is not null),
         'openings', exists (select from postq.opening),
         'orphans', exists (select from postq.orphans()),
         'leases_ms', postq.next_lease_ms(),

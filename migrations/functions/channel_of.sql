@@ -1,8 +1,5 @@
 -- The channel on which a connection is woken.
 create or replace function postq.channel_of(p_backend int) returns text
 language sql immutable
-set search_path = pg_catalog, postq, pg_temp
-as $$
-    select 'postq_wake_' || p_backend;
-$$;
+return 'postq_wake_' || p_backend;
 revoke all on function postq.channel_of(int) from public;

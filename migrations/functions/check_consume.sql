@@ -14,8 +14,13 @@ begin
     end if;
     perform postq.check_argument('queue', f.fault) from (select postq.queue_fault(p_queue) as fault) f
     where f.fault is not null;
-    if p_tasks = '{}' or array_position(p_tasks, null) is not null then
-        perform postq.check_argument('tasks', 'is empty or holds a null; leave it out to consume all tasks');
+    if p_tasks = '{}' or array_ndims(p_tasks) > 1 or array_position(p_tasks, null) is not null then
+        perform postq.check_argument('tasks', 'is empty, holds a null, or is no list; leave it out to consume all tasks');
+    end if;
+    if p_tasks is not null then
+        -- An odd number of them at the end: LIKE would fail at some handler, sooner or later.
+        perform postq.check_argument('tasks', format('holds "%s", which ends with an escape; double its last \', postq.shown(t.pattern)))
+        from unnest(p_tasks) as t (pattern) where t.pattern ~ '(^|[^\\])(\\\\)*\\$';
     end if;
     if p_lease is not null then
         perform postq.check_argument('lease', postq.lease_fault(p_lease));

@@ -10,7 +10,8 @@ declare
         "expiresAfter": "expires_after", "deadLetters": "dead_letters"}';
     c_kinds constant jsonb := '{"description": "string", "paused": "boolean", "max_running": "number",
         "max_jobs": "number", "retry": "object", "timeout": "string", "expires_after": "string",
-        "dead_letters": "boolean", "aging": "number", "retention": "object", "notify": "boolean", "webhook": "object"}';
+        "dead_letters": "boolean", "aging": "number", "retention": "object", "notify": "boolean", "webhook": "object",
+        "rate": "object"}';
     v_settings jsonb;
     v_fault record;
     v_document jsonb;
@@ -37,6 +38,7 @@ begin
         when s.key in ('max_running', 'max_jobs') and ((s.value #>> '{}')::numeric % 1 <> 0
             or not (s.value #>> '{}')::numeric between 0 and 2147483647) then
             format('is %s; write 1 or more, or 0 for no limit', s.value #>> '{}')
+        when s.key = 'rate' and s.value ? 'key' then 'has no field key; write limit and period'
         when s.key = 'retention' then postq.retention_fault(nullif(s.value, 'null'))
         when s.key = 'description' then postq.size_fault(octet_length(s.value #>> '{}'), 1000) end as message
     into v_fault
@@ -45,7 +47,8 @@ begin
     perform postq.check_argument(v_fault.key, v_fault.message) where v_fault.message is not null;
     v_document := jsonb_strip_nulls(jsonb_build_object(
         'expires_after', v_settings -> 'expires_after', 'webhook', v_settings -> 'webhook', 'tasks', jsonb_build_object('t', jsonb_build_object(
-            'command', 'true', 'retry', v_settings -> 'retry', 'timeout', v_settings -> 'timeout'))));
+            'command', 'true', 'retry', v_settings -> 'retry', 'timeout', v_settings -> 'timeout',
+            'rate', case when jsonb_typeof(v_settings -> 'rate') = 'object' then v_settings -> 'rate' || '{"key": "starts"}' end))));
     v_lines := postq.check_shape(v_document);
     if v_lines = '{}' then
         v_lines := postq.check_fields(v_document);

@@ -4,8 +4,8 @@
 -- p_slot_lane/p_slot_session is one free slot, offered to one lane; a slot whose session is not its
 -- agent's current one takes nothing. Tasks go first to the agent that they prefer.
 -- A task that is no longer ready (cancelled meanwhile) is dropped from its lane here.
--- Of a queue that is paused nothing is taken; where it has a limit on running tasks, as many as it has
--- slots that are free.
+-- Of a queue that is paused nothing is taken; where it has a limit on running tasks or a rate, as many as
+-- there are slots that are free.
 -- A claim writes a job only at its first start and raises no revision.
 create or replace function postq.claim(
     p_lane bigint[], p_after bigint[], p_slot_lane bigint[], p_slot_session bigint[]
@@ -100,18 +100,22 @@ begin
         where t.job = x.job and t.n = x.n and t.state = 'ready' and t.seq = x.seq
         returning t.attempt, x.session, x.agent, t.job, t.n, x.lane, x.seq
     ), held as (
-        select s.attempt, h.queue, h.slot
+        select s.attempt, h.queue, h.pool, h.slot
         from (select s.attempt, l.queue, row_number() over (partition by l.queue order by s.seq) as k
               from started s join postq.lane l on l.id = s.lane where l.queue = any (v_room.o_queue)) s
-        join (select h.queue, h.slot, row_number() over (partition by h.queue order by h.slot) as k
-              from unnest(v_room.o_queue, v_room.o_slot) as h (queue, slot)) h on h.queue = s.queue and h.k = s.k
+        join (select h.queue, h.pool, h.slot, row_number() over (partition by h.pool order by h.slot) as k
+              from unnest(v_room.o_queue, v_room.o_pool, v_room.o_slot) as h (queue, pool, slot)) h
+            on h.queue = s.queue and h.k = s.k
     ), taken as (
-        update postq.slot p set is_taken = true from held h where p.pool = 'queue:' || h.queue and p.n = h.slot
+        update postq.slot p
+        set is_taken = p.pool = 'queue:' || h.queue,
+            used_at = case when p.pool = 'starts:' || h.queue then v_now else p.used_at end
+        from held h where p.pool = h.pool and p.n = h.slot
     ), opened as (
         insert into postq.open_attempt (job, n, attempt, agent, session, started_at, is_final, slot)
         select s.job, s.n, s.attempt, s.agent, s.session, v_now, p.at_most_once, h.slot
         from started s join postq.task_spec p on p.job = s.job and p.n = s.n
-        left join held h on h.attempt = s.attempt
+        left join held h on h.attempt = s.attempt and h.pool = 'queue:' || h.queue
     )
     select s.attempt, s.session, s.job, s.n, s.lane, s.seq from started s;
 end;

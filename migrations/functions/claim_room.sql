@@ -1,10 +1,11 @@
--- How much a claim may take from lanes of queues that are paused or have a limit on running tasks:
+-- How much a claim may take from lanes of queues that are paused, have a limit on running tasks or a rate:
 -- o_lane and o_room; lanes that are not named may be taken from at will. The slots that it may take
--- for that are locked (o_queue, o_slot). p_slot_lane names a lane once for each slot that is offered; the
+-- for that are locked (o_queue, o_pool, o_slot). p_slot_lane names a lane once for each slot that is offered; the
 -- greater priority goes first, as far as there is something behind its cursor (p_after).
 -- Called by claim.
 create or replace function postq.claim_room(
-    p_lane bigint[], p_after bigint[], p_slot_lane bigint[], out o_lane bigint[], out o_room int[], out o_queue text[], out o_slot int[]
+    p_lane bigint[], p_after bigint[], p_slot_lane bigint[], out o_lane bigint[], out o_room int[], out o_queue text[], out o_pool text[],
+    out o_slot int[]
 )
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
@@ -17,25 +18,27 @@ as $$
 declare
     v_queue record;
     v_lane record;
-    v_free int[];
+    v_room record;
     v_left int;
 begin
     o_lane := '{}';
     o_room := '{}';
     o_queue := '{}';
+    o_pool := '{}';
     o_slot := '{}';
     for v_queue in
-        select q.name, q.is_paused, q.max_running, sum(x.wanted)::int as wanted
+        select q.name, sum(x.wanted)::int as wanted
         from (select s.lane, count(*) as wanted from unnest(p_slot_lane) as s (lane) group by s.lane) x
         join postq.lane l on l.id = x.lane
-        join postq.queue q on q.name = l.queue and (q.is_paused or q.max_running is not null)
-        group by q.name, q.is_paused, q.max_running order by q.name
+        join postq.queue q on q.name = l.queue
+            and (q.is_paused or q.max_running is not null or q.rate_limit is not null)
+        group by q.name order by q.name
     loop
-        v_free := case when v_queue.is_paused then '{}'
-            else postq.free_slots('queue:' || v_queue.name, v_queue.max_running, v_queue.wanted) end;
-        v_left := cardinality(v_free);
-        o_queue := o_queue || array_fill(v_queue.name, array[v_left]);
-        o_slot := o_slot || v_free;
+        select * into v_room from postq.queue_room(v_queue.name, v_queue.wanted);
+        v_left := v_room.o_room;
+        o_queue := o_queue || array_fill(v_queue.name, array[cardinality(v_room.o_slot)]);
+        o_pool := o_pool || v_room.o_pool;
+        o_slot := o_slot || v_room.o_slot;
         for v_lane in
             select l.id, (select count(*)::int from (
                        select from postq.ready r where r.lane = l.id and r.seq > x.after

@@ -6,7 +6,7 @@
 -- lease ends: lease, or else its timeout, or else 60 s. With delivery `at_most_once` it is not tried
 -- again, however it ends.
 --
--- Of a queue that is paused nothing is taken, and no more than its limit on running tasks allows.
+-- Of a queue that is paused nothing is taken, and no more than its limit on running tasks and its rate allow.
 -- With a filter (see filter_path) only jobs whose attributes it holds for; take_matching says how far it
 -- looks.
 --
@@ -34,7 +34,7 @@ declare
     v_taken record;
     v_job uuid[] := '{}';
     v_n int[] := '{}';
-    v_slot int[];
+    v_room record;
     v_num int;
     v_many int;
     v_aging double precision;
@@ -51,8 +51,8 @@ begin
     perform pg_current_xact_id();
     v_now := postq.lease_start();
     perform postq.apply_cancels_of(consume.queue);
-    v_slot := postq.consume_room(consume.queue, num, v_now);
-    v_num := least(num, cardinality(v_slot));
+    select * into v_room from postq.consume_room(consume.queue, num, v_now);
+    v_num := least(num, v_room.o_room);
     v_aging := coalesce((select q.aging from postq.queue q where q.name = consume.queue), 0);
     loop
         -- Where tasks gain priority while they wait, the next one may be of any lane.
@@ -65,7 +65,9 @@ begin
             where l.queue = consume.queue and l.executor = 'handler' and l.needs = '{}'
               and (consume.tasks is null or l.handler like any (consume.tasks))
             group by l.priority
-            order by l.priority + v_aging * postq.lanes_wait(array_agg(l.id), array_agg(l.floor), array_agg(l.due_floor), v_now, v_aging) desc
+            -- Asked only where it counts: a function in SQL is planned anew by each statement.
+            order by l.priority + case when v_aging > 0 then v_aging * postq.lanes_wait(
+                array_agg(l.id), array_agg(l.floor), array_agg(l.due_floor), v_now, v_aging) else 0 end desc
         loop
             exit when cardinality(v_n) >= v_many;
             if v_path is not null then
@@ -92,8 +94,8 @@ begin
     end if;
     perform postq.stay_awake(consume.queue);
     perform postq.start_leased(v_job, v_n, consume.lease, consume.delivery = 'at_most_once');
-    if v_slot is not null then
-        perform postq.take_slots(consume.queue, v_slot, v_job, v_n);
+    if v_room.o_room is not null then
+        perform postq.take_slots(v_room.o_pool, v_room.o_slot, v_job, v_n);
     end if;
     return query
         select x.job, o.attempt, coalesce(s.spec ->> 'handler', s.name), s.spec -> 'arguments', js.attributes,

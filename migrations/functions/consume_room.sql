@@ -1,8 +1,10 @@
--- The slots that a consume may take of a queue that is paused or has a limit on running tasks, locked:
--- no more than there is to be taken, so that others are not kept from the rest for as long as the
--- caller's transaction is open. Attempts whose lease is over are ended before, for they have slots too.
--- Null: the queue has no limit. Called by consume.
-create or replace function postq.consume_room(p_queue text, p_num int, p_now timestamptz) returns int[]
+-- How many tasks a consume may take of a queue that is paused, has a limit on running tasks or a rate, and
+-- the slots for them, locked (see queue_room): no more than there is to be taken, so that others are not
+-- kept from the rest for as long as the caller's transaction is open. Attempts whose lease is over are
+-- ended before, for they have slots too. o_room is null where it may take any number. Called by consume.
+create or replace function postq.consume_room(
+    p_queue text, p_num int, p_now timestamptz, out o_room int, out o_pool text[], out o_slot int[]
+)
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
 set jit = off
@@ -10,15 +12,12 @@ set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 as $$
 declare
-    v_queue record;
     v_wanted int;
 begin
-    select q.is_paused, q.max_running into v_queue from postq.queue q
-    where q.name = p_queue and (q.is_paused or q.max_running is not null);
+    perform 1 from postq.queue q
+    where q.name = p_queue and (q.is_paused or q.max_running is not null or q.rate_limit is not null);
     if not found then
-        return null;
-    elsif v_queue.is_paused then
-        return '{}';
+        return;
     end if;
     perform postq.expire_now(l.lane, l.floor, p_now, p_num)
     from (select array_agg(l.id) as lane, array_agg(l.lease_floor) as floor from postq.lane l
@@ -36,7 +35,7 @@ begin
         ) x
         where l.queue = p_queue and l.executor = 'handler' and l.needs = '{}'
         limit p_num) w;
-    return postq.free_slots('queue:' || p_queue, v_queue.max_running, v_wanted);
+    select * into o_room, o_pool, o_slot from postq.queue_room(p_queue, v_wanted);
 end;
 $$;
 revoke all on function postq.consume_room(text, int, timestamptz) from public;

@@ -1,7 +1,9 @@
 -- Makes the job of a retry: a copy of an ended job in which the tasks p_rerun run again, and the others
--- have succeeded as they have there. Called by retry and redrive_one. Writes nothing of the old job but
--- its dead letters. Returns p_id.
-create or replace function postq.copy_job(p_job uuid, p_id uuid, p_rerun int[]) returns uuid
+-- have succeeded as they have there; it begins at p_start where that is given. Called by retry,
+-- retry_matching and redrive_one. Writes nothing of the old job but its dead letters. Returns p_id.
+create or replace function postq.copy_job(
+    p_job uuid, p_id uuid, p_rerun int[], p_start timestamptz default null
+) returns uuid
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
 set jit = off
@@ -18,7 +20,7 @@ begin
         -- Not that of the document: the same id with other tasks is another retry.
         'digest', encode(sha256(v_old.digest || convert_to(p_job::text || p_rerun::text, 'UTF8')), 'hex'),
         'traceparent', v_old.traceparent, 'retry_of', p_job, 'timeout_ms', v_old.timeout_ms, 'notify', v_old.notify,
-        'webhook', v_old.webhook))
+        'webhook', v_old.webhook, 'run_at', p_start))
     then
         return p_id;
     end if;
@@ -36,8 +38,8 @@ begin
         jsonb_populate_record(s, jsonb_build_object('job', p_id)) r
     where s.job = p_job and s.n <> all (p_rerun);
     perform postq.carry_over(p_job, p_id, p_rerun);
-    perform postq.start_again(p_job, p_id, p_rerun);
+    perform postq.start_again(p_job, p_id, p_rerun, p_start);
     return p_id;
 end;
 $$;
-revoke all on function postq.copy_job(uuid, uuid, int[]) from public;
+revoke all on function postq.copy_job(uuid, uuid, int[], timestamptz) from public;

@@ -1,26 +1,26 @@
--- Gives what runs in a queue that has got a limit its slots, so that it counts. What somebody has at hand
--- just now is left out. Called by set_queue.
+-- Gives what runs without a slot in a queue with a limit a slot that knows its attempt, so that it counts: it
+-- began when nobody saw the limit. Nothing of the attempts is written, so that nobody's end waits for
+-- this. Where somebody is just making slots of the queue, it is left to the next sweep. Called by set_queue
+-- and sweep_limits.
 create or replace function postq.count_running(p_queue text) returns void
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
+set jit = off
+set enable_seqscan = off
 as $$
 declare
     v_pool text := 'queue:' || p_queue;
-    v_last int;
 begin
-    select coalesce(max(s.n), 0) into v_last from postq.slot s where s.pool = v_pool;
-    -- Locked once and for all: a row that was updated is not locked again when a plan looks twice.
-    with held as materialized (
-        select o.job, o.n from postq.open_attempt o join postq.job j on j.id = o.job
-        where j.queue = p_queue and o.slot is null order by o.job, o.n for update of o skip locked
-    ), numbered as materialized (
-        select h.job, h.n, row_number() over (order by h.job, h.n)::int as k from held h
-    ), given as (
-        update postq.open_attempt o set slot = v_last + x.k
-        from numbered x where o.job = x.job and o.n = x.n
-        returning o.slot
-    )
-    insert into postq.slot (pool, n, is_taken) select v_pool, g.slot, true from given g;
+    if not pg_try_advisory_xact_lock(hashtextextended('postq.slot ' || v_pool, 0)) then
+        return;
+    end if;
+    insert into postq.slot (pool, n, is_taken, job, attempt)
+    select v_pool, coalesce((select max(s.n) from postq.slot s where s.pool = v_pool), 0)
+                   + row_number() over (order by o.attempt), true, o.job, o.attempt
+    from postq.open_attempt o join postq.job j on j.id = o.job
+    where j.queue = p_queue and o.slot is null
+      and not exists (select from postq.slot s where s.attempt = o.attempt)
+    on conflict do nothing;
 end;
 $$;
 revoke all on function postq.count_running(text) from public;

@@ -16,6 +16,8 @@ declare
     v_expires_ms bigint := (p_job ->> 'expires_after_ms')::bigint;
     v_queue postq.queue;
 begin
+    -- Before the queue is read: a bound that is not seen here is counted after this transaction (sweep_limits).
+    perform pg_current_xact_id();
     select * into v_queue from postq.queue q where q.name = p_job ->> 'queue';
     if v_queue.name is null and (p_job ->> 'require_queue')::boolean then
         perform postq.need_queue(p_job ->> 'queue');
@@ -30,10 +32,9 @@ begin
        and not postq.take_key(v_id, p_job ->> 'queue', p_job -> 'unique') then
         return false;
     end if;
-    insert into postq.job (id, queue, priority, state, created_at, is_counted)
+    insert into postq.job (id, queue, priority, state, created_at)
     values (v_id, p_job ->> 'queue', (p_job ->> 'priority')::int,
-            case when v_start > postq.now() then 'scheduled' else 'queued' end::postq.state_of_job, postq.now(),
-            v_queue.max_jobs is not null)
+            case when v_start > postq.now() then 'scheduled' else 'queued' end::postq.state_of_job, postq.now())
     on conflict (id) do nothing;
     if not found then
         if exists (select from postq.job_spec s where s.job = v_id and s.digest = v_digest) then

@@ -31,8 +31,6 @@ begin
         end if;
     end if;
     delete from postq.queue q where q.name = delete_queue.queue;
-    delete from postq.bound b where b.queue = delete_queue.queue;
-    delete from postq.departure d where d.queue = delete_queue.queue;
     perform postq.hint_queue(delete_queue.queue);
     return true;
 end;

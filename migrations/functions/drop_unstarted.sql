@@ -25,6 +25,9 @@ begin
         select s.ctid from postq.task t
         join postq.scheduled s on s.run_at = t.run_at and s.job = t.job and s.n = t.n
         where t.job = p_job and t.n = any (v_n) and t.state = 'scheduled' for update of s skip locked));
+    delete from postq.parked k where k.ctid = any (array(
+        select k.ctid from postq.task t join postq.parked k on k.job = t.job and k.n = t.n
+        where t.job = p_job and t.n = any (v_n) and t.state = 'parked' for update of k skip locked));
     delete from postq.opening o where o.job = p_job;
     update postq.task t
     set state = p_state, finished_at = postq.now(), seq = null, run_at = null,

@@ -33,8 +33,8 @@ begin
         select lane, seq, job, n, prefer, postq.now() from moved
     ), marked as (
         update postq.task t
-        set state = 'ready', lane = m.lane, seq = m.seq, run_at = null, revision = postq.next_revision(m.job)
-        from moved m
+        set state = 'ready', lane = m.lane, seq = m.seq, run_at = null, revision = p.revision + 1
+        from moved m cross join lateral postq.progress_of(m.job) p
         where t.job = m.job and t.n = m.n
     )
     select jsonb_agg(jsonb_build_array(l.lane, l.seq))

@@ -21,6 +21,8 @@ declare
     c_count constant int := 100000;
     v_path jsonpath := postq.filter_path(find_jobs.filter);
     c_window constant int := 100;
+    -- Of the newest jobs so many are looked at before the index is asked.
+    c_looked constant int := 20000;
     v_states postq.state_of_job[];
     v_found uuid[];
 begin
@@ -33,7 +35,7 @@ begin
     end;
     if postq.is_indexed(v_path) and find_jobs.ids is null then
         v_found := postq.find_newest(v_path, find_jobs.of_queue, v_states, find_jobs.before_id, find_jobs.max_count,
-            least(find_jobs.max_count, c_count / c_window) * c_window);
+            least(find_jobs.max_count, c_looked / c_window) * c_window);
         if cardinality(v_found) < find_jobs.max_count then
             v_found := postq.find_indexed(v_path, find_jobs.of_queue, v_states, find_jobs.before_id, find_jobs.max_count);
         end if;

@@ -1,7 +1,8 @@
 -- The slow pass over what is parked, for what committed while others looked: the requests, then up to
--- p_limit pools behind p_after. Also forgets slots of keys that nobody wants. Returns {"ready": [[lane, seq]],
+-- p_limit pools behind p_after. Also tells of queues whose rate allows a start again, and forgets slots of
+-- keys that nobody wants. Returns {"ready": [[lane, seq]],
 -- "last": the last pool looked at, null where there are no more, "next_ms": until the first slot of a rate
--- that is waited for is free, or null, "is_parked": whether anything is parked}.
+-- that is waited for is free, of a key or a queue, or null, "is_parked": whether anything is parked}.
 create or replace function postq.grant_parked(p_after text, p_limit int) returns jsonb
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
@@ -29,6 +30,7 @@ begin
         exit when v_left <= 0;
     end loop;
     if p_after = '' then
+        v_soonest := least(v_soonest, postq.next_starts());
         delete from postq.slot s
         where s.ctid = any (array(
             select s.ctid from postq.slot s

@@ -11,7 +11,7 @@ declare
     c_consumer constant text[] := array['consume', 'ack', 'ack_many', 'nack', 'renew', 'release', 'listen', 'job_state',
         'queue_depth'];
     c_reader constant text[] := array['find_jobs', 'job_state', 'queue_depth'];
-    c_admin constant text[] := array['redrive', 'redrive_all', 'purge', 'cancel_matching', 'create_queue',
+    c_admin constant text[] := array['redrive', 'redrive_all', 'purge', 'cancel_matching', 'retry_matching', 'create_queue',
         'alter_queue', 'delete_queue', 'pause', 'resume', 'schedule', 'unschedule', 'pause_schedule',
         'resume_schedule', 'trigger_schedule', 'redeliver'];
     c_views constant text[] := array['jobs', 'tasks', 'running', 'expired', 'dead_letters', 'queue_stats', 'queues',

@@ -4,11 +4,8 @@
 create or replace function postq.is_retried(p_spec postq.task_spec, p_outcome postq.outcome, p_exit_code int)
 returns boolean
 language sql immutable
-set search_path = pg_catalog, postq, pg_temp
-as $$
-    select (p_spec.retry_outcomes is null or p_spec.retry_outcomes = '{}'
-            or case p_outcome when 'cancelled' then 'failed' else p_outcome end = any (p_spec.retry_outcomes))
-        and (p_spec.retry_exit_codes is null or p_spec.retry_exit_codes = '{}' or p_outcome = 'timed_out'
-             or p_exit_code is null or p_exit_code = any (p_spec.retry_exit_codes));
-$$;
+return (p_spec.retry_outcomes is null or p_spec.retry_outcomes = '{}'
+        or case p_outcome when 'cancelled' then 'failed' else p_outcome end = any (p_spec.retry_outcomes))
+    and (p_spec.retry_exit_codes is null or p_spec.retry_exit_codes = '{}' or p_outcome = 'timed_out'
+         or p_exit_code is null or p_exit_code = any (p_spec.retry_exit_codes));
 revoke all on function postq.is_retried(postq.task_spec, postq.outcome, int) from public;

@@ -1,7 +1,7 @@
--- What follows from the end of jobs, for whoever has just ended them and holds their rows: those that
--- wait for them are to look, after the commit, and those who asked for it are told, webhooks
--- by a row that coordinators send. Every verb that
--- sets a job's finished_at calls this afterwards.
+-- What follows from the end of jobs, for whoever has just ended them and holds their rows: they leave the
+-- bound of their queue, those that wait for them are to look, after the commit, and those who asked for it
+-- are told, webhooks by a row that coordinators send. Every verb that sets a job's finished_at calls this
+-- afterwards.
 create or replace function postq.job_ended(p_job uuid[]) returns void
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
@@ -14,6 +14,11 @@ as $$
 begin
     if p_job = '{}' then
         return;
+    end if;
+    if exists (select from postq.bound) then
+        insert into postq.departure (queue, job)
+        select j.queue, j.id from postq.job j join postq.bound b on b.queue = j.queue where j.id = any (p_job)
+        on conflict do nothing;
     end if;
     if exists (select from postq.job_after) then
         insert into postq.inbox (job, kind)

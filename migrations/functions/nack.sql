@@ -8,6 +8,11 @@ create or replace function postq.nack(
 ) returns void
 language plpgsql volatile security definer
 set search_path = pg_catalog, postq, pg_temp
+set jit = off
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 #variable_conflict use_column
 declare
@@ -17,6 +22,7 @@ declare
 begin
     perform postq.check_argument('retry_at', case when nack.is_final and nack.retry_at is not null then
         'is given with is_final; leave one of them out' end);
+    perform postq.check_argument('retry_at', postq.time_fault(nack.retry_at));
     if postq.conclude(nack.id, nack.attempt, 'failed',
         coalesce(left(nack.error, c_reason), 'its consumer gave it back without a reason'),
         substring(v_errors from greatest(octet_length(v_errors) - c_errors, 0) + 1),
@@ -26,7 +32,7 @@ begin
         return;
     end if;
     update postq.dead_letter d
-    set attempt = null, lease_until = nack.retry_at, reason = coalesce(left(nack.error, c_reason), d.reason)
+    set attempt = null, lease_until = case when nack.retry_at > postq.now() then nack.retry_at end, reason = coalesce(left(nack.error, c_reason), d.reason)
     where d.job = nack.id and d.attempt = nack.attempt;
     if not found then
         perform postq.refuse_stale(nack.id, nack.attempt);

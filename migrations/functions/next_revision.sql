@@ -4,7 +4,6 @@ create or replace function postq.next_revision(p_job uuid) returns bigint
 language sql stable
 set search_path = pg_catalog, postq, pg_temp
 as $$
-    select p.revision + 1 from postq.job_progress p
-    where p.job = p_job order by p.revision desc limit 1;
+    select p.revision + 1 from postq.progress_of(p_job) p;
 $$;
 revoke all on function postq.next_revision(uuid) from public;

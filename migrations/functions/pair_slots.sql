@@ -7,13 +7,17 @@
 create or replace function postq.pair_slots(
     p_lane bigint[], p_prefer uuid[], p_slot_lane bigint[], p_slot_agent uuid[]
 ) returns table (task bigint, slot bigint)
-language sql immutable
+language plpgsql immutable
 set search_path = pg_catalog, postq, pg_temp
 set jit = off
+set plan_cache_mode = force_generic_plan
 set enable_hashjoin = on
 set enable_nestloop = off
 set enable_mergejoin = off
 as $$
+#variable_conflict use_column
+begin
+    return query
     with task as materialized (
         select t.place, t.lane, t.prefer from unnest(p_lane, p_prefer) with ordinality as t (lane, prefer, place)
     ), slot as materialized (
@@ -33,5 +37,6 @@ as $$
     join (select s.place, s.lane, row_number() over (partition by s.lane order by s.place) as k
           from slot s where s.place not in (select p.slot from preferred p)) s
       on s.lane = t.lane and s.k = t.k;
+end;
 $$;
 revoke all on function postq.pair_slots(bigint[], uuid[], bigint[], uuid[]) from public;

@@ -3,12 +3,9 @@
 -- postq_common::retry::delay.
 create or replace function postq.pause_ms(p_spec postq.task_spec, p_retry int, p_chance double precision) returns bigint
 language sql immutable
-set search_path = pg_catalog, postq, pg_temp
-as $$
-    select case when p_spec.delays_ms = '{}' or p_spec.delays_ms is null then
-            postq.backoff_ms(p_spec.backoff_ms, p_spec.max_backoff_ms, p_retry, p_chance,
-                p_spec.factor, p_spec.increment_ms, p_spec.jitter)
-        else (p_spec.delays_ms[least(greatest(p_retry, 1), cardinality(p_spec.delays_ms))]
-              * (1 - p_chance * p_spec.jitter))::bigint end;
-$$;
+return case when p_spec.delays_ms = '{}' or p_spec.delays_ms is null then
+        postq.backoff_ms(p_spec.backoff_ms, p_spec.max_backoff_ms, p_retry, p_chance,
+            p_spec.factor, p_spec.increment_ms, p_spec.jitter)
+    else (p_spec.delays_ms[least(greatest(p_retry, 1), cardinality(p_spec.delays_ms))]
+          * (1 - p_chance * p_spec.jitter))::bigint end;
 revoke all on function postq.pause_ms(postq.task_spec, int, double precision) from public;

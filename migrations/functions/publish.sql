@@ -29,8 +29,9 @@ declare
     v_queue text := coalesce(nullif(queue, ''), 'default');
     v_attempts int := coalesce(max_retries, 3);
     v_timeout interval := coalesce(timeout, '60 s');
-    v_backoff_ms bigint := round(extract(epoch from coalesce(backoff, '3 s')) * 1000);
-    v_max_backoff_ms bigint := round(extract(epoch from coalesce(max_backoff, '1 hour')) * 1000);
+    -- Beyond what is allowed they need not be exact, and may be endless.
+    v_backoff_ms bigint := round(extract(epoch from greatest(least(coalesce(backoff, '3 s'), '3661 days'), '-1 s')) * 1000);
+    v_max_backoff_ms bigint := round(extract(epoch from greatest(least(coalesce(max_backoff, '1 hour'), '3661 days'), '-1 s')) * 1000);
     v_run_at timestamptz := case when scheduled_at > postq.now() then scheduled_at end;
     v_spec jsonb;
     v_job jsonb;
@@ -40,6 +41,7 @@ begin
     select * into v_default from postq.queue q where q.name = v_queue;
     perform postq.check_publish(task, arguments, v_timeout, v_priority, v_attempts, v_queue, attributes,
         v_backoff_ms, factor, v_max_backoff_ms);
+    perform postq.check_argument('scheduled_at', postq.time_fault(scheduled_at));
     perform postq.check_argument('unique_key', case when unique_key = '' then 'is empty; name a key, or leave it out'
         else postq.name_fault('key', unique_key, 255) end);
     -- What the queue says, add_tasks takes from there.

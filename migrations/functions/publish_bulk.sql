@@ -18,6 +18,8 @@ begin
         return;
     end if;
     perform postq.check_bulk(jobs);
+    -- As in create_job.
+    perform pg_current_xact_id();
     if exists (select from unnest(jobs) j join postq.queue q on q.name = coalesce(nullif(j.queue, ''), 'default')) then
         foreach v_job in array jobs loop
             return next postq.publish(v_job.task, v_job.arguments, v_job.scheduled_at, v_job.timeout, v_job.priority,

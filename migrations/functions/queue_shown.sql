@@ -12,6 +12,8 @@ as $$
             'timeout', trim_scale(q.timeout_ms / 1000.0) || 's',
             'expires_after', trim_scale(q.expires_after_ms / 1000.0) || 's',
             'dead_letters', q.has_dead_letters, 'aging', q.aging, 'notify', q.has_notify, 'webhook', q.webhook,
+            'rate', case when q.rate_limit is not null then jsonb_build_object(
+                'limit', q.rate_limit, 'period', trim_scale(q.rate_period_ms / 1000.0) || 's') end,
             'retention', case when num_nonnulls(q.retain_ms, q.retain_jobs) > 0 then jsonb_build_object(
                 'age', trim_scale(q.retain_ms / 1000.0) || 's', 'jobs', q.retain_jobs) end) end,
         'stats', jsonb_build_object(

@@ -3,7 +3,7 @@
 -- succeeded, with its results and files. The dead letters of the old job are gone, but those that are
 -- being consumed. A new_id may be minted by the caller (a UUIDv7): asking again under it is the same job.
 -- Returns the new job's id. Raises PQ003 (no such job), PQ005 (no task of that name, or nothing to run)
--- and PQ006 (the job has not ended).
+-- and PQ006 (the job has not ended, or ended before it was planned, so that it has no tasks).
 create or replace function postq.retry(id uuid, tasks text[] default null, new_id uuid default null) returns uuid
 language plpgsql volatile security definer
 set search_path = pg_catalog, postq, pg_temp
@@ -19,6 +19,10 @@ begin
     elsif v_job.finished_at is null then
         raise exception using errcode = 'PQ006', message = format('job %s has not ended, it is %s', retry.id, v_job.state),
             hint = 'Wait for its end, or cancel it.';
+    elsif not exists (select from postq.task_spec s where s.job = retry.id) then
+        raise exception using errcode = 'PQ006',
+            message = format('job %s ended before it was planned, so it has no tasks', retry.id),
+            hint = 'Submit it once more.';
     end if;
     perform postq.check_argument('tasks', format('names %s, which job %s does not have', quote_literal(x.name), retry.id))
     from unnest(retry.tasks) as x (name)

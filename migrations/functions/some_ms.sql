@@ -1,8 +1,5 @@
 -- A duration of proto3-JSON in whole milliseconds, at least one: no time at all would be no limit.
 create or replace function postq.some_ms(p_duration text) returns bigint
 language sql immutable strict
-set search_path = pg_catalog, postq, pg_temp
-as $$
-    select greatest(postq.duration_ms(p_duration), 1);
-$$;
+return greatest(postq.duration_ms(p_duration), 1);
 revoke all on function postq.some_ms(text) from public;

@@ -1,6 +1,7 @@
 -- Lets the tasks of a retry run that run again, behind gates that count only those before them that run
--- again too. Called by copy_job.
-create or replace function postq.start_again(p_job uuid, p_id uuid, p_rerun int[]) returns void
+-- again too; at p_start where that is still to come. (What of a gate of thousands is left to upkeep is
+-- not held until then.) Called by copy_job.
+create or replace function postq.start_again(p_job uuid, p_id uuid, p_rerun int[], p_start timestamptz) returns void
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
 set jit = off
@@ -27,7 +28,9 @@ begin
 
     select array_agg(t.n order by t.n) into v_first from postq.task t
     where t.job = p_id and t.state = 'blocked' and t.gate is null;
-    if v_first is not null then
+    if v_first is not null and p_start > postq.now() then
+        perform postq.begin_job(p_id, p_start);
+    elsif v_first is not null then
         perform postq.make_ready(array_fill(p_id, array[cardinality(v_first)]), v_first,
             array_fill(null::uuid, array[cardinality(v_first)]));
     end if;
@@ -41,7 +44,10 @@ begin
         select * into v_settled from postq.settle(v_released.o_skipped_job, v_released.o_skipped_n,
             array_fill(null::uuid, array[cardinality(v_released.o_skipped_n)]));
         perform postq.advance(array[p_id], v_settled.o_ended_job, v_settled.o_ended_n);
+        if p_start > postq.now() then
+            perform postq.start_later(p_id, p_start);
+        end if;
     end if;
 end;
 $$;
-revoke all on function postq.start_again(uuid, uuid, int[]) from public;
+revoke all on function postq.start_again(uuid, uuid, int[], timestamptz) from public;

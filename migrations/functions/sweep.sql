@@ -20,6 +20,7 @@ begin
     end if;
     perform postq.sweep_keys('', '', p_limit);
     perform postq.sweep_waits('00000000-0000-0000-0000-000000000000', p_limit);
+    perform postq.sweep_limits(p_limit);
     v_applied := postq.apply_inbox(0, p_limit);
     v_expired := postq.expire_leases(p_limit, true);
     v_overdue := postq.apply_deadlines('-infinity', p_limit);

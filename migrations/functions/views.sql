@@ -58,7 +58,8 @@ join postq.job_spec js on js.job = d.job;
 -- taken waits, and what bounds it.
 create or replace view postq.queue_stats as
 select n.name as queue, s.ready, s.scheduled, s.running, s.dead_letters, s.oldest_ready_at, s.parked, s.jobs,
-       coalesce(q.is_paused, false) as is_paused, q.max_running, q.max_jobs
+       coalesce(q.is_paused, false) as is_paused, q.max_running, q.max_jobs, q.rate_limit,
+       make_interval(secs => q.rate_period_ms / 1000.0) as rate_period
 from postq.queue_names(null, null) n (name)
 left join postq.queue q on q.name = n.name
 cross join lateral postq.stats_of(n.name) s;
@@ -69,7 +70,8 @@ select q.name, q.description, q.is_paused, q.max_running, q.max_jobs, q.retry,
        make_interval(secs => q.timeout_ms / 1000.0) as timeout,
        make_interval(secs => q.expires_after_ms / 1000.0) as expires_after,
        q.has_dead_letters, q.aging, q.created_at,
-       make_interval(secs => q.retain_ms / 1000.0) as retain_for, q.retain_jobs, q.has_notify, q.webhook
+       make_interval(secs => q.retain_ms / 1000.0) as retain_for, q.retain_jobs, q.has_notify, q.webhook,
+       q.rate_limit, make_interval(secs => q.rate_period_ms / 1000.0) as rate_period
 from postq.queue q;
 
 revoke all on postq.jobs, postq.tasks, postq.running, postq.expired, postq.dead_letters, postq.queue_stats,

@@ -79,7 +79,11 @@ fn start_private() -> Result<String> {
                     directory: directory.path().join("postgres"),
                     log: directory.path().join("postgres.log"),
                     durability: Durability::Throwaway,
-                    settings: vec![("max_connections".to_owned(), "400".to_owned())],
+                    settings: vec![
+                        ("max_connections".to_owned(), "400".to_owned()),
+                        // Whole statements can be read there.
+                        ("track_activity_query_size".to_owned(), "16384".to_owned()),
+                    ],
                 })
                 .await?;
                 let _ = answer.send(Ok(postgres.url()));

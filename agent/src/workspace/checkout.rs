@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fs::File,
+    hash::{BuildHasher, RandomState},
     io::{self, Write},
     os::unix::fs::FileExt,
     sync::{
@@ -15,6 +16,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use hashbrown::HashTable;
 use postq_common::{
     chunk::{Chunk, ChunkList, is_chunked},
     tree::Digest,
@@ -40,7 +42,8 @@ pub(super) struct Checkout {
     /// In the order of the folders.
     parts: Vec<Part>,
     /// The first part of each content.
-    firsts: HashMap<Digest, u32>,
+    firsts: HashTable<u32>,
+    hasher: RandomState,
     /// Whether the content of a first part is there.
     has_arrived: Vec<AtomicBool>,
     /// Large files, with how many parts each lacks.
@@ -54,9 +57,9 @@ pub(super) struct Checkout {
 type At = (u32, u32);
 
 /// A file of a plan.
-pub(super) struct Wanted {
+struct Wanted {
     at: At,
-    pub(super) digest: Digest,
+    digest: Digest,
     size: u64,
 }
 
@@ -77,14 +80,15 @@ impl Checkout {
         root: Folder,
         plan: Plan,
         present: Option<&Present>,
-        near: impl FnOnce(&[Wanted]) -> Near,
+        near: impl FnOnce(&mut dyn Iterator<Item = Digest>) -> Near,
     ) -> Result<(Self, Near), WorkspaceError> {
         let Plan { listing, chunks, .. } = plan;
         let mut checkout = Self {
             root,
             listing,
             parts: Vec::new(),
-            firsts: HashMap::new(),
+            firsts: HashTable::new(),
+            hasher: RandomState::new(),
             has_arrived: Vec::new(),
             large: HashMap::new(),
             stamps: Mutex::default(),
@@ -99,33 +103,45 @@ impl Checkout {
             match checkout.keep(&file, present)? {
                 Kept::Whole(stamp) => checkout.has(&file, stamp),
                 Kept::Chunks(stay) => rewritten.push((file, stay)),
-                Kept::Nothing => absent.push(file),
+                Kept::Nothing => absent.push(file.at),
             }
         }
-        let near = near(&absent);
-        let cloned = absent.par_iter().map(|file| checkout.clone_near(file, &near));
+        let near = near(&mut absent.iter().filter_map(|at| checkout.file(*at)).map(|it| it.digest));
+        let clone = |at: &At| match checkout.file(*at) {
+            Some(file) => checkout.clone_near(&file, &near),
+            None => Ok(false),
+        };
+        let cloned = absent.par_iter().map(clone);
         let cloned: Vec<bool> = cloned.collect::<Result<_, _>>()?;
+        let to_come = cloned.iter().filter(|is_cloned| !**is_cloned).count();
+        checkout.parts.reserve_exact(to_come);
+        checkout.firsts = HashTable::with_capacity(to_come);
         for (file, stay) in rewritten {
             checkout.wait_for(file, Some(&stay))?;
         }
-        for (file, _) in absent.into_iter().zip(cloned).filter(|(_, is_cloned)| !is_cloned) {
-            checkout.wait_for(file, None)?;
+        for (at, _) in absent.into_iter().zip(cloned).filter(|(_, is_cloned)| !is_cloned) {
+            if let Some(file) = checkout.file(at) {
+                checkout.wait_for(file, None)?;
+            }
         }
         checkout.has_arrived.resize_with(checkout.parts.len(), AtomicBool::default);
         Ok((checkout, near))
     }
 
     /// All files, in the order of the folders.
-    fn files(&self) -> Vec<Wanted> {
-        let mut files = Vec::new();
-        for (folder, of) in (0..).zip(&self.listing.folders) {
-            for (row, entry) in (0..).zip(&of.rows) {
-                if let What::File { size, digest: Some(digest), .. } = entry.what {
-                    files.push(Wanted { at: (folder, row), digest, size });
-                }
-            }
+    fn files(&self) -> impl Iterator<Item = Wanted> {
+        let folders = (0..).zip(&self.listing.folders);
+        let all =
+            folders.flat_map(|(folder, of)| (0..).zip(&of.rows).map(move |(row, _)| (folder, row)));
+        all.filter_map(|at| self.file(at))
+    }
+
+    /// The file there, where it is one.
+    fn file(&self, at: At) -> Option<Wanted> {
+        match self.listing.folders[at.0 as usize].rows[at.1 as usize].what {
+            What::File { size, digest: Some(digest), .. } => Some(Wanted { at, digest, size }),
+            _ => None,
         }
-        files
     }
 
     /// The whole of a file is in its place.
@@ -232,8 +248,14 @@ impl Checkout {
     fn expect(&mut self, part: Part) -> Result<(), WorkspaceError> {
         let (digest, found) = (part.digest, part.size);
         let at = u32::try_from(self.parts.len()).unwrap_or(NONE);
-        let first = *self.firsts.entry(digest).or_insert(at);
         self.parts.push(part);
+        let (parts, hasher) = (&self.parts, &self.hasher);
+        let first = self.firsts.entry(
+            hasher.hash_one(digest),
+            |at| parts[*at as usize].digest == digest,
+            |at| hasher.hash_one(parts[*at as usize].digest),
+        );
+        let first = *first.or_insert(at).get();
         if first != at {
             let said = self.parts[first as usize].size;
             if said != found {
@@ -249,15 +271,22 @@ impl Checkout {
     pub(super) fn wanted(&self) -> impl Iterator<Item = (Digest, u64)> {
         let firsts = self.parts.iter().zip(&self.has_arrived).zip(0..);
         firsts.filter_map(|((part, has_arrived), at)| {
-            let is_open = !has_arrived.load(Ordering::Relaxed) && self.firsts[&part.digest] == at;
+            let is_open =
+                !has_arrived.load(Ordering::Relaxed) && self.first(&part.digest) == Some(at);
             is_open.then_some((part.digest, part.size))
         })
     }
 
+    /// Its first part.
+    fn first(&self, digest: &Digest) -> Option<u32> {
+        let hash = self.hasher.hash_one(digest);
+        self.firsts.find(hash, |at| self.parts[*at as usize].digest == *digest).copied()
+    }
+
     /// Whether this content is still to come.
     pub(super) fn wants(&self, digest: &Digest) -> bool {
-        let first = self.firsts.get(digest);
-        first.is_some_and(|at| !self.has_arrived[*at as usize].load(Ordering::Relaxed))
+        let first = self.first(digest);
+        first.is_some_and(|at| !self.has_arrived[at as usize].load(Ordering::Relaxed))
     }
 
     /// Whether the file of this name, large or not, is still to come.
@@ -301,7 +330,7 @@ impl Checkout {
     }
 
     fn size_of(&self, digest: &Digest) -> Option<u64> {
-        self.firsts.get(digest).map(|at| self.parts[*at as usize].size)
+        self.first(digest).map(|at| self.parts[at as usize].size)
     }
 
     /// Writes contents that were verified; those that nobody waits for are an error.
@@ -310,7 +339,7 @@ impl Checkout {
     }
 
     fn take_one(&self, digest: Digest, bytes: &[u8]) -> Result<(), WorkspaceError> {
-        let Some(&first) = self.firsts.get(&digest) else {
+        let Some(first) = self.first(&digest) else {
             return Err(WorkspaceError::Protocol("a blob that was not asked for"));
         };
         let (said, found) = (self.parts[first as usize].size, bytes.len() as u64);

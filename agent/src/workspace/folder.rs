@@ -28,7 +28,7 @@ use nix::{
     unistd::{UnlinkatFlags, symlinkat, unlinkat},
 };
 
-use super::listing::Stamp;
+use super::listing::{Names, Stamp};
 
 const NANOS: i64 = 1_000_000_000;
 
@@ -110,15 +110,15 @@ impl Folder {
     /// The names in it, in no order.
     pub(super) fn names(&self) -> io::Result<Vec<Bytes>> {
         let mut dir = Dir::from_fd(self.open(b".")?.0)?;
-        let mut names = Vec::new();
+        let mut names = Names::default();
         for entry in dir.iter() {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
             if !matches!(name, b"." | b"..") {
-                names.push(Bytes::copy_from_slice(name));
+                names.add(name);
             }
         }
-        Ok(names)
+        Ok(names.share())
     }
 
     pub(super) fn look(&self, name: &[u8]) -> io::Result<Look> {

@@ -19,7 +19,7 @@ use tracing::{debug, info};
 use super::{
     WorkspaceError,
     cache::{Cache, Shelved},
-    checkout::{Checkout, Wanted},
+    checkout::Checkout,
     clock::{Clock, now_ns},
     error::shown,
     folder::Folder,
@@ -365,7 +365,7 @@ impl Workspace {
             });
             let name = dir.as_os_str().as_encoded_bytes();
             let root = Folder::open_root(&dir).map_err(WorkspaceError::io("open", name))?;
-            let find = |files: &[Wanted]| Near::find(sources, files.iter().map(|it| it.digest));
+            let find = |wanted: &mut dyn Iterator<Item = Digest>| Near::find(sources, wanted);
             let (checkout, near) = Checkout::begin(root, plan, present.as_ref(), find)?;
             near.copy_rest(&checkout)?;
             Ok::<_, WorkspaceError>((checkout.local_bytes(), Arc::new(checkout)))

@@ -69,10 +69,11 @@ pub(super) async fn keep(
     let is_all = !scan.has_more && all == (scan.content, scan.times);
     let Scan { nodes, blobs, listing, warnings, .. } = scan;
     let trees = nodes.into_iter().chain(recorded.nodes).chain([(digest, snapshot.encode())]);
-    let files = blobs.into_iter().map(|(digest, source)| (digest, Part::File(source)));
-    let trees = trees.map(|(digest, bytes)| (digest, Part::Memory(bytes)));
-    let mut seen = HashSet::new();
-    let blobs = files.chain(trees).filter(|(digest, _)| seen.insert(*digest)).collect();
+    let trees: HashMap<Digest, Bytes> = trees.collect();
+    let files = blobs.into_iter().filter(|(digest, _)| !trees.contains_key(digest));
+    let mut blobs = Vec::with_capacity(files.size_hint().1.unwrap_or_default() + trees.len());
+    blobs.extend(files.map(|(digest, source)| (digest, Part::File(source))));
+    blobs.extend(trees.into_iter().map(|(digest, bytes)| (digest, Part::Memory(bytes))));
     let stock = Arc::new(Stock { root: dir, listing, blobs });
     crash::point("scan.done");
     let sent = remote.upload(stock.clone()).await?;

@@ -110,6 +110,28 @@ impl Folded {
     }
 }
 
+/// Names that shall share one buffer, because there may be very many.
+#[derive(Default)]
+pub(super) struct Names {
+    all: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Names {
+    pub(super) fn add(&mut self, name: &[u8]) {
+        self.all.extend_from_slice(name);
+        self.ends.push(self.all.len());
+    }
+
+    /// All of them, in the order in which they were added.
+    pub(super) fn share(mut self) -> Vec<Bytes> {
+        self.all.shrink_to_fit();
+        let (all, mut start) = (Bytes::from(self.all), 0);
+        let name = |end| all.slice(std::mem::replace(&mut start, end)..end);
+        self.ends.into_iter().map(name).collect()
+    }
+}
+
 /// The path of a name in a folder.
 pub(super) fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
     let mut path = Vec::with_capacity(folder.len() + 1 + name.len());

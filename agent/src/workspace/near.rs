@@ -58,8 +58,6 @@ struct Spot {
     root: u32,
     folder: u32,
     row: u32,
-    size: u64,
-    stamp: Option<Stamp>,
 }
 
 impl Near {
@@ -73,24 +71,26 @@ impl Near {
             if open == 0 {
                 break;
             }
-            open -= near.note(&source.listing);
             near.roots.push(Root { source, folder: OnceLock::new() });
+            open -= near.note_last();
         }
         near
     }
 
-    /// Notes what the next root has; how many contents can be cloned that could not before.
-    fn note(&mut self, listing: &Listing) -> usize {
-        let root = u32::try_from(self.roots.len()).unwrap_or(u32::MAX);
+    /// Notes what the last root has; how many contents can be cloned that could not before.
+    fn note_last(&mut self) -> usize {
+        let Self { roots, spots } = self;
+        let Some(last) = roots.last() else { return 0 };
         let mut found = 0;
-        for (folder, of) in (0..).zip(&listing.folders) {
+        let root = u32::try_from(roots.len() - 1).unwrap_or(u32::MAX);
+        for (folder, of) in (0..).zip(&last.source.listing.folders) {
             for (row, entry) in (0..).zip(&of.rows) {
-                if let What::File { digest: Some(digest), size, stamp, .. } = entry.what
-                    && let Some(spot) = self.spots.get_mut(&digest)
-                    && spot.is_none_or(|spot| spot.stamp.is_none() && stamp.is_some())
+                if let What::File { digest: Some(digest), stamp, .. } = entry.what
+                    && let Some(spot) = spots.get_mut(&digest)
+                    && spot.is_none_or(|spot| stamp.is_some() && spot.seen(roots).1.is_none())
                 {
                     found += usize::from(stamp.is_some());
-                    *spot = Some(Spot { root, folder, row, size, stamp });
+                    *spot = Some(Spot { root, folder, row });
                 }
             }
         }
@@ -100,8 +100,10 @@ impl Near {
     /// A file that had that content and size when it was looked at, and has not changed since.
     pub(super) fn unchanged(&self, digest: &Digest, size: u64) -> Option<Unchanged> {
         // A tree that lies about the size of a blob finds nothing here, and is refused by the store's.
-        let spot = self.spots.get(digest).copied().flatten().filter(|spot| spot.size == size)?;
-        let file = Unchanged { stamp: spot.stamp?, file: self.open(&spot).ok()?, size };
+        let spot = self.spots.get(digest).copied().flatten()?;
+        let (found, stamp) = spot.seen(&self.roots);
+        let stamp = stamp.filter(|_| found == size)?;
+        let file = Unchanged { stamp, file: self.open(&spot).ok()?, size };
         file.is_same().ok()?.then_some(file)
     }
 
@@ -123,6 +125,17 @@ impl Near {
         let root = root.as_ref().ok_or(io::ErrorKind::NotFound)?;
         let folder = &source.listing.folders[spot.folder as usize];
         root.open_file_below(&folder.path_of(&folder.rows[spot.row as usize].name))
+    }
+}
+
+impl Spot {
+    /// Its size and stamp, as they were when it was last looked at.
+    fn seen(&self, roots: &[Root]) -> (u64, Option<Stamp>) {
+        let folders = &roots[self.root as usize].source.listing.folders;
+        match folders[self.folder as usize].rows[self.row as usize].what {
+            What::File { size, stamp, .. } => (size, stamp),
+            What::Folder { .. } | What::Symlink { .. } => (0, None),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a snapshot holds, read level by level and checked, before a file is made of it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use bytes::Bytes;
 use postq_common::{
@@ -13,10 +13,13 @@ use postq_common::{
 
 use super::{
     error::WorkspaceError,
-    listing::{Folded, Listing, Row, What},
+    listing::{Folded, Listing, Names, Row, What},
     remote::Remote,
     rules::Limits,
 };
+
+/// Folders read at once, with two nodes each.
+const FOLDERS: usize = 500;
 
 /// Lists of chunks read at once.
 const LISTS: usize = 256;
@@ -44,19 +47,16 @@ impl Plan {
         let mut level = 0..1;
         for depth in 0.. {
             let folders = &plan.listing.folders[level.clone()];
-            let roots = folders.iter().flat_map(|folder| [folder.content, folder.times]);
-            let roots: Vec<Digest> = roots.flatten().collect();
-            if roots.is_empty() {
+            if folders.iter().all(|folder| (folder.content, folder.times) == (None, None)) {
                 break;
             }
             if depth >= MAX_DEPTH {
                 return Err(TreeError::TooDeep.into());
             }
-            let nodes = remote.nodes(roots).await?;
             let next = plan.listing.folders.len();
-            for at in level {
-                plan.add(at, &nodes)?;
-                plan.check(limits)?;
+            for from in level.clone().step_by(FOLDERS) {
+                let some = from..level.end.min(from + FOLDERS);
+                plan.add_some(remote, some, limits).await?;
             }
             level = next..plan.listing.folders.len();
             if !level.is_empty() && depth + 1 > limits.depth {
@@ -92,6 +92,22 @@ impl Plan {
         Ok(())
     }
 
+    async fn add_some(
+        &mut self,
+        remote: &Remote,
+        some: Range<usize>,
+        limits: Limits,
+    ) -> Result<(), WorkspaceError> {
+        let folders = &self.listing.folders[some.clone()];
+        let roots = folders.iter().flat_map(|folder| [folder.content, folder.times]);
+        let nodes = remote.nodes(roots.flatten().collect()).await?;
+        for at in some {
+            self.add(at, &nodes)?;
+            self.check(limits)?;
+        }
+        Ok(())
+    }
+
     fn add(&mut self, at: usize, nodes: &BTreeMap<Digest, Bytes>) -> Result<(), WorkspaceError> {
         let folder = &self.listing.folders[at];
         let get = |digest: Option<Digest>| digest.map(|digest| (nodes.get(&digest), digest));
@@ -100,22 +116,27 @@ impl Plan {
         let times = get(folder.times).map(|(bytes, digest)| parse(bytes.cloned(), digest));
         let times: Times = times.transpose()?.unwrap_or_default();
         let mut rows = Vec::with_capacity(content.entries().len());
-        for Entry { name, kind } in content.entries() {
-            let time = times.get(name);
+        // What is taken out of a node as it is would hold all of the node in memory.
+        let mut names = Names::default();
+        content.entries().iter().for_each(|entry| names.add(&entry.name));
+        for (name, Entry { kind, .. }) in names.share().into_iter().zip(content.entries()) {
+            let time = times.get(&name);
             let what = match kind {
                 Kind::File { digest, size, bits } => {
                     self.bytes = self.bytes.saturating_add(*size);
                     What::File { bits: *bits, size: *size, digest: Some(*digest), stamp: None }
                 }
-                Kind::Symlink { target } => What::Symlink { target: target.clone() },
+                Kind::Symlink { target } => {
+                    What::Symlink { target: Bytes::copy_from_slice(target) }
+                }
                 Kind::Directory { digest, bits } => {
-                    let path = self.listing.folders[at].path_of(name);
+                    let path = self.listing.folders[at].path_of(&name);
                     let times = time.and_then(|time| time.below);
                     let below = Folded { path, content: *digest, times, rows: Vec::new() };
                     What::Folder { bits: *bits, at: self.listing.add(below) }
                 }
             };
-            rows.push(Row { name: name.clone(), what, mtime_ns: time.map(|time| time.mtime_ns) });
+            rows.push(Row { name, what, mtime_ns: time.map(|time| time.mtime_ns) });
         }
         self.entries += rows.len();
         self.listing.folders[at].rows = rows;

@@ -7,10 +7,7 @@ use postq_coordinator::workspace::{Join, Joins};
 use postq_proto::v1;
 use uuid::Uuid;
 
-use super::{
-    Options,
-    bed::{Bed, clear},
-};
+use super::{Options, bed::Bed};
 use crate::{
     report::Round,
     spent::{Watch, time},
@@ -34,7 +31,6 @@ pub(super) async fn measure(bed: &Bed, options: &Options) -> anyhow::Result<Vec<
             let taken = bed.agent()?.snapshot(&v1::Snapshot::default(), &dir, sibling).await?;
             let v1::Snapshot { content, provenance, times } = taken.snapshot;
             parents.push(Snapshot::from_fields(&content, &provenance, &times)?);
-            clear(&[&dir])?;
         }
         time("sync", &[])?;
         let joins = Joins::new(bed.blobs.clone());
@@ -57,7 +53,6 @@ pub(super) async fn measure(bed: &Bed, options: &Options) -> anyhow::Result<Vec<
         let reference = time("cp", &["-a", &to.to_string_lossy(), &copy.to_string_lossy()])?;
         let facts = BTreeMap::from([("merge_seconds", merge_seconds)]);
         rounds.push(Round { ours, reference, facts });
-        clear(&[&to, &copy])?;
     }
     Ok(rounds)
 }

@@ -6,7 +6,7 @@ use postq_proto::v1;
 
 use super::{
     Options,
-    bed::{Bed, clear, rsync, write_small},
+    bed::{Bed, rsync, write_small},
 };
 use crate::{
     report::Round,
@@ -21,7 +21,7 @@ pub(super) async fn moved(bed: &Bed, options: &Options) -> anyhow::Result<Vec<Ro
         write_small(&from, options.small, round as u64)?;
         time("sync", &[])?;
         let reference = rsync(&[], &from, &middle)? + rsync(&[], &middle, &out)?;
-        clear(&[&middle, &out])?;
+        time("sync", &[])?;
 
         let (left, right) = (bed.agent()?, bed.agent()?);
         let watch = Watch::start()?;
@@ -35,7 +35,6 @@ pub(super) async fn moved(bed: &Bed, options: &Options) -> anyhow::Result<Vec<Ro
             ("checkout_seconds", (ours.wall - sent.wall).as_secs_f64()),
         ]);
         rounds.push(Round { ours, reference, facts });
-        clear(&[&from, &to])?;
     }
     Ok(rounds)
 }
@@ -69,7 +68,6 @@ pub(super) async fn one_changed(bed: &Bed, options: &Options) -> anyhow::Result<
         rounds.push(Round { ours, reference, facts });
         (last, dir) = (taken.snapshot, next);
     }
-    clear(&[&from, &copy, &dir])?;
     Ok(rounds)
 }
 
@@ -90,6 +88,5 @@ pub(super) async fn scanned(bed: &Bed, options: &Options) -> anyhow::Result<Vec<
         dir = bed.directory("dir")?;
         agent.checkout(&last, &dir).await?;
     }
-    clear(&[&from, &dir])?;
     Ok(rounds)
 }

@@ -69,6 +69,12 @@ pub struct Redrive {
     #[arg(long, default_value_t = 100, value_name = "COUNT", conflicts_with = "jobs",
           value_parser = clap::value_parser!(i32).range(1..=1000))]
     max: i32,
+    /// With --queue: only those whose job's attributes this holds for, such as '$.team == "data"'.
+    #[arg(long, value_name = "EXPRESSION", conflicts_with = "jobs")]
+    filter: Option<String>,
+    /// So many new jobs begin per second, the first at once; without it all at once.
+    #[arg(long, value_name = "PER SECOND")]
+    rate: Option<f64>,
 }
 
 /// Which are removed.
@@ -133,6 +139,8 @@ impl Redrive {
             job_ids: jobs,
             queue: queue.unwrap_or_default(),
             max_count: self.max,
+            filter: self.filter.unwrap_or_default(),
+            rate: self.rate.unwrap_or_default(),
         };
         let answer = coordinator.dead_letters().redrive_dead_letters(bounded(request)).await;
         let answer = answer.map_err(failed("redrive dead letters", &coordinator))?.into_inner();

@@ -17,4 +17,5 @@ pub mod schedule;
 pub mod submit;
 pub mod up;
 pub mod wait;
+pub mod watch;
 pub mod workspace;

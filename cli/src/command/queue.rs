@@ -6,7 +6,9 @@ use clap::{Args, Subcommand};
 use postq_proto::v1::{
     DeleteQueueRequest, GetQueueRequest, ListQueuesRequest, ListQueuesResponse, PauseQueueRequest,
     PutQueueRequest, PutQueueResponse, Queue as QueueMessage, QueueSettings, ResumeQueueRequest,
-    RetryPolicy, job_spec::Webhook, queue_settings::Retention,
+    RetryPolicy,
+    job_spec::Webhook,
+    queue_settings::{Rate, Retention},
 };
 use tonic::Status;
 
@@ -75,6 +77,12 @@ pub struct Put {
     /// Tasks that may run at a time; 0 is no limit.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(i32).range(0..))]
     max_running: Option<i32>,
+    /// Tasks that may be started in any time of `--rate-period`.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(i32).range(1..), requires = "rate_period")]
+    rate_limit: Option<i32>,
+    /// The time in which `--rate-limit` tasks may be started, as 60s.
+    #[arg(long, value_name = "DURATION", value_parser = delay, requires = "rate_limit")]
+    rate_period: Option<pbjson_types::Duration>,
     /// Jobs it may hold that have not ended; 0 is no limit.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(i32).range(0..))]
     max_jobs: Option<i32>,
@@ -190,6 +198,7 @@ impl Put {
                 Retention { age: self.retain_for, jobs: self.retain_jobs.unwrap_or_default() }
             }),
             notify: self.notify.unwrap_or_default(),
+            rate: self.rate_limit.map(|limit| Rate { limit, period: self.rate_period }),
             webhook: self.webhook.map(|url| Webhook { url, secret: self.webhook_secret }),
             paused: false,
         });
@@ -217,6 +226,7 @@ impl Put {
             ("retention", self.retain_for.is_some() || self.retain_jobs.is_some()),
             ("notify", self.notify.is_some()),
             ("webhook", self.webhook.is_some()),
+            ("rate", self.rate_limit.is_some()),
         ];
         let given = given.into_iter().filter(|(_, is_given)| *is_given);
         given.map(|(name, _)| name.to_owned()).chain(self.unset.iter().cloned()).collect()
@@ -319,6 +329,9 @@ fn details(queue: &QueueMessage) -> String {
         if let Some(value) = value {
             lines.push(format!("{name}: {}", length(value)));
         }
+    }
+    if let Some(Rate { limit, period: Some(period) }) = &settings.rate {
+        lines.push(format!("rate: {limit} in {}", length(period)));
     }
     if settings.dead_letters == Some(false) {
         lines.push("dead letters: none are kept".to_owned());

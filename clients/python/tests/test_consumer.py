@@ -95,6 +95,52 @@ def test_sync_and_async_handlers_run_in_every_mode(
     assert "negative" in task["errors"]
 
 
+def test_what_is_fetched_ahead_waits_its_turn_and_goes_back_when_the_consumer_leaves(
+    q: SqlQueue, database: psycopg.Connection
+) -> None:
+    release = threading.Event()
+    runs: list[int] = []
+
+    @q.handler
+    def run(n: int) -> int:
+        runs.append(n)
+        if n == 0:
+            release.wait(60)
+        return n
+
+    def tasks() -> dict[str, int]:
+        rows = database.execute(
+            "select t.state, count(*) from postq.tasks t join postq.jobs j on j.id = t.job_id"
+            " where j.queue = %s group by 1",
+            [q.name],
+        )
+        return {str(state): count for state, count in rows.fetchall()}
+
+    def let_it_end() -> None:
+        eventually(lambda: tasks() == {"running": 1, "ready": 3})
+        release.set()
+
+    ids = [run.push(n) for n in range(4)]
+    ending = threading.Thread(target=let_it_end)
+    with consuming(q, concurrency=1, prefetch=2, drain=60):
+        eventually(lambda: tasks() == {"running": 3, "ready": 1})
+        assert runs == [0]
+        ending.start()
+    ending.join()
+    assert runs == [0]
+    with consuming(q, concurrency=1, prefetch=2):
+        eventually(lambda: states(database, q.name) == {"succeeded": 4})
+    # In their order, and what was handed back did not count.
+    assert runs == [0, 1, 2, 3]
+    jobs = [sql.get(database, job) for job in ids]
+    assert [job.tasks[0]["attempts"] for job in jobs if job is not None] == [1, 1, 1, 1]
+
+
+def test_nothing_is_fetched_ahead_that_would_be_lost(q: SqlQueue) -> None:
+    with pytest.raises(ValueError, match="lost with the process"):
+        Consumer(q, mode="at_most_once", prefetch=1)
+
+
 def test_a_result_that_the_database_refuses_fails_its_task_and_nothing_else(
     q: SqlQueue, database: psycopg.Connection
 ) -> None:

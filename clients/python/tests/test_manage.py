@@ -28,6 +28,9 @@ def test_queues_are_declared_changed_paused_and_deleted(client: Client, name: st
     assert (changed.max_running, changed.max_jobs, changed.dead_letters) == (None, 1, False)
     assert changed.timeout == timedelta(seconds=30)
     assert queues.put(name).settings == changed, "naming nothing changes nothing"
+    limited = queues.put(name, rate={"limit": 9, "period": "60s"}).settings
+    assert limited.rate == {"limit": 9, "period": "60s"}
+    assert queues.put(name, rate=None).settings == changed
     kept = queues.put(name, retention={"age": "604800s", "jobs": 9}, notify=True).settings
     assert (kept.retention, kept.notify) == ({"age": "604800s", "jobs": 9}, True)
     assert queues.pause(name).settings.paused
@@ -119,12 +122,20 @@ def test_dead_letters_are_listed_tried_again_and_purged(
         assert list(redriven) == [jobs[0]]
         assert client.wait(redriven[jobs[0]], timeout=30).state is JobState.FAILED
         assert client.dead_letters.redrive([jobs[0]]) == {}
-        assert len(client.dead_letters.redrive(queue=name, max_count=1)) == 1
+        chosen = client.dead_letters.redrive(queue=name, max_count=1, filter='$.team == "b"')
+        assert chosen == {}
+        assert len(client.dead_letters.redrive(queue=name, max_count=1, rate=5)) == 1
         eventually(lambda: len(client.dead_letters.list(name)) == 3)
         assert client.dead_letters.purge([jobs[0], redriven[jobs[0]]]) == 1
         assert client.dead_letters.purge(queue=name) == 2
     assert client.dead_letters.list(name) == []
     assert client.get(jobs[0]).state is JobState.FAILED
+    retried = client.retry_many(queue=name, filter='$.team == "a"', rate=0.001)
+    assert jobs[2] in retried or jobs[1] in retried
+    assert jobs[0] not in retried, "it was redriven"
+    assert client.get(list(retried.values())[-1]).state is JobState.SCHEDULED
+    assert client.retry_many(queue=name) == {}
+    client.cancel_many(queue=name)
     with pytest.raises(postq.InvalidArgument):
         client.dead_letters.purge()
 

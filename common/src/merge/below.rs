@@ -1,6 +1,6 @@
 //! The walk over what lies below a path.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 
@@ -49,17 +49,13 @@ impl Merger<'_, '_, '_> {
         depth: usize,
     ) -> Result<Option<Children>, TreeError> {
         let Some(opened) = self.open(sides)? else { return Ok(None) };
-        let mut names = BTreeSet::new();
-        for side in &opened {
-            names.extend(side.content.entries().iter().map(|entry| &entry.name));
-            names.extend(side.traces.entries().iter().map(|entry| &entry.name));
-        }
+        let named = named(&opened);
         let (mut content, mut traces, mut times) = (Vec::new(), Vec::new(), Vec::new());
         let mut claim: Option<Claim> = None;
         let length = path.len();
-        for name in names {
+        for (name, sides) in named {
             extend(path, name);
-            let sides = opened.iter().map(|side| side.child(name)).collect();
+            let sides = sides.into_iter().map(|side| side.child(name)).collect();
             let Joined { side, claim: claimed } = self.entry(path, sides, depth + 1)?;
             path.truncate(length);
             claim = first(claim, claimed);
@@ -87,6 +83,22 @@ impl Merger<'_, '_, '_> {
         }
         Ok((opened.len() == sides.len()).then_some(opened))
     }
+}
+
+/// All names, each with the sides that know it: of a hundred siblings that wrote a directory together
+/// one or two, and any other one has nothing to say of it.
+fn named<'o, 's>(opened: &'o [Opened<'s>]) -> BTreeMap<&'o Bytes, Vec<&'o Opened<'s>>> {
+    let mut named: BTreeMap<&Bytes, Vec<&Opened<'s>>> = BTreeMap::new();
+    for side in opened {
+        let contents = side.content.entries().iter().map(|entry| &entry.name);
+        for name in contents.chain(side.traces.entries().iter().map(|entry| &entry.name)) {
+            let sides = named.entry(name).or_default();
+            if sides.last().is_none_or(|last| !std::ptr::eq(*last, side)) {
+                sides.push(side);
+            }
+        }
+    }
+    named
 }
 
 fn extend(path: &mut Vec<u8>, name: &Bytes) {

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use postq_common::state::JobState;
 use postq_proto::v1;
 use tonic::{Response, Status};
 use tracing::info;
@@ -11,7 +12,7 @@ use uuid::Uuid;
 
 use super::job_service::{JobApi, new_id};
 use crate::{
-    store::CancelFilter,
+    store::{CancelFilter, RetryFilter},
     wire::{convert, status},
 };
 
@@ -19,6 +20,8 @@ use crate::{
 const MOST: usize = 10_000;
 /// Requests applied in one transaction.
 const PAGE: i32 = 1000;
+/// Jobs retried by one call that does not say.
+const RETRIED: i32 = 1000;
 
 /// Submits jobs, all or none.
 pub(super) async fn submit(
@@ -80,6 +83,31 @@ pub(super) async fn cancel(
     apply(api, requested).await?;
     info!(jobs = requested, "cancels requested");
     Ok(Response::new(v1::CancelJobsResponse { requested }))
+}
+
+/// Makes new jobs of those that a filter chooses.
+pub(super) async fn retry(
+    api: &JobApi,
+    request: &v1::RetryJobsRequest,
+) -> Result<Response<v1::RetryJobsResponse>, Status> {
+    let mut states = convert::state_words::<v1::job::State, JobState>(&request.states)?;
+    if states.is_empty() {
+        states.push(JobState::Failed.to_string());
+    }
+    let which = RetryFilter {
+        filter: some(request.filter.clone()),
+        queue: some(request.queue.clone()),
+        states,
+        limit: if request.max_count == 0 { RETRIED } else { request.max_count },
+        rate: (request.rate != 0.0).then_some(request.rate),
+    };
+    let retried = api.store.retry_matching(&which).await.map_err(status::of_store)?;
+    info!(jobs = retried.len(), "jobs retried");
+    let retried = retried.into_iter().map(|(job, new)| v1::retry_jobs_response::Retried {
+        job_id: job.to_string(),
+        new_job_id: new.to_string(),
+    });
+    Ok(Response::new(v1::RetryJobsResponse { retried: retried.collect() }))
 }
 
 /// What has not started ends now, as far as one call can; the upkeep goes on.

@@ -12,7 +12,7 @@ use super::{
     page::{ANSWER_BYTES, Page},
 };
 use crate::{
-    store::{LetterPlace, Store},
+    store::{LetterPlace, Redrive, Store},
     wire::status,
 };
 
@@ -122,7 +122,18 @@ impl DeadLetterService for DeadLetterApi {
                 return Err(status::bad_field("max_count", message));
             }
         };
-        let redriven = self.store.redrive(&request.queue, jobs.as_deref(), limit).await;
+        if jobs.is_some() && !request.filter.is_empty() {
+            let message = "is set beside job_ids; name jobs, or a queue and what chooses of it";
+            return Err(status::bad_field("filter", message));
+        }
+        let which = Redrive {
+            queue: &request.queue,
+            jobs: jobs.as_deref(),
+            limit,
+            filter: &request.filter,
+            rate: (request.rate != 0.0).then_some(request.rate),
+        };
+        let redriven = self.store.redrive(&which).await;
         let redriven: Vec<_> = redriven
             .map_err(status::of_store)?
             .into_iter()

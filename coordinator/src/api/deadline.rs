@@ -9,10 +9,11 @@ use tonic::Status;
 const DEADLINE: Duration = Duration::from_secs(120);
 
 /// The methods that stream, one way or the other; they are watched by keepalive instead.
-const STREAMS: [&str; 6] = [
+const STREAMS: [&str; 7] = [
     "/postq.v1.DispatchService/Connect",
     "/postq.v1.DispatchService/PushLogs",
     "/postq.v1.JobService/WatchJob",
+    "/postq.v1.JobService/WatchJobs",
     "/postq.v1.JobService/ReadLogs",
     "/postq.v1.WorkspaceService/Upload",
     "/postq.v1.WorkspaceService/Download",

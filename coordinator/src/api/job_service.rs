@@ -22,6 +22,7 @@ use super::{
     bulk, logs, lost,
     page::{ANSWER_BYTES, Page},
     watch,
+    watch_jobs::WatchJobs,
 };
 use crate::{
     admission::{Admission, Entry},
@@ -177,6 +178,7 @@ pub(super) fn new_id(field: &str, given: &str) -> Result<JobId, Status> {
 #[tonic::async_trait]
 impl JobService for JobApi {
     type WatchJobStream = BoxStream<'static, Result<v1::WatchJobResponse, Status>>;
+    type WatchJobsStream = BoxStream<'static, Result<v1::WatchJobsResponse, Status>>;
     type ReadLogsStream = BoxStream<'static, Result<v1::ReadLogsResponse, Status>>;
 
     async fn submit_job(
@@ -218,13 +220,8 @@ impl JobService for JobApi {
     ) -> Result<Response<v1::ListJobsResponse>, Status> {
         let request = request.get_ref();
         let page = Page::of(request.page_size, &request.page_token)?;
-        let states = request
-            .states()
-            .map(|state| JobState::try_from(state).map(|state| state.to_string()))
-            .collect::<Result<_, _>>()
-            .map_err(|error| status::bad_field("states", error.to_string()))?;
         let filter = JobFilter {
-            states,
+            states: convert::state_words::<v1::job::State, JobState>(&request.states)?,
             queue: Some(request.queue.clone()).filter(|queue| !queue.is_empty()),
             before: page.after()?,
             limit: page.size + 1,
@@ -244,11 +241,7 @@ impl JobService for JobApi {
         let request = request.get_ref();
         let id = convert::job_id("job_id", &request.job_id)?;
         let page = Page::of(request.page_size, &request.page_token)?;
-        let states = request
-            .states()
-            .map(|state| TaskState::try_from(state).map(|state| state.to_string()))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| status::bad_field("states", error.to_string()))?;
+        let states = convert::state_words::<v1::task::State, TaskState>(&request.states)?;
         self.row(id).await?;
         let after = page.after()?.unwrap_or(-1);
         let (tasks, next) = self.task_page(id, &states, after, page.size).await?;
@@ -265,6 +258,14 @@ impl JobService for JobApi {
         self.row(id).await?;
         let share = self.looks.watch(id);
         let watch = watch::Watch::new(self.store.clone(), id, request.after_revision, share);
+        Ok(Response::new(watch.stream(&self.shutdown)))
+    }
+
+    async fn watch_jobs(
+        &self,
+        request: Request<v1::WatchJobsRequest>,
+    ) -> Result<Response<Self::WatchJobsStream>, Status> {
+        let watch = WatchJobs::new(self.store.clone(), request.into_inner())?;
         Ok(Response::new(watch.stream(&self.shutdown)))
     }
 
@@ -298,6 +299,13 @@ impl JobService for JobApi {
         let new = self.store.retry(id, &tasks, new).await.map_err(status::of_store)?;
         info!(job.id = %new, retry_of = %id, "job retried");
         Ok(Response::new(v1::RetryJobResponse { id: new.to_string() }))
+    }
+
+    async fn retry_jobs(
+        &self,
+        request: Request<v1::RetryJobsRequest>,
+    ) -> Result<Response<v1::RetryJobsResponse>, Status> {
+        bulk::retry(self, &request.into_inner()).await
     }
 
     async fn read_logs(

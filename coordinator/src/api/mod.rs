@@ -15,4 +15,5 @@ pub mod page;
 pub mod queue_service;
 pub mod schedule_service;
 pub mod watch;
+pub mod watch_jobs;
 pub mod workspace_service;

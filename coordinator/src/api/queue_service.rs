@@ -8,7 +8,7 @@ use super::page::Page;
 use crate::{store::Store, wire::status};
 
 /// The settings by their names in the contract.
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 13] = [
     "description",
     "paused",
     "max_running",
@@ -21,6 +21,7 @@ const FIELDS: [&str; 12] = [
     "retention",
     "notify",
     "webhook",
+    "rate",
 ];
 
 /// The service.
@@ -47,6 +48,10 @@ fn settings(given: Option<v1::QueueSettings>, fields: &[String]) -> Result<Value
             let message = format!("{field:?} is no setting of a queue");
             return Err(status::bad_field("fields", message));
         }
+    }
+    // JSON has no word for it, so it would be taken for one that is not set.
+    if given.as_ref().is_some_and(|given| !given.aging.is_finite()) {
+        return Err(status::bad_field("aging", "is no number"));
     }
     let written = serde_json::to_value(given.unwrap_or_default())
         .map_err(|error| status::bad_field("settings", error.to_string()))?;

@@ -43,6 +43,21 @@ impl LetterRow {
     }
 }
 
+/// Which dead letters are tried again, and how fast.
+#[derive(Clone, Copy, Debug)]
+pub struct Redrive<'a> {
+    /// Those of this queue.
+    pub queue: &'a str,
+    /// Those of these jobs instead.
+    pub jobs: Option<&'a [Uuid]>,
+    /// At most so many of the queue.
+    pub limit: i32,
+    /// Of the queue only those whose job's attributes it holds for; empty: all.
+    pub filter: &'a str,
+    /// So many begin per second.
+    pub rate: Option<f64>,
+}
+
 /// A token of the listing; the queue comes last, because it may hold anything.
 impl fmt::Display for LetterPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -110,21 +125,20 @@ impl Store {
         .await
     }
 
-    /// Tries again those of some jobs, or else of a queue; each job with its new one.
-    pub async fn redrive(
-        &self,
-        queue: &str,
-        jobs: Option<&[Uuid]>,
-        limit: i32,
-    ) -> Result<Vec<(Uuid, Uuid)>, StoreError> {
+    /// Tries dead letters again; each job with its new one.
+    pub async fn redrive(&self, which: &Redrive<'_>) -> Result<Vec<(Uuid, Uuid)>, StoreError> {
         // Not tried again from here: a second time takes the next ones.
         self.once_within(REDRIVE_WITHIN, "redrive", |pool| async move {
-            sqlx::query_as("/* redrive */ select job, new_job from postq.redrive_some($1, $2, $3)")
-                .bind(queue)
-                .bind(jobs)
-                .bind(limit)
-                .fetch_all(&pool)
-                .await
+            sqlx::query_as(
+                "/* redrive */ select job, new_job from postq.redrive_some($1, $2, $3, $4, $5)",
+            )
+            .bind(which.queue)
+            .bind(which.jobs)
+            .bind(which.limit)
+            .bind(which.filter)
+            .bind(which.rate)
+            .fetch_all(&pool)
+            .await
         })
         .await
     }

@@ -74,6 +74,13 @@ impl StoreError {
         }
     }
 
+    /// Whether a text held a NUL, which Postgres has none with, by itself (22021) or in JSON (22P05).
+    pub fn is_of_nul(&self) -> bool {
+        let Self::Failed { source, .. } = self else { return false };
+        let code = source.as_database_error().and_then(|error| error.code());
+        code.is_some_and(|code| ["22021", "22P05"].contains(&code.as_ref()))
+    }
+
     /// Whether a queue holds as many jobs as it may.
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Refused { code, .. } if code == "PQ010")

@@ -1,4 +1,4 @@
-//! What holds jobs against each other, swept: `sweep_keys`, `sweep_waits`.
+//! What holds jobs against each other, swept: `sweep_keys`, `sweep_waits`, `sweep_limits`.
 
 use serde::Deserialize;
 use sqlx::types::Json;
@@ -44,6 +44,19 @@ impl Store {
                 .bind(limit)
                 .fetch_one(&pool)
                 .await
+        })
+        .await
+    }
+
+    /// Counts what began before its queue had a limit, and forgets `limit` places of limits that are no
+    /// more.
+    pub async fn sweep_limits(&self, limit: i32) -> Result<(), StoreError> {
+        self.run("sweep_limits", |pool| async move {
+            sqlx::query("/* sweep_limits */ select postq.sweep_limits($1)")
+                .bind(limit)
+                .execute(&pool)
+                .await
+                .map(drop)
         })
         .await
     }

@@ -1,5 +1,5 @@
-//! Unique keys that nobody holds any more are forgotten, and jobs that wait for jobs look again where an
-//! end has passed them by. Both are rare, and nobody waits for it.
+//! Unique keys that nobody holds any more are forgotten, jobs that wait for jobs look again where an end has
+//! passed them by, and queues that got a limit count what had begun. All are rare, and nobody waits for it.
 
 use std::time::Duration;
 
@@ -29,13 +29,13 @@ pub async fn run(store: Store, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             swept = sweep(&store) => if let Err(error) = swept {
-                error!(error = errors::chain(&error), "cannot look after keys and jobs that wait for jobs");
+                error!(error = errors::chain(&error), "cannot look after keys, jobs that wait for jobs and limits");
             }
         }
     }
 }
 
-/// One pass over all keys and all that wait, page by page.
+/// One pass over all keys and all that wait, page by page, and over the limits.
 async fn sweep(store: &Store) -> Result<(), StoreError> {
     let mut last = Some(Default::default());
     while let Some(after) = last {
@@ -45,5 +45,5 @@ async fn sweep(store: &Store) -> Result<(), StoreError> {
     while let Some(after) = last {
         last = store.sweep_waits(after, PAGE).await?;
     }
-    Ok(())
+    store.sweep_limits(PAGE).await
 }

@@ -1,6 +1,6 @@
 //! Between what the store knows and the messages of the wire.
 
-use std::{collections::BTreeMap, str::FromStr};
+use std::{collections::BTreeMap, fmt::Display, str::FromStr};
 
 use postq_common::{
     id::{AttemptId, JobId, SessionId, TaskNumber},
@@ -324,6 +324,23 @@ fn string_map(value: Option<&Value>) -> std::collections::BTreeMap<String, Strin
 fn string_list(value: Option<&Value>) -> Vec<String> {
     let texts = value.and_then(Value::as_array).into_iter().flatten();
     texts.filter_map(|text| Some(text.as_str()?.to_owned())).collect()
+}
+
+/// The words for states. One that this release does not know is refused: without it, more would be listed.
+pub fn state_words<W, S>(states: &[i32]) -> Result<Vec<String>, Status>
+where
+    W: TryFrom<i32, Error: Display>,
+    S: TryFrom<W, Error: Display> + Display,
+{
+    let word = |state: &i32| {
+        let wire = W::try_from(*state).map_err(|error| error.to_string())?;
+        S::try_from(wire).map(|state| state.to_string()).map_err(|error| error.to_string())
+    };
+    states
+        .iter()
+        .map(word)
+        .collect::<Result<_, _>>()
+        .map_err(|why| status::bad_field("states", why))
 }
 
 #[cfg(test)]

@@ -23,9 +23,6 @@ pub fn of_store(failed: StoreError) -> Status {
         StoreError::Refused { code, message } if code == "PQ005" => {
             Status::invalid_argument(message.clone())
         }
-        StoreError::Refused { code, message } if code == "PQ005" => {
-            Status::invalid_argument(message.clone())
-        }
         StoreError::Refused { code, message } if code == "PQ010" => {
             Status::resource_exhausted(message.clone())
         }
@@ -33,6 +30,9 @@ pub fn of_store(failed: StoreError) -> Status {
             Status::not_found(message.clone())
         }
         StoreError::Refused { message, .. } => Status::failed_precondition(message.clone()),
+        StoreError::Failed { .. } if failed.is_of_nul() => Status::invalid_argument(
+            "a text of the request holds a NUL, which cannot be kept; leave it out",
+        ),
         StoreError::Pooled | StoreError::Failed { .. } => {
             error!(error = errors::chain(&failed), "database error");
             Status::internal(format!("the database failed: {}", errors::chain(&failed)))

@@ -136,9 +136,8 @@ async fn a_watcher_is_told_that_the_last_agent_that_could_run_a_task_has_gone() 
     let holding = client.submit(&json!({"tasks": {"a": held}})).await;
     let runs = |job: &postq_proto::v1::Job| job.tasks["a"].state() == task::State::Running;
     client.wait_until(holding, "it runs", LIMIT, runs).await;
-    let waiting = client
-        .submit(&task(json!({"requires": [{"label": "gpu", "in": ["a100"]}]})))
-        .await;
+    let waiting =
+        client.submit(&task(json!({"requires": [{"label": "gpu", "in": ["a100"]}]}))).await;
     waits_for(&cluster, waiting, "").await;
     let request = WatchJobRequest { id: waiting.to_string(), after_revision: 0 };
     let mut stream = client.jobs().watch_job(request).await.unwrap().into_inner();
@@ -163,7 +162,8 @@ async fn a_watcher_is_told_that_the_last_agent_that_could_run_a_task_has_gone() 
 async fn four_slots_run_four_sleeps_at_the_same_time() {
     let cluster = Cluster::start(&[4]).await;
     let began = cluster.path("began").display().to_string();
-    let command = format!("echo >> {began}; until [ $(wc -l < {began}) = 4 ]; do sleep 0.1; done; sleep 1");
+    let command =
+        format!("echo >> {began}; until [ $(wc -l < {began}) = 4 ]; do sleep 0.1; done; sleep 1");
     let tasks: serde_json::Map<String, Value> = (0..4)
         .map(|n| (format!("t{n}"), json!({"command": command, "workspace": "NONE"})))
         .collect();

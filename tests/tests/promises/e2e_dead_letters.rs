@@ -4,7 +4,7 @@ use std::process::Command;
 
 use postq_proto::v1::{
     DeadLetter, ListDeadLettersRequest, PurgeDeadLettersRequest, RedriveDeadLettersRequest,
-    attempt::Outcome, dead_letter_service_client::DeadLetterServiceClient,
+    RetryJobsRequest, attempt::Outcome, dead_letter_service_client::DeadLetterServiceClient, job,
 };
 use postq_runtime::channel::Channel;
 use postq_tests::{Client, Cluster, PATIENCE, states};
@@ -159,8 +159,12 @@ async fn a_job_with_several_dead_letters_is_tried_again_as_one() {
 }
 
 fn postq(cluster: &Cluster, arguments: &[&str]) -> (i32, String) {
+    command(cluster, &[&["dead-letters"], arguments].concat())
+}
+
+fn command(cluster: &Cluster, arguments: &[&str]) -> (i32, String) {
     let mut command = Command::new(&cluster.binaries().postq);
-    command.arg("dead-letters").args(arguments);
+    command.args(arguments);
     command.env("POSTQ_COORDINATOR", cluster.url(0)).env_remove("POSTQ_FORMAT");
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned()
@@ -194,4 +198,68 @@ async fn the_command_lists_redrives_and_purges_dead_letters() {
     let request = PurgeDeadLettersRequest::default();
     let refused = service(&client).purge_dead_letters(request).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
+}
+
+/// What a filter chooses of a queue's dead letters, and of jobs that have failed, runs again at a rate: by the
+/// command and by gRPC, each once.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_filter_chooses_runs_again_at_a_rate() {
+    let cluster = Cluster::start(&[4]).await;
+    let client = cluster.client();
+    let fails = |name: &str| {
+        json!({"queue": name, "attributes": {"team": name}, "tasks": {
+            "a": {"command": "true"}, "b": {"command": "test -e /nowhere", "depends": ["a"]}}})
+    };
+    for name in ["left", "left", "right", "right", "right"] {
+        client.run(&fails(name)).await;
+    }
+    let redrive = ["redrive", "--queue", "left", "--rate", "0.001", "--filter"];
+    let none = [&redrive[..], &["$.team == \"right\""]].concat();
+    assert_eq!(postq(&cluster, &none), (0, "no dead letters to try again".into()));
+    let (code, new) = postq(&cluster, &[&redrive[..], &["$.team == \"left\""]].concat());
+    assert_eq!((code, new.lines().count()), (0, 2), "{new}");
+    let [now, later] = new.lines().collect::<Vec<_>>()[..] else { panic!("{new}") };
+    let job = client.wait(now.parse().unwrap(), PATIENCE).await;
+    assert_eq!(states(&job), "a succeeded, b failed");
+    let job = client.get(later.parse().unwrap()).await;
+    assert_eq!(states(&job), "a succeeded, b scheduled");
+    assert_eq!(job.state(), job::State::Scheduled);
+
+    let retry = ["retry", "--filter", "$.team == \"right\"", "--rate", "10"];
+    let (code, new) = command(&cluster, &retry);
+    assert_eq!((code, new.lines().count()), (0, 3), "{new}");
+    for id in new.lines() {
+        let job = client.wait(id.parse().unwrap(), PATIENCE).await;
+        assert_eq!(states(&job), "a succeeded, b failed");
+    }
+    let request = RetryJobsRequest { queue: "right".into(), max_count: 2, ..Default::default() };
+    let retried = client.jobs().retry_jobs(request).await.unwrap().into_inner().retried;
+    assert_eq!(retried.len(), 2, "of the retries that failed again");
+    for one in &retried {
+        assert!(new.contains(&one.job_id));
+        client.wait(one.new_job_id.parse().unwrap(), PATIENCE).await;
+    }
+    for bad in [
+        RetryJobsRequest::default(),
+        RetryJobsRequest { filter: "$.a".into(), ..Default::default() },
+        RetryJobsRequest { queue: "right".into(), rate: -1.0, ..Default::default() },
+        RetryJobsRequest { queue: "right".into(), max_count: 10_001, ..Default::default() },
+        RetryJobsRequest {
+            queue: "right".into(),
+            states: vec![job::State::Running.into()],
+            ..Default::default()
+        },
+    ] {
+        let refused = client.jobs().retry_jobs(bad).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+    }
+    let request = RedriveDeadLettersRequest {
+        job_ids: vec![retried[0].job_id.clone()],
+        filter: "$.a == 1".into(),
+        ..Default::default()
+    };
+    let refused = service(&client).redrive_dead_letters(request).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert_eq!(command(&cluster, &["retry"]).0, 2, "nothing is named");
+    assert_eq!(command(&cluster, &["retry", now, "--filter", "$.a == 1"]).0, 2, "two ways at once");
 }

@@ -123,6 +123,32 @@ async fn as_many_run_at_a_time_as_width_and_limit_allow() {
     assert!((4..=8).contains(&most), "{most} at once, with 8 slots for 8 tasks");
 }
 
+/// Two coordinators start no more of a queue than its rate allows.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_starts_no_more_in_a_time_than_its_rate() {
+    let mut cluster = Cluster::start(&[8]).await;
+    cluster.add_coordinator(&[]).await;
+    let client = cluster.client();
+    let set = ["queue", "create", "slow", "--rate-limit", "2", "--rate-period", "3s"];
+    assert_eq!(postq(&cluster, &set), (0, "queue slow created\n".into()));
+    assert!(postq(&cluster, &["queue", "get", "slow"]).1.contains("rate: 2 in 3.0s"));
+    let tasks: serde_json::Map<_, _> = (0..6)
+        .map(|n| (format!("t{n}"), json!({"command": "true", "workspace": "NONE"})))
+        .collect();
+    let job = client.submit(&json!({"queue": "slow", "tasks": tasks})).await;
+    client.wait(job, PATIENCE).await;
+    let most = "select max(n) from (
+         select count(*) as n from postq.attempt a join postq.attempt b
+             on b.started_at >= a.started_at and b.started_at < a.started_at + interval '3 s'
+         group by a.id) x";
+    assert_eq!(cluster.database.value::<i64>(most).await, 2);
+    // A limit without a period is none.
+    let (exit, _) = postq(&cluster, &["queue", "set", "slow", "--rate-limit", "2"]);
+    assert_eq!(exit, 2);
+    assert_eq!(postq(&cluster, &["queue", "set", "slow", "--unset", "rate"]).0, 0);
+    client.run(&json!({"queue": "slow", "tasks": tasks})).await;
+}
+
 /// JQ39: by gRPC a submit beyond the bound is refused, or waits for room.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_submit_beyond_the_bound_is_refused_or_waits() {

@@ -1,9 +1,10 @@
 //! A job is watched as it runs, and its lists are read page by page.
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, process::Command};
 
 use postq_proto::v1::{
-    ListJobsRequest, ListTasksRequest, Task, WatchJobRequest, WatchJobResponse, job, task,
+    ListJobsRequest, ListTasksRequest, Task, WatchJobRequest, WatchJobResponse, WatchJobsRequest,
+    job, task,
 };
 use postq_tests::{AgentSetup, Client, Cluster, Database, PATIENCE};
 use serde_json::{Map, json};
@@ -208,4 +209,73 @@ async fn all_ended(mut stream: Streaming<WatchJobResponse>) -> (BTreeSet<String>
         ended.extend(message.tasks.iter().filter(is_end).map(|task| task.name.clone()));
     }
     (ended, messages)
+}
+
+/// What a filter chooses is told as it is and whenever it changes, also what comes later and what is older than
+/// the newest ones; what it does not choose never is.
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_that_a_filter_chooses_are_watched_together() {
+    let cluster = Cluster::start(&[4]).await;
+    let client = cluster.client();
+    let go = cluster.path("go");
+    let job = |team: &str, command: &str| json!({"name": team, "attributes": {"team": team}, "tasks": {"a": {"command": command}}});
+    let waits = format!("until [ -e {} ]; do sleep 0.05; done", go.display());
+    client.run(&job("b", "true")).await;
+    let first = client.submit(&job("a", &waits)).await.to_string();
+    let request = WatchJobsRequest {
+        filter: "$.team == \"a\"".into(),
+        max_count: 1,
+        until_ended: true,
+        ..Default::default()
+    };
+    let mut stream = client.jobs().watch_jobs(request).await.unwrap().into_inner();
+    let look = timeout(PATIENCE, stream.message()).await.unwrap().unwrap().unwrap();
+    assert!(look.complete && look.jobs.len() == 1 && look.jobs[0].id == first, "{look:?}");
+    let second = client.submit(&job("a", "exit 3")).await.to_string();
+    let mut seen = BTreeSet::new();
+    while let Some(look) = timeout(PATIENCE, stream.message()).await.unwrap().unwrap() {
+        for job in look.jobs {
+            assert!(job.id == first || job.id == second, "{job:?}");
+            if job.id == second && job.finished_at.is_some() {
+                // The first one is not among the newest any more.
+                cluster.touch("go");
+            }
+            let state = job.state().as_str_name();
+            assert!(
+                seen.insert((job.id, state, job.revision, job.started_at.is_some())),
+                "told twice"
+            );
+        }
+    }
+    let told =
+        |id: &str, wanted: &str| seen.iter().any(|(of, state, ..)| of == id && *state == wanted);
+    assert!(told(&first, "SUCCEEDED") && told(&second, "FAILED"), "{seen:?}");
+
+    for bad in [
+        WatchJobsRequest { filter: "$.a".into(), ..Default::default() },
+        WatchJobsRequest { max_count: 1001, ..Default::default() },
+        WatchJobsRequest { max_count: -1, ..Default::default() },
+    ] {
+        let refused = match client.jobs().watch_jobs(bad).await {
+            Ok(stream) => stream.into_inner().message().await.unwrap_err(),
+            Err(refused) => refused,
+        };
+        assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+    }
+    let mut command = Command::new(&cluster.binaries().postq);
+    command.args(["watch", "--filter", "$.team == \"a\"", "--until-ended"]);
+    command.env("POSTQ_COORDINATOR", cluster.url(0)).env_remove("POSTQ_FORMAT");
+    let output = command.output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    assert!(output.status.success() && lines.len() == 2, "{text}");
+    assert!(lines[0].contains(&format!("{first} a succeeded 1/1")), "{text}");
+    assert!(lines[1].contains(&format!("{second} a failed 1/1: task")), "{text}");
+    let output = command.args(["-o", "json"]).output().unwrap();
+    let states: Vec<_> = String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["state"].clone())
+        .collect();
+    assert_eq!(states, ["SUCCEEDED", "FAILED"]);
 }

@@ -373,7 +373,7 @@ async fn the_views_tell_what_waits_runs_and_is_late() {
     let names = |view: &str| format!("select array_agg(task order by task) from postq.{view}");
     assert_eq!(database.value::<Vec<String>>(&names("running")).await, ["late", "runs"]);
     assert_eq!(database.value::<Vec<String>>(&names("expired")).await, ["late"]);
-    let stats = "select to_jsonb(q) - '{oldest_ready_at,parked,jobs,is_paused,max_running,max_jobs}'::text[] from postq.queue_stats q";
+    let stats = "select to_jsonb(q) - '{oldest_ready_at,parked,jobs,is_paused,max_running,max_jobs,rate_limit,rate_period}'::text[] from postq.queue_stats q";
     let wanted =
         json!({"queue": "default", "ready": 1, "scheduled": 1, "running": 2, "dead_letters": 0});
     assert_eq!(database.json(stats).await, wanted);

@@ -81,6 +81,25 @@ async fn the_functions_for_users_can_be_called_with_named_arguments() {
         )
         .await;
     assert_eq!(strange, [""; 0]);
+    // What comes back, too: results, columns of results and columns of views. Bytes are for drivers.
+    let strange: Vec<String> = database
+        .value(
+            "select coalesce(array_agg(x.what || ' ' || x.type::regtype), '{}') from (
+                 select p.oid::regprocedure::text as what, t.type from pg_proc p
+                 cross join lateral unnest(coalesce(p.proallargtypes, '{}') || p.prorettype) as t (type)
+                 where p.pronamespace = 'postq'::regnamespace and p.prosecdef and p.proname <> 'publish_bulk'
+                 union all
+                 select c.relname || '.' || a.attname, a.atttypid from pg_class c join pg_attribute a on a.attrelid = c.oid
+                 where c.relnamespace = 'postq'::regnamespace and c.relkind = 'v' and a.attnum > 0 and not a.attisdropped
+                   and a.attname not in ('results_raw', 'errors_raw')) x
+             where x.type not in ('text'::regtype, 'uuid'::regtype, 'bigint'::regtype, 'int'::regtype, 'jsonb'::regtype,
+                 'interval'::regtype, 'timestamptz'::regtype, 'text[]'::regtype, 'float8'::regtype, 'boolean'::regtype,
+                 'uuid[]'::regtype, 'jsonb[]'::regtype, 'bigint[]'::regtype, 'void'::regtype, 'record'::regtype,
+                 'timestamptz[]'::regtype)
+               and not exists (select from pg_type t where t.oid = x.type and t.typtype = 'e')",
+        )
+        .await;
+    assert_eq!(strange, [""; 0]);
     let twins: Vec<String> = database
         .value(
             "select coalesce(array_agg(a.oid::regprocedure::text), '{}') from pg_proc a join pg_proc b

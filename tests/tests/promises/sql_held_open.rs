@@ -49,11 +49,15 @@ pub(crate) async fn the_rest_goes_on(database: &Database, worker: &Worker, jobs:
 
 /// A call of each function. `{waiting}`, `{dead}` and `{ended}` are jobs, `{taken}` is one that is being
 /// worked on.
-const CALLS: [(&str, &str); 28] = [
+const CALLS: [(&str, &str); 31] = [
     ("ack_many", "postq.ack_many(array['{taken}'::uuid], array[{attempt}::bigint])"),
     (
         "alter_queue",
         "postq.alter_queue('default', '{\"retry\": {\"max_attempts\": 2}, \"aging\": 1}')",
+    ),
+    (
+        "alter_queue",
+        "postq.alter_queue('default', '{\"max_jobs\": 1000, \"max_running\": 1000, \"rate\": {\"limit\": 1000, \"period\": \"60s\"}}')",
     ),
     ("cancel_many", "postq.cancel_many(array['{waiting}'::uuid, '{taken}'])"),
     ("cancel_matching", "postq.cancel_matching(queue => 'default')"),
@@ -75,7 +79,9 @@ const CALLS: [(&str, &str); 28] = [
     ("redrive_all", "postq.redrive_all('default')"),
     ("resume", "postq.resume('default')"),
     ("resume_schedule", "postq.resume_schedule('resting')"),
+    ("redrive_all", "postq.redrive_all('default', rate => 1)"),
     ("retry", "postq.retry('{dead}')"),
+    ("retry_matching", "postq.retry_matching(queue => 'default')"),
     ("retry", "postq.retry('{ended}', array['ended'])"),
     (
         "schedule",

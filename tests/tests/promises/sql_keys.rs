@@ -63,6 +63,44 @@ async fn keys_are_served_side_by_side() {
     assert_eq!(worker.claim(&database, 100).await.len(), 2);
 }
 
+/// Two keys with long lines and room for many leave a third one its turn: consumers come upon the keys by
+/// chance, and an agent's tasks stand in one line, in which a key has no more than its limit.
+#[tokio::test]
+async fn a_quiet_key_has_its_turn_beside_long_lines_with_large_limits() {
+    let database = Database::create().await;
+    for (key, count) in [("loud", 300), ("louder", 300), ("quiet", 3)] {
+        for document in [keyed(key, 50), shell(&format!("of shells, {key}"), 50)] {
+            let many = "select count(*) from postq.submit_many(array(select $1::jsonb from generate_series(1, $2)))";
+            let many = sqlx::query(many).bind(document).bind(count);
+            many.execute(&database.pool).await.unwrap();
+        }
+    }
+    let left = async |key: &str| -> i64 {
+        let open = format!(
+            "select count(*) from postq.task t join postq.task_spec s on s.job = t.job and s.n = t.n
+             where s.concurrency_key = '{key}' and t.finished_at is null"
+        );
+        database.value(&open).await
+    };
+    while left("quiet").await > 0 {
+        let taken = consume(&database.pool, "10").await;
+        assert_eq!(taken.len(), 10, "there is more than enough");
+        database.execute("select postq.ack(job, attempt) from postq.open_attempt").await;
+    }
+    assert!(left("loud").await > 0 && left("louder").await > 0, "it came last");
+    let worker = Worker::connect(&database).await;
+    database.execute("select postq.grant_parked('', 100)").await;
+    while left("of shells, quiet").await > 0 {
+        let claimed = worker.claim(&database, 10).await;
+        let ends: Vec<_> = claimed.iter().map(|one| (one, End::from("succeeded"))).collect();
+        worker.finish(&database, &ends).await;
+    }
+    assert!(
+        left("of shells, loud").await > 150 && left("of shells, louder").await > 150,
+        "it came late"
+    );
+}
+
 /// Where tasks with one key differ, each looks at its own limit.
 #[tokio::test]
 async fn each_task_looks_at_its_own_limit() {
@@ -94,6 +132,8 @@ async fn what_is_cancelled_leaves_its_key() {
         database.execute("select postq.apply_inbox(0, 100)").await;
         assert_eq!(state(&database, *cancelled).await, "cancelled");
     }
+    let line: i64 = database.value("select count(*) from postq.parked").await;
+    assert_eq!(line, 0, "what is cancelled is not counted as waiting; the last one has the key");
     let claimed = worker.claim(&database, 9).await;
     assert_eq!(claimed.len(), 1);
     assert_eq!(claimed[0].job, jobs[2]);

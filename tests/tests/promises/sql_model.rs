@@ -191,8 +191,14 @@ pub(crate) const FAULTS: &str = "
         full join postq.scheduled s on s.job = t.job and s.n = t.n and s.run_at = t.run_at
         where t.n is null or s.n is null
         union all
+        select 'a parked task without its row, or the other way: ' || coalesce(t.n, k.n)
+        from (select * from postq.task where state = 'parked') t
+        full join postq.parked k on k.job = t.job and k.n = t.n
+        where t.n is null or k.n is null
+        union all
         select 'a wrong count of open tasks: ' || j.id from postq.jobs j
         where j.open_tasks <> (select count(*) from postq.task t where t.job = j.id and t.finished_at is null)
+          and not exists (select from postq.submission s where s.job = j.id)
         union all
         select 'an ended job with an open task, or the other way: ' || j.id from postq.jobs j
         where (j.open_tasks = 0) <> (j.finished_at is not null)

@@ -3,54 +3,18 @@
 
 use std::time::Instant;
 
-use postq_tests::{Database, End, Session, Worker, finish_on};
+use postq_tests::{Database, End, Worker, finish_on};
+
+use crate::filled::{Filling, fill, whole_reads};
 
 /// How many tasks wait.
 const WAITING: i64 = 100_000;
 /// How many of them a call takes.
 const TAKEN: usize = 100;
 
-/// Analyses all tables, and keeps anybody else from doing so later.
-async fn analyse_for_the_last_time(database: &Database) {
-    let tables: Vec<String> = database
-        .value(
-            "select array_agg(oid::regclass::text) from pg_class
-             where relnamespace = 'postq'::regnamespace and relkind = 'r'",
-        )
-        .await;
-    for table in tables {
-        database.execute(&format!("alter table {table} set (autovacuum_enabled = false)")).await;
-        database.execute(&format!("analyze {table}")).await;
-    }
-}
-
-/// Makes ten jobs with many ready tasks, as admit would.
-async fn fill(database: &Database) {
-    database
-        .execute(&format!(
-            "create temporary table made as select postq.new_id() as id from generate_series(1, 10);
-             select postq.lane_of('default', 0, 'shell', null);
-             insert into postq.job (id, queue, priority, state, created_at)
-             select id, 'default', 0, 'queued', now() from made;
-             insert into postq.job_spec (job, name, task_count, spec, attributes, digest)
-             select id, '', {WAITING} / 10, '{{}}', '{{}}', '' from made;
-             insert into postq.job_progress (job, revision, open, failed, cancelled)
-             select id, 1, {WAITING} / 10, 0, 0 from made;
-             insert into postq.task_spec (job, n, name, run_if, max_attempts, crash_limit, backoff_ms,
-                 max_backoff_ms, depends, parents, has_workspace, spec)
-             select id, n, 't' || n, 'succeeded', 3, 5, 1, 1, '{{}}', '{{}}', true, '{{}}'
-             from made, generate_series(1, {WAITING} / 10) n;
-             with entered as (
-                 insert into postq.task (job, n, state, lane, seq, revision)
-                 select id, n, 'ready', (select id from postq.lane), nextval('postq.ready_seq'), 1
-                 from generate_series(1, {WAITING} / 10) n, made
-                 returning job, n, lane, seq
-             )
-             insert into postq.ready (lane, seq, job, n) select lane, seq, job, n from entered;
-             drop table made"
-        ))
-        .await;
-}
+/// Ten jobs with many ready tasks.
+const FILLING: Filling =
+    Filling { ended: 0, dead: 0, waiting: 10, tasks: WAITING as usize / 10, handler: None };
 
 fn claim(worker: &Worker, after: i64) -> String {
     format!(
@@ -60,22 +24,10 @@ fn claim(worker: &Worker, after: i64) -> String {
     )
 }
 
-/// Reads of whole tables since the transaction began: all but those that are always small.
-async fn whole_reads(session: &mut Session) -> Vec<String> {
-    session
-        .value(
-            "select coalesce(array_agg(relname || ' ' || seq_scan), '{}') from pg_stat_xact_user_tables
-             where schemaname = 'postq' and seq_scan > 0
-               and relname not in ('agent', 'coordinator', 'lane', 'test_clock')",
-        )
-        .await
-}
-
 #[tokio::test]
 async fn claim_and_finish_read_by_index_on_tables_that_were_empty_when_analysed() {
     let database = Database::create().await;
-    analyse_for_the_last_time(&database).await;
-    fill(&database).await;
+    fill(&database, FILLING).await;
     let worker = Worker::connect(&database).await;
     let mut session = database.session().await;
     // More than the five calls after which a plan is settled.
@@ -101,8 +53,7 @@ async fn claim_and_finish_read_by_index_on_tables_that_were_empty_when_analysed(
 #[tokio::test]
 async fn a_claim_from_its_cursor_does_not_walk_over_dead_rows_that_somebody_holds() {
     let database = Database::create().await;
-    analyse_for_the_last_time(&database).await;
-    fill(&database).await;
+    fill(&database, FILLING).await;
     let worker = Worker::connect(&database).await;
     let mut session = database.session().await;
     let clean = session.pages(&claim(&worker, 0)).await;
@@ -125,8 +76,7 @@ async fn a_claim_from_its_cursor_does_not_walk_over_dead_rows_that_somebody_hold
 #[tokio::test]
 async fn a_claim_touches_pages_by_what_it_takes_not_by_what_waits() {
     let database = Database::create().await;
-    analyse_for_the_last_time(&database).await;
-    fill(&database).await;
+    fill(&database, FILLING).await;
     let worker = Worker::connect(&database).await;
     let mut session = database.session().await;
     let first = session.pages(&claim(&worker, 0)).await;

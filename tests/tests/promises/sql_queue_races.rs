@@ -89,3 +89,22 @@ async fn an_open_consumer_keeps_its_own_places_and_no_others() {
     database.execute("select postq.apply_inbox(0, 10)").await;
     assert_eq!(consume(&mut other.connection, "9, 'narrow'").await.len(), 1);
 }
+
+/// Slots of a rate that nobody needed are forgotten; making them anew waits for nobody who has another one at hand.
+#[tokio::test]
+async fn nobody_waits_for_an_open_consumer_to_make_more_slots() {
+    let database = Database::create().await;
+    let rated = json!({"tasks": {"a": {"handler": "x", "rate": {"key": "r", "limit": 2, "period": "10s"}}}});
+    for _ in 0..3 {
+        database.submit(&rated).await.unwrap();
+    }
+    database.execute("select postq.ack(id, attempt) from postq.consume(1)").await;
+    database.execute("delete from postq.slot where not is_taken and free_at is null").await;
+    database.advance_clock("11 s").await;
+    let mut holder = database.session().await;
+    holder.execute("begin").await;
+    take_on(&mut holder, "1").await;
+    let mut other = database.session().await;
+    other.execute_at_once("select postq.grant_parked('', 100)").await;
+    assert_eq!(consume(&mut other.connection, "9").await.len(), 1, "the other slot");
+}

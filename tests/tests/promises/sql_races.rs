@@ -157,6 +157,45 @@ async fn a_task_claimed_while_its_job_is_cancelled_is_either_stopped_or_never_st
     }
 }
 
+/// Asks for the end of a job and applies that, once the other is ready too.
+async fn cancel_at(mut session: Session, start: Arc<Barrier>, job: Uuid) {
+    start.wait().await;
+    session.execute(&format!("select postq.cancel('{job}')")).await;
+    session.execute("select postq.apply_inbox(0, 100)").await;
+}
+
+/// Whichever comes first: a success that was reported is one, anything else ends the job as cancelled, at once
+/// or when it would be tried again, and nothing of it runs once more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_that_ends_while_its_job_is_cancelled_ends_once_and_does_not_run_again() {
+    let database = Database::create().await;
+    let worker = Worker::connect(&database).await;
+    for outcome in ["succeeded", "failed", "lost", "released"].repeat(10) {
+        let job = Graph::default().with("a", Task::after([]).attempts(3)).admit(&database).await;
+        let claimed = worker.claim(&database, 1).await.remove(0);
+        let start = Arc::new(Barrier::new(2));
+        let cancel = tokio::spawn(cancel_at(database.session().await, Arc::clone(&start), job));
+        let mut finishing = database.session().await;
+        start.wait().await;
+        let ends = [(&claimed, End::from(outcome))];
+        let finished = finish_on(&mut finishing.connection, &ends).await.unwrap();
+        cancel.await.unwrap();
+        assert_eq!(finished.verdicts[&claimed.attempt], "recorded");
+        // What the other had at hand was left for now.
+        database.execute("select postq.apply_inbox(0, 100)").await;
+        let look = database.look(job).await;
+        let wanted = match outcome {
+            "succeeded" => (JobState::Succeeded, TaskState::Succeeded),
+            _ => (JobState::Cancelled, TaskState::Cancelled),
+        };
+        assert_eq!((look.state, look.tasks["a"].state), wanted, "{outcome}");
+        for table in ["ready", "scheduled", "open_attempt", "inbox", "dead_letter"] {
+            let left: i64 = database.value(&format!("select count(*) from postq.{table}")).await;
+            assert_eq!(left, 0, "{outcome} left something in {table}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_submits_of_one_id_at_once_are_one_job() {
     let database = Database::create().await;

@@ -129,6 +129,12 @@ async fn what_cannot_be_retried_is_refused() {
     assert_eq!(code(&database, nobody).await, "PQ003");
     let jobs: i64 = database.value("select count(*) from postq.job").await;
     assert_eq!(jobs, 1, "nothing is half-written");
+    // It has no tasks: it ended before a coordinator has planned it.
+    let two = serde_json::json!({"tasks": {"a": {"command": "true"}, "b": {"command": "true"}}});
+    let job = database.submit(&two).await.unwrap();
+    database.execute(&format!("select postq.cancel('{job}'); select postq.sweep()")).await;
+    let (code_, message) = refused(&database, &format!("select postq.retry('{job}')")).await;
+    assert!(code_ == "PQ006" && message.contains("before it was planned"), "{message}");
 }
 
 #[tokio::test]

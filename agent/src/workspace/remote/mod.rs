@@ -15,6 +15,7 @@ mod nodes;
 mod upload;
 
 use std::{
+    collections::HashSet,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -131,20 +132,18 @@ impl Remote {
         Box::pin(persistent.into_future()).await
     }
 
-    /// Those of `digests` that the store lacks.
-    pub(super) async fn find_missing(
-        &self,
-        digests: &[Digest],
-    ) -> Result<Vec<Digest>, WorkspaceError> {
-        let mut missing = Vec::new();
-        for digests in digests.chunks(QUESTION) {
-            let lacks = self.persist(|| self.ask(digests)).await?;
-            missing.extend(lacks);
+    /// Of each blob whether the store lacks it.
+    async fn find_missing(&self, blobs: &[(Digest, Part)]) -> Result<Vec<bool>, WorkspaceError> {
+        let mut missing = Vec::with_capacity(blobs.len());
+        for some in blobs.chunks(QUESTION) {
+            let some: Vec<Digest> = some.iter().map(|(digest, _)| *digest).collect();
+            let lacks = self.persist(|| self.ask(&some)).await?;
+            missing.extend(some.iter().map(|digest| lacks.contains(digest)));
         }
         Ok(missing)
     }
 
-    async fn ask(&self, digests: &[Digest]) -> Result<Vec<Digest>, WorkspaceError> {
+    async fn ask(&self, digests: &[Digest]) -> Result<HashSet<Digest>, WorkspaceError> {
         const VERB: &str = "tell which files it lacks";
         let digests = digests.iter().map(|digest| digest.as_bytes().to_vec()).collect();
         let mut client = self.client();

@@ -1,7 +1,6 @@
 //! What the store lacks, streamed to it.
 
 use std::{
-    collections::HashSet,
     io::{Read, Seek, SeekFrom},
     path::PathBuf,
     sync::{Arc, atomic::Ordering},
@@ -71,8 +70,7 @@ impl Part {
 impl Remote {
     /// Sends what the store lacks of `stock`. All of it is durable there when this returns.
     pub(in super::super) async fn upload(&self, stock: Arc<Stock>) -> Result<Sent, WorkspaceError> {
-        let digests: Vec<Digest> = stock.blobs.iter().map(|(digest, _)| *digest).collect();
-        let missing: HashSet<Digest> = self.find_missing(&digests).await?.into_iter().collect();
+        let missing = self.find_missing(&stock.blobs).await?;
         crash::point("upload.asked");
         let loads = loads(&stock, &missing);
         let mut sent = Sent { saved_bytes: saved(&stock, &missing), ..Sent::default() };
@@ -124,17 +122,17 @@ impl Stock {
 }
 
 /// What need not be sent of the contents that were read.
-fn saved(stock: &Stock, missing: &HashSet<Digest>) -> u64 {
-    let known = stock.blobs.iter().filter(|(digest, _)| !missing.contains(digest));
-    let contents = known.filter(|(_, part)| matches!(part, Part::File(_)));
-    contents.map(|(_, part)| part.size()).sum()
+fn saved(stock: &Stock, missing: &[bool]) -> u64 {
+    let known = stock.blobs.iter().zip(missing).filter(|(_, is_missing)| !**is_missing);
+    let contents = known.filter(|((_, part), _)| matches!(part, Part::File(_)));
+    contents.map(|((_, part), _)| part.size()).sum()
 }
 
 /// Streams of about so much each: the places of blobs in the stock.
-fn loads(stock: &Stock, missing: &HashSet<Digest>) -> Vec<Vec<usize>> {
+fn loads(stock: &Stock, missing: &[bool]) -> Vec<Vec<usize>> {
     let (mut loads, mut bytes) = (Vec::<Vec<usize>>::new(), u64::MAX);
-    for (at, (digest, part)) in stock.blobs.iter().enumerate() {
-        if !missing.contains(digest) {
+    for (at, (_, part)) in stock.blobs.iter().enumerate() {
+        if !missing[at] {
             continue;
         }
         let fits = bytes < STREAM_BYTES && loads.last().is_some_and(|it| it.len() < STREAM_BLOBS);

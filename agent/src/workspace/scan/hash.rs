@@ -20,7 +20,7 @@ use super::Source;
 use crate::workspace::{
     error::{WorkspaceError, shown},
     folder::{Folder, stamp_of},
-    listing::{Listing, Stamp, What},
+    listing::{Listing, What},
 };
 
 /// How much of a large file is cut and hashed at once.
@@ -40,14 +40,13 @@ struct Wanted {
     folder: u32,
     row: u32,
     size: u64,
-    stamp: Option<Stamp>,
 }
 
 /// A file that was read.
 struct Content {
     digest: Digest,
-    /// Of a large file.
-    list: Option<(ChunkList, Bytes)>,
+    /// Of a large file; most are not.
+    list: Option<Box<(ChunkList, Bytes)>>,
 }
 
 /// Reads all files of `listing` whose content is not known, and puts it there.
@@ -56,7 +55,7 @@ pub(super) fn hash(root: &Folder, listing: &mut Listing) -> Result<Hashed, Works
     let contents = read_all(root, listing, &wanted)?;
     let mut hashed = Hashed::default();
     let mut seen = HashSet::with_capacity(contents.len());
-    for (file, content) in wanted.iter().zip(contents) {
+    for (file, content) in wanted.iter().zip(contents.into_iter().flatten()) {
         let Wanted { folder, row, size, .. } = *file;
         hashed.bytes += size;
         let what = &mut listing.folders[folder as usize].rows[row as usize].what;
@@ -68,7 +67,8 @@ pub(super) fn hash(root: &Folder, listing: &mut Listing) -> Result<Hashed, Works
                 hashed.blobs.push((content.digest, Source { folder, row, offset: 0, size }));
             }
             None => {}
-            Some((list, bytes)) => {
+            Some(list) => {
+                let (list, bytes) = *list;
                 hashed.nodes.insert(content.digest, bytes);
                 let mut offset = 0;
                 for Chunk { digest, size } in list.chunks().iter().copied() {
@@ -87,8 +87,8 @@ fn wanted(listing: &Listing) -> Vec<Wanted> {
     let mut wanted = Vec::new();
     for (folder, of) in (0..).zip(&listing.folders) {
         for (row, entry) in (0..).zip(&of.rows) {
-            if let What::File { size, digest: None, stamp, .. } = entry.what {
-                wanted.push(Wanted { folder, row, size, stamp });
+            if let What::File { size, digest: None, .. } = entry.what {
+                wanted.push(Wanted { folder, row, size });
             }
         }
     }
@@ -102,27 +102,29 @@ impl Wanted {
 }
 
 /// Beside each other those that fit into a window; the others, which keep all processors busy, one
-/// after another.
+/// after another. None of them is left out.
 fn read_all(
     root: &Folder,
     listing: &Listing,
     wanted: &[Wanted],
-) -> Result<Vec<Content>, WorkspaceError> {
+) -> Result<Vec<Option<Content>>, WorkspaceError> {
     let small = wanted.par_iter().map(|file| {
         let content = file.fits_window().then(|| read(root, listing, file));
         content.transpose()
     });
-    let small: Vec<Option<Content>> = small.collect::<Result<_, _>>()?;
-    let all = wanted.iter().zip(small).map(|(file, content)| match content {
-        Some(content) => Ok(content),
-        None => read(root, listing, file),
-    });
-    all.collect()
+    let mut contents: Vec<Option<Content>> = small.collect::<Result<_, _>>()?;
+    for (file, content) in wanted.iter().zip(&mut contents) {
+        if content.is_none() {
+            *content = Some(read(root, listing, file)?);
+        }
+    }
+    Ok(contents)
 }
 
 fn read(root: &Folder, listing: &Listing, wanted: &Wanted) -> Result<Content, WorkspaceError> {
     let folder = &listing.folders[wanted.folder as usize];
-    let path = folder.path_of(&folder.rows[wanted.row as usize].name);
+    let row = &folder.rows[wanted.row as usize];
+    let path = folder.path_of(&row.name);
     let failed = || WorkspaceError::io("read", &path);
     let changed = || WorkspaceError::Changed { path: shown(&path) };
     let mut file = root.open_file_below(&path).map_err(failed())?;
@@ -147,11 +149,14 @@ fn read(root: &Folder, listing: &Listing, wanted: &Wanted) -> Result<Content, Wo
                 return Err(changed());
             }
             let (digest, bytes) = list.seal().map_err(unfit)?.ok_or_else(changed)?;
-            Content { digest, list: Some((list, bytes)) }
+            Content { digest, list: Some(Box::new((list, bytes))) }
         }
     };
     let now = stamp_of(&file.metadata().map_err(failed())?);
-    if wanted.stamp.is_some_and(|stamp| stamp != now) { Err(changed()) } else { Ok(content) }
+    match row.what {
+        What::File { stamp: Some(seen), .. } if seen != now => Err(changed()),
+        _ => Ok(content),
+    }
 }
 
 /// A part of a large file.

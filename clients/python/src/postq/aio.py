@@ -186,6 +186,25 @@ class AsyncClient:
         with self._link.observed("retry"):
             return str((await self._call("RetryJob", request)).id)
 
+    async def retry_many(
+        self,
+        *,
+        filter: str = "",  # noqa: A002
+        queue: str = "",
+        with_cancelled: bool = False,
+        max_count: int = 1000,
+        rate: float = 0,
+    ) -> dict[str, str]:
+        """Retries those that a filter or a queue chooses, that have failed and have no retry yet,
+        the newest first. The new job of each job; with a rate so many begin per second."""
+        states = [job_pb2.Job.FAILED] + [job_pb2.Job.CANCELLED] * with_cancelled
+        request = job_service_pb2.RetryJobsRequest(
+            filter=filter, queue=queue, states=states, max_count=max_count, rate=rate
+        )
+        with self._link.observed("retry_many", queue=queue):
+            answer = await self._call("RetryJobs", request)
+            return {one.job_id: one.new_job_id for one in answer.retried}
+
     async def watch(self, job_id: str, *, after_revision: int = 0) -> AsyncIterator[JobUpdate]:
         """The job as it is, then each change, until it has ended.
 

@@ -109,6 +109,26 @@ class Client:
         """Runs again what did not succeed, as a new job. See `AsyncClient.retry`."""
         return _loop.run(self._async.retry(job_id, tasks, new_id=new_id))
 
+    def retry_many(
+        self,
+        *,
+        filter: str = "",  # noqa: A002
+        queue: str = "",
+        with_cancelled: bool = False,
+        max_count: int = 1000,
+        rate: float = 0,
+    ) -> dict[str, str]:
+        """Retries many jobs. See `AsyncClient.retry_many`."""
+        return _loop.run(
+            self._async.retry_many(
+                filter=filter,
+                queue=queue,
+                with_cancelled=with_cancelled,
+                max_count=max_count,
+                rate=rate,
+            )
+        )
+
     def watch(self, job_id: str, *, after_revision: int = 0) -> Iterator[JobUpdate]:
         """The job as it is, then each change, until it has ended. See `AsyncClient.watch`."""
         return _loop.iterate(self._async.watch(job_id, after_revision=after_revision))

@@ -72,12 +72,18 @@ class AsyncDeadLetters:
         return [DeadLetter.from_proto(letter) async for letter in pages]
 
     async def redrive(
-        self, job_ids: Iterable[str] = (), *, queue: str = "", max_count: int = 100
+        self,
+        job_ids: Iterable[str] = (),
+        *,
+        queue: str = "",
+        max_count: int = 100,
+        filter: str = "",  # noqa: A002
+        rate: float = 0,
     ) -> dict[str, str]:
-        """Tries them once more: those of some jobs, or of a queue, the oldest first. The new job
-        of each job."""
+        """Tries them once more: those of some jobs, or of a queue, the oldest first, with a filter
+        only those it holds for. The new job of each job; with a rate so many begin per second."""
         request = wire.RedriveDeadLettersRequest(
-            job_ids=_ids(job_ids), queue=queue, max_count=max_count
+            job_ids=_ids(job_ids), queue=queue, max_count=max_count, filter=filter, rate=rate
         )
         answer = await self._link.call(DeadLetterServiceStub, "RedriveDeadLetters", request)
         return {one.job_id: one.new_job_id for one in answer.redriven}
@@ -101,10 +107,18 @@ class DeadLetters:
         return _loop.run(self._async.list(queue, limit=limit))
 
     def redrive(
-        self, job_ids: Iterable[str] = (), *, queue: str = "", max_count: int = 100
+        self,
+        job_ids: Iterable[str] = (),
+        *,
+        queue: str = "",
+        max_count: int = 100,
+        filter: str = "",  # noqa: A002
+        rate: float = 0,
     ) -> dict[str, str]:
         """See `AsyncDeadLetters.redrive`."""
-        return _loop.run(self._async.redrive(job_ids, queue=queue, max_count=max_count))
+        return _loop.run(
+            self._async.redrive(job_ids, queue=queue, max_count=max_count, filter=filter, rate=rate)
+        )
 
     def purge(self, job_ids: Iterable[str] = (), *, queue: str = "") -> int:
         """Removes them: those of some jobs, or of a queue. How many there were."""

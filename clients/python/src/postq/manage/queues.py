@@ -29,6 +29,8 @@ class QueueSettings:
     """Nothing of it is started."""
     max_running: int | None = None
     """Tasks that may run at a time, on agents and in SQL consumers together."""
+    rate: Mapping[str, Any] | None = None
+    """`{"limit": 10, "period": "60s"}`: tasks that may be started in any such time."""
     max_jobs: int | None = None
     """Jobs it may hold that have not ended."""
     retry: RetryPolicy | None = None
@@ -76,6 +78,7 @@ class QueueSettings:
             paused=settings.paused or None,
             max_running=settings.max_running or None,
             max_jobs=settings.max_jobs or None,
+            rate=document("rate"),
             retry=RetryPolicy(**retry) if retry is not None else None,
             timeout=length_of(settings, "timeout"),
             expires_after=length_of(settings, "expires_after"),

@@ -35,6 +35,7 @@ from .queue import context_of, unknown_handler
 from .verbs import Delivery
 
 Mode = Literal["at_least_once", "at_most_once", "exactly_once"]
+LEAVING = "its consumer is leaving"
 _log = logging.getLogger("postq.worker")
 
 
@@ -48,6 +49,7 @@ class Consumer:
         *,
         mode: Mode = "at_least_once",
         concurrency: int = 10,
+        prefetch: int = 0,
         lease: Duration = 60,
         poll: float = 5.0,
         listen: bool = True,
@@ -60,7 +62,14 @@ class Consumer:
         A task of an unknown handler is nacked with that reason, unless `only_known` leaves it to
         others. Of several modes, `exactly_once` is for work in the same database: its handlers
         use `postq.current().connection`, and their work and the ack are one transaction.
+
+        So many more as `prefetch` says are held, leased and ready to start, so that short handlers
+        do not wait for the next statement. What is held is nobody else's: long handlers want none.
         """
+        if mode == "at_most_once" and prefetch:
+            raise ValueError(
+                "at_most_once: what is fetched ahead and not started would be lost with the process"
+            )
         apart = [handler.name for handler in queue.handlers.values() if handler.has_process]
         if mode == "exactly_once" and apart:
             raise ValueError(
@@ -70,6 +79,7 @@ class Consumer:
         self.dsn = dsn or str(getattr(queue, "dsn", ""))
         self.mode: Mode = mode
         self.concurrency = concurrency
+        self.prefetch = prefetch
         self.lease = seconds(lease)
         self.poll = poll
         self.is_listening = listen
@@ -118,6 +128,7 @@ class Consumer:
     async def _working(self) -> AsyncIterator[list[asyncio.Task[None]]]:
         self._loop = asyncio.get_running_loop()
         self._runners = Runners(self.concurrency)
+        self._turns = asyncio.Semaphore(self.concurrency)
         self._free = asyncio.Event()
         self._has_ended = asyncio.Event()
         self._all_told = asyncio.Event()
@@ -153,8 +164,9 @@ class Consumer:
 
     async def _round(self) -> None:
         self._free.clear()
-        room = self.concurrency - len(self._running)
-        if room <= 0:
+        room = self.concurrency + self.prefetch - len(self._running)
+        # Half of it at a time: a statement costs nearly the same for one task as for twenty.
+        if room <= self.prefetch // 2:
             await self._free.wait()
             return
         taken = await self._take(room)
@@ -184,12 +196,18 @@ class Consumer:
             task.add_done_callback(self._forget)
 
     def _forget(self, task: asyncio.Task[None]) -> None:
-        del self._running[task]
+        delivery, _ = self._running.pop(task)
         self._free.set()
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled():  # Before its turn came.
+            self._note_ended(delivery, Verdict(Outcome.RELEASED, LEAVING))
+        elif (error := task.exception()) is not None:
             _log.error("an attempt could not be run", exc_info=error)
 
     async def _execute(self, delivery: Delivery) -> None:
+        async with self._turns:
+            await self._work(delivery)
+
+    async def _work(self, delivery: Delivery) -> None:
         context = context_of(delivery, _Backend(self, delivery))
         handler = self.queue.handlers.get(delivery.task)
         note_start(context)
@@ -208,9 +226,12 @@ class Consumer:
         if handler is not None:
             verdict = handler.paused(verdict, delivery.attempts)
         if self.mode != "exactly_once" or verdict.outcome is not Outcome.SUCCEEDED:
-            self._ended.append((delivery, verdict))
-            self._all_told.clear()
-            self._has_ended.set()
+            self._note_ended(delivery, verdict)
+
+    def _note_ended(self, delivery: Delivery, verdict: Verdict) -> None:
+        self._ended.append((delivery, verdict))
+        self._all_told.clear()
+        self._has_ended.set()
 
     async def _end(self) -> None:
         pauses = _rpc.pauses()
@@ -285,11 +306,14 @@ class Consumer:
             call.stop(outcome, reason)
 
     async def _leave(self) -> None:
+        for task, (_, call) in list(self._running.items()):
+            if call is None:
+                task.cancel()
         if self._running:
             await asyncio.wait(set(self._running), timeout=self.drain_for)
         for _, call in list(self._running.values()):
             if call is not None:
-                call.stop(Outcome.RELEASED, "its consumer is leaving", 1.0)
+                call.stop(Outcome.RELEASED, LEAVING, 1.0)
         if self._running:
             await asyncio.wait(set(self._running), timeout=5)
         with contextlib.suppress(asyncio.TimeoutError):

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from postq.v1 import job_pb2 as postq_dot_v1_dot_job__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"postq/v1/dead_letter_service.proto\x12\x08postq.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12postq/v1/job.proto\"\xc7\x02\n\nDeadLetter\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x0f\n\x07handler\x18\x03 \x01(\t\x12\r\n\x05queue\x18\x04 \x01(\t\x12)\n\targuments\x18\x05 \x01(\x0b\x32\x16.google.protobuf.Value\x12+\n\nattributes\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x08 \x01(\x05\x12+\n\x07\x64ied_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cleased_until\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\"\n\x07history\x18\x0b \x03(\x0b\x32\x11.postq.v1.Attempt\"N\n\x16ListDeadLettersRequest\x12\r\n\x05queue\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"^\n\x17ListDeadLettersResponse\x12*\n\x0c\x64\x65\x61\x64_letters\x18\x01 \x03(\x0b\x32\x14.postq.v1.DeadLetter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"N\n\x19RedriveDeadLettersRequest\x12\x0f\n\x07job_ids\x18\x01 \x03(\t\x12\r\n\x05queue\x18\x02 \x01(\t\x12\x11\n\tmax_count\x18\x03 \x01(\x05\"\x8d\x01\n\x1aRedriveDeadLettersResponse\x12?\n\x08redriven\x18\x01 \x03(\x0b\x32-.postq.v1.RedriveDeadLettersResponse.Redriven\x1a.\n\x08Redriven\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x12\n\nnew_job_id\x18\x02 \x01(\t\"9\n\x17PurgeDeadLettersRequest\x12\x0f\n\x07job_ids\x18\x01 \x03(\t\x12\r\n\x05queue\x18\x02 \x01(\t\"*\n\x18PurgeDeadLettersResponse\x12\x0e\n\x06purged\x18\x01 \x01(\x03\x32\xa7\x02\n\x11\x44\x65\x61\x64LetterService\x12V\n\x0fListDeadLetters\x12 .postq.v1.ListDeadLettersRequest\x1a!.postq.v1.ListDeadLettersResponse\x12_\n\x12RedriveDeadLetters\x12#.postq.v1.RedriveDeadLettersRequest\x1a$.postq.v1.RedriveDeadLettersResponse\x12Y\n\x10PurgeDeadLetters\x12!.postq.v1.PurgeDeadLettersRequest\x1a\".postq.v1.PurgeDeadLettersResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"postq/v1/dead_letter_service.proto\x12\x08postq.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12postq/v1/job.proto\"\xc7\x02\n\nDeadLetter\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x0f\n\x07handler\x18\x03 \x01(\t\x12\r\n\x05queue\x18\x04 \x01(\t\x12)\n\targuments\x18\x05 \x01(\x0b\x32\x16.google.protobuf.Value\x12+\n\nattributes\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x08 \x01(\x05\x12+\n\x07\x64ied_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cleased_until\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\"\n\x07history\x18\x0b \x03(\x0b\x32\x11.postq.v1.Attempt\"N\n\x16ListDeadLettersRequest\x12\r\n\x05queue\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"^\n\x17ListDeadLettersResponse\x12*\n\x0c\x64\x65\x61\x64_letters\x18\x01 \x03(\x0b\x32\x14.postq.v1.DeadLetter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"l\n\x19RedriveDeadLettersRequest\x12\x0f\n\x07job_ids\x18\x01 \x03(\t\x12\r\n\x05queue\x18\x02 \x01(\t\x12\x11\n\tmax_count\x18\x03 \x01(\x05\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\x12\x0c\n\x04rate\x18\x05 \x01(\x01\"\x8d\x01\n\x1aRedriveDeadLettersResponse\x12?\n\x08redriven\x18\x01 \x03(\x0b\x32-.postq.v1.RedriveDeadLettersResponse.Redriven\x1a.\n\x08Redriven\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x12\n\nnew_job_id\x18\x02 \x01(\t\"9\n\x17PurgeDeadLettersRequest\x12\x0f\n\x07job_ids\x18\x01 \x03(\t\x12\r\n\x05queue\x18\x02 \x01(\t\"*\n\x18PurgeDeadLettersResponse\x12\x0e\n\x06purged\x18\x01 \x01(\x03\x32\xa7\x02\n\x11\x44\x65\x61\x64LetterService\x12V\n\x0fListDeadLetters\x12 .postq.v1.ListDeadLettersRequest\x1a!.postq.v1.ListDeadLettersResponse\x12_\n\x12RedriveDeadLetters\x12#.postq.v1.RedriveDeadLettersRequest\x1a$.postq.v1.RedriveDeadLettersResponse\x12Y\n\x10PurgeDeadLetters\x12!.postq.v1.PurgeDeadLettersRequest\x1a\".postq.v1.PurgeDeadLettersResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,15 +41,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=541
   _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=635
   _globals['_REDRIVEDEADLETTERSREQUEST']._serialized_start=637
-  _globals['_REDRIVEDEADLETTERSREQUEST']._serialized_end=715
-  _globals['_REDRIVEDEADLETTERSRESPONSE']._serialized_start=718
-  _globals['_REDRIVEDEADLETTERSRESPONSE']._serialized_end=859
-  _globals['_REDRIVEDEADLETTERSRESPONSE_REDRIVEN']._serialized_start=813
-  _globals['_REDRIVEDEADLETTERSRESPONSE_REDRIVEN']._serialized_end=859
-  _globals['_PURGEDEADLETTERSREQUEST']._serialized_start=861
-  _globals['_PURGEDEADLETTERSREQUEST']._serialized_end=918
-  _globals['_PURGEDEADLETTERSRESPONSE']._serialized_start=920
-  _globals['_PURGEDEADLETTERSRESPONSE']._serialized_end=962
-  _globals['_DEADLETTERSERVICE']._serialized_start=965
-  _globals['_DEADLETTERSERVICE']._serialized_end=1260
+  _globals['_REDRIVEDEADLETTERSREQUEST']._serialized_end=745
+  _globals['_REDRIVEDEADLETTERSRESPONSE']._serialized_start=748
+  _globals['_REDRIVEDEADLETTERSRESPONSE']._serialized_end=889
+  _globals['_REDRIVEDEADLETTERSRESPONSE_REDRIVEN']._serialized_start=843
+  _globals['_REDRIVEDEADLETTERSRESPONSE_REDRIVEN']._serialized_end=889
+  _globals['_PURGEDEADLETTERSREQUEST']._serialized_start=891
+  _globals['_PURGEDEADLETTERSREQUEST']._serialized_end=948
+  _globals['_PURGEDEADLETTERSRESPONSE']._serialized_start=950
+  _globals['_PURGEDEADLETTERSRESPONSE']._serialized_end=992
+  _globals['_DEADLETTERSERVICE']._serialized_start=995
+  _globals['_DEADLETTERSERVICE']._serialized_end=1290
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from postq.v1 import job_pb2 as postq_dot_v1_dot_job__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apostq/v1/job_service.proto\x12\x08postq.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x12postq/v1/job.proto\"~\n\x10SubmitJobRequest\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x11.postq.v1.JobSpec\x12\n\n\x02id\x18\x02 \x01(\t\x12\'\n\x04wait\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\rrequire_queue\x18\x04 \x01(\x08\"0\n\x11SubmitJobResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"=\n\x11SubmitJobsRequest\x12(\n\x04jobs\x18\x01 \x03(\x0b\x32\x1a.postq.v1.SubmitJobRequest\"?\n\x12SubmitJobsResponse\x12)\n\x04jobs\x18\x01 \x03(\x0b\x32\x1b.postq.v1.SubmitJobResponse\"\x1b\n\rGetJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\",\n\x0eGetJobResponse\x12\x1a\n\x03job\x18\x01 \x01(\x0b\x32\r.postq.v1.Job\"\x89\x01\n\x0fListJobsRequest\x12#\n\x06states\x18\x01 \x03(\x0e\x32\x13.postq.v1.Job.State\x12\r\n\x05queue\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x05 \x01(\t\x12\x0b\n\x03ids\x18\x06 \x03(\t\"H\n\x10ListJobsResponse\x12\x1b\n\x04jobs\x18\x01 \x03(\x0b\x32\r.postq.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"o\n\x10ListTasksRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12$\n\x06states\x18\x02 \x03(\x0e\x32\x14.postq.v1.Task.State\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"K\n\x11ListTasksResponse\x12\x1d\n\x05tasks\x18\x01 \x03(\x0b\x32\x0e.postq.v1.Task\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"5\n\x0fWatchJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_revision\x18\x02 \x01(\x03\"q\n\x10WatchJobResponse\x12\x1a\n\x03job\x18\x01 \x01(\x0b\x32\r.postq.v1.Job\x12\x1d\n\x05tasks\x18\x02 \x03(\x0b\x32\x0e.postq.v1.Task\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x10\n\x08\x63omplete\x18\x04 \x01(\x08\".\n\x10\x43\x61ncelJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"/\n\x11\x43\x61ncelJobResponse\x12\x1a\n\x03job\x18\x01 \x01(\x0b\x32\r.postq.v1.Job\"e\n\x11\x43\x61ncelJobsRequest\x12\x0b\n\x03ids\x18\x01 \x03(\t\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\t\x12\r\n\x05queue\x18\x03 \x01(\t\x12\x14\n\x0cwaiting_only\x18\x04 \x01(\x08\x12\x0e\n\x06reason\x18\x05 \x01(\t\"\'\n\x12\x43\x61ncelJobsResponse\x12\x11\n\trequested\x18\x01 \x01(\x03\"<\n\x0fRetryJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05tasks\x18\x02 \x03(\t\x12\x0e\n\x06new_id\x18\x03 \x01(\t\"\x1e\n\x10RetryJobResponse\x12\n\n\x02id\x18\x01 \x01(\t\"Q\n\x0fReadLogsRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\r\n\x05tasks\x18\x02 \x03(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x03\x12\x0e\n\x06\x66ollow\x18\x04 \x01(\x08\"\xc1\x01\n\x10ReadLogsResponse\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x03\x12\x0e\n\x06number\x18\x03 \x01(\x03\x12\x31\n\x06stream\x18\x04 \x01(\x0e\x32!.postq.v1.ReadLogsResponse.Stream\x12\x0c\n\x04\x64\x61ta\x18\x05 \x01(\x0c\"=\n\x06Stream\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\n\n\x06STDOUT\x10\x01\x12\n\n\x06STDERR\x10\x02\x12\n\n\x06SYSTEM\x10\x03\x32\xbd\x05\n\nJobService\x12\x44\n\tSubmitJob\x12\x1a.postq.v1.SubmitJobRequest\x1a\x1b.postq.v1.SubmitJobResponse\x12G\n\nSubmitJobs\x12\x1b.postq.v1.SubmitJobsRequest\x1a\x1c.postq.v1.SubmitJobsResponse\x12;\n\x06GetJob\x12\x17.postq.v1.GetJobRequest\x1a\x18.postq.v1.GetJobResponse\x12\x41\n\x08ListJobs\x12\x19.postq.v1.ListJobsRequest\x1a\x1a.postq.v1.ListJobsResponse\x12\x44\n\tListTasks\x12\x1a.postq.v1.ListTasksRequest\x1a\x1b.postq.v1.ListTasksResponse\x12\x43\n\x08WatchJob\x12\x19.postq.v1.WatchJobRequest\x1a\x1a.postq.v1.WatchJobResponse0\x01\x12\x44\n\tCancelJob\x12\x1a.postq.v1.CancelJobRequest\x1a\x1b.postq.v1.CancelJobResponse\x12G\n\nCancelJobs\x12\x1b.postq.v1.CancelJobsRequest\x1a\x1c.postq.v1.CancelJobsResponse\x12\x41\n\x08RetryJob\x12\x19.postq.v1.RetryJobRequest\x1a\x1a.postq.v1.RetryJobResponse\x12\x43\n\x08ReadLogs\x12\x19.postq.v1.ReadLogsRequest\x1a\x1a.postq.v1.ReadLogsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apostq/v1/job_service.proto\x12\x08postq.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x12postq/v1/job.proto\"~\n\x10SubmitJobRequest\x12\x1e\n\x03job\x18\x01 \x01(\x0b\x32\x11.postq.v1.JobSpec\x12\n\n\x02id\x18\x02 \x01(\t\x12\'\n\x04wait\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\rrequire_queue\x18\x04 \x01(\x08\"0\n\x11SubmitJobResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"=\n\x11SubmitJobsRequest\x12(\n\x04jobs\x18\x01 \x03(\x0b\x32\x1a.postq.v1.SubmitJobRequest\"?\n\x12SubmitJobsResponse\x12)\n\x04jobs\x18\x01 \x03(\x0b\x32\x1b.postq.v1.SubmitJobResponse\"\x1b\n\rGetJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\",\n\x0eGetJobResponse\x12\x1a\n\x03job\x18\x01 \x01(\x0b\x32\r.postq.v1.Job\"\x89\x01\n\x0fListJobsRequest\x12#\n\x06states\x18\x01 \x03(\x0e\x32\x13.postq.v1.Job.State\x12\r\n\x05queue\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x05 \x01(\t\x12\x0b\n\x03ids\x18\x06 \x03(\t\"H\n\x10ListJobsResponse\x12\x1b\n\x04jobs\x18\x01 \x03(\x0b\x32\r.postq.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"o\n\x10ListTasksRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12$\n\x06states\x18\x02 \x03(\x0e\x32\x14.postq.v1.Task.State\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"K\n\x11ListTasksResponse\x12\x1d\n\x05tasks\x18\x01 \x03(\x0b\x32\x0e.postq.v1.Task\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"5\n\x0fWatchJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_revision\x18\x02 \x01(\x03\"q\n\x10WatchJobResponse\x12\x1a\n\x03job\x18\x01 \x01(\x0b\x32\r.postq.v1.Job\x12\x1d\n\x05tasks\x18\x02 \x03(\x0b\x32\x0e.postq.v1.Task\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x10\n\x08\x63omplete\x18\x04 \x01(\x08\"Y\n\x10WatchJobsRequest\x12\x0e\n\x06\x66ilter\x18\x01 \x01(\t\x12\r\n\x05queue\x18\x02 \x01(\t\x12\x11\n\tmax_count\x18\x03 \x01(\x05\x12\x13\n\x0buntil_ended\x18\x04 \x01(\x08\"B\n\x11WatchJobsResponse\x12\x1b\n\x04jobs\x18\x01 \x03(\x0b\x32\r.postq.v1.Job\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\".\n\x10\x43\x61ncelJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"/\n\x11\x43\x61ncelJobResponse\x12\x1a\n\x03job\x18\x01 \x01(\x0b\x32\r.postq.v1.Job\"e\n\x11\x43\x61ncelJobsRequest\x12\x0b\n\x03ids\x18\x01 \x03(\t\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\t\x12\r\n\x05queue\x18\x03 \x01(\t\x12\x14\n\x0cwaiting_only\x18\x04 \x01(\x08\x12\x0e\n\x06reason\x18\x05 \x01(\t\"\'\n\x12\x43\x61ncelJobsResponse\x12\x11\n\trequested\x18\x01 \x01(\x03\"<\n\x0fRetryJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05tasks\x18\x02 \x03(\t\x12\x0e\n\x06new_id\x18\x03 \x01(\t\"\x1e\n\x10RetryJobResponse\x12\n\n\x02id\x18\x01 \x01(\t\"w\n\x10RetryJobsRequest\x12\x0e\n\x06\x66ilter\x18\x01 \x01(\t\x12\r\n\x05queue\x18\x02 \x01(\t\x12#\n\x06states\x18\x03 \x03(\x0e\x32\x13.postq.v1.Job.State\x12\x11\n\tmax_count\x18\x04 \x01(\x05\x12\x0c\n\x04rate\x18\x05 \x01(\x01\"x\n\x11RetryJobsResponse\x12\x34\n\x07retried\x18\x01 \x03(\x0b\x32#.postq.v1.RetryJobsResponse.Retried\x1a-\n\x07Retried\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x12\n\nnew_job_id\x18\x02 \x01(\t\"Q\n\x0fReadLogsRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\r\n\x05tasks\x18\x02 \x03(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x03\x12\x0e\n\x06\x66ollow\x18\x04 \x01(\x08\"\xc1\x01\n\x10ReadLogsResponse\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x03\x12\x0e\n\x06number\x18\x03 \x01(\x03\x12\x31\n\x06stream\x18\x04 \x01(\x0e\x32!.postq.v1.ReadLogsResponse.Stream\x12\x0c\n\x04\x64\x61ta\x18\x05 \x01(\x0c\"=\n\x06Stream\x12\x0f\n\x0bUNSPECIFIED\x10\x00\x12\n\n\x06STDOUT\x10\x01\x12\n\n\x06STDERR\x10\x02\x12\n\n\x06SYSTEM\x10\x03\x32\xcb\x06\n\nJobService\x12\x44\n\tSubmitJob\x12\x1a.postq.v1.SubmitJobRequest\x1a\x1b.postq.v1.SubmitJobResponse\x12G\n\nSubmitJobs\x12\x1b.postq.v1.SubmitJobsRequest\x1a\x1c.postq.v1.SubmitJobsResponse\x12;\n\x06GetJob\x12\x17.postq.v1.GetJobRequest\x1a\x18.postq.v1.GetJobResponse\x12\x41\n\x08ListJobs\x12\x19.postq.v1.ListJobsRequest\x1a\x1a.postq.v1.ListJobsResponse\x12\x44\n\tListTasks\x12\x1a.postq.v1.ListTasksRequest\x1a\x1b.postq.v1.ListTasksResponse\x12\x43\n\x08WatchJob\x12\x19.postq.v1.WatchJobRequest\x1a\x1a.postq.v1.WatchJobResponse0\x01\x12\x46\n\tWatchJobs\x12\x1a.postq.v1.WatchJobsRequest\x1a\x1b.postq.v1.WatchJobsResponse0\x01\x12\x44\n\tCancelJob\x12\x1a.postq.v1.CancelJobRequest\x1a\x1b.postq.v1.CancelJobResponse\x12G\n\nCancelJobs\x12\x1b.postq.v1.CancelJobsRequest\x1a\x1c.postq.v1.CancelJobsResponse\x12\x41\n\x08RetryJob\x12\x19.postq.v1.RetryJobRequest\x1a\x1a.postq.v1.RetryJobResponse\x12\x44\n\tRetryJobs\x12\x1a.postq.v1.RetryJobsRequest\x1a\x1b.postq.v1.RetryJobsResponse\x12\x43\n\x08ReadLogs\x12\x19.postq.v1.ReadLogsRequest\x1a\x1a.postq.v1.ReadLogsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -57,24 +57,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHJOBREQUEST']._serialized_end=930
   _globals['_WATCHJOBRESPONSE']._serialized_start=932
   _globals['_WATCHJOBRESPONSE']._serialized_end=1045
-  _globals['_CANCELJOBREQUEST']._serialized_start=1047
-  _globals['_CANCELJOBREQUEST']._serialized_end=1093
-  _globals['_CANCELJOBRESPONSE']._serialized_start=1095
-  _globals['_CANCELJOBRESPONSE']._serialized_end=1142
-  _globals['_CANCELJOBSREQUEST']._serialized_start=1144
-  _globals['_CANCELJOBSREQUEST']._serialized_end=1245
-  _globals['_CANCELJOBSRESPONSE']._serialized_start=1247
-  _globals['_CANCELJOBSRESPONSE']._serialized_end=1286
-  _globals['_RETRYJOBREQUEST']._serialized_start=1288
-  _globals['_RETRYJOBREQUEST']._serialized_end=1348
-  _globals['_RETRYJOBRESPONSE']._serialized_start=1350
-  _globals['_RETRYJOBRESPONSE']._serialized_end=1380
-  _globals['_READLOGSREQUEST']._serialized_start=1382
-  _globals['_READLOGSREQUEST']._serialized_end=1463
-  _globals['_READLOGSRESPONSE']._serialized_start=1466
-  _globals['_READLOGSRESPONSE']._serialized_end=1659
-  _globals['_READLOGSRESPONSE_STREAM']._serialized_start=1598
-  _globals['_READLOGSRESPONSE_STREAM']._serialized_end=1659
-  _globals['_JOBSERVICE']._serialized_start=1662
-  _globals['_JOBSERVICE']._serialized_end=2363
+  _globals['_WATCHJOBSREQUEST']._serialized_start=1047
+  _globals['_WATCHJOBSREQUEST']._serialized_end=1136
+  _globals['_WATCHJOBSRESPONSE']._serialized_start=1138
+  _globals['_WATCHJOBSRESPONSE']._serialized_end=1204
+  _globals['_CANCELJOBREQUEST']._serialized_start=1206
+  _globals['_CANCELJOBREQUEST']._serialized_end=1252
+  _globals['_CANCELJOBRESPONSE']._serialized_start=1254
+  _globals['_CANCELJOBRESPONSE']._serialized_end=1301
+  _globals['_CANCELJOBSREQUEST']._serialized_start=1303
+  _globals['_CANCELJOBSREQUEST']._serialized_end=1404
+  _globals['_CANCELJOBSRESPONSE']._serialized_start=1406
+  _globals['_CANCELJOBSRESPONSE']._serialized_end=1445
+  _globals['_RETRYJOBREQUEST']._serialized_start=1447
+  _globals['_RETRYJOBREQUEST']._serialized_end=1507
+  _globals['_RETRYJOBRESPONSE']._serialized_start=1509
+  _globals['_RETRYJOBRESPONSE']._serialized_end=1539
+  _globals['_RETRYJOBSREQUEST']._serialized_start=1541
+  _globals['_RETRYJOBSREQUEST']._serialized_end=1660
+  _globals['_RETRYJOBSRESPONSE']._serialized_start=1662
+  _globals['_RETRYJOBSRESPONSE']._serialized_end=1782
+  _globals['_RETRYJOBSRESPONSE_RETRIED']._serialized_start=1737
+  _globals['_RETRYJOBSRESPONSE_RETRIED']._serialized_end=1782
+  _globals['_READLOGSREQUEST']._serialized_start=1784
+  _globals['_READLOGSREQUEST']._serialized_end=1865
+  _globals['_READLOGSRESPONSE']._serialized_start=1868
+  _globals['_READLOGSRESPONSE']._serialized_end=2061
+  _globals['_READLOGSRESPONSE_STREAM']._serialized_start=2000
+  _globals['_READLOGSRESPONSE_STREAM']._serialized_end=2061
+  _globals['_JOBSERVICE']._serialized_start=2064
+  _globals['_JOBSERVICE']._serialized_end=2907
 # @@protoc_insertion_point(module_scope)

@@ -119,6 +119,26 @@ class WatchJobResponse(_message.Message):
     complete: bool
     def __init__(self, job: _Optional[_Union[_job_pb2.Job, _Mapping]] = ..., tasks: _Optional[_Iterable[_Union[_job_pb2.Task, _Mapping]]] = ..., revision: _Optional[int] = ..., complete: bool = ...) -> None: ...
 
+class WatchJobsRequest(_message.Message):
+    __slots__ = ("filter", "queue", "max_count", "until_ended")
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    MAX_COUNT_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_ENDED_FIELD_NUMBER: _ClassVar[int]
+    filter: str
+    queue: str
+    max_count: int
+    until_ended: bool
+    def __init__(self, filter: _Optional[str] = ..., queue: _Optional[str] = ..., max_count: _Optional[int] = ..., until_ended: bool = ...) -> None: ...
+
+class WatchJobsResponse(_message.Message):
+    __slots__ = ("jobs", "complete")
+    JOBS_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    jobs: _containers.RepeatedCompositeFieldContainer[_job_pb2.Job]
+    complete: bool
+    def __init__(self, jobs: _Optional[_Iterable[_Union[_job_pb2.Job, _Mapping]]] = ..., complete: bool = ...) -> None: ...
+
 class CancelJobRequest(_message.Message):
     __slots__ = ("id", "reason")
     ID_FIELD_NUMBER: _ClassVar[int]
@@ -168,6 +188,33 @@ class RetryJobResponse(_message.Message):
     ID_FIELD_NUMBER: _ClassVar[int]
     id: str
     def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class RetryJobsRequest(_message.Message):
+    __slots__ = ("filter", "queue", "states", "max_count", "rate")
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    STATES_FIELD_NUMBER: _ClassVar[int]
+    MAX_COUNT_FIELD_NUMBER: _ClassVar[int]
+    RATE_FIELD_NUMBER: _ClassVar[int]
+    filter: str
+    queue: str
+    states: _containers.RepeatedScalarFieldContainer[_job_pb2.Job.State]
+    max_count: int
+    rate: float
+    def __init__(self, filter: _Optional[str] = ..., queue: _Optional[str] = ..., states: _Optional[_Iterable[_Union[_job_pb2.Job.State, str]]] = ..., max_count: _Optional[int] = ..., rate: _Optional[float] = ...) -> None: ...
+
+class RetryJobsResponse(_message.Message):
+    __slots__ = ("retried",)
+    class Retried(_message.Message):
+        __slots__ = ("job_id", "new_job_id")
+        JOB_ID_FIELD_NUMBER: _ClassVar[int]
+        NEW_JOB_ID_FIELD_NUMBER: _ClassVar[int]
+        job_id: str
+        new_job_id: str
+        def __init__(self, job_id: _Optional[str] = ..., new_job_id: _Optional[str] = ...) -> None: ...
+    RETRIED_FIELD_NUMBER: _ClassVar[int]
+    retried: _containers.RepeatedCompositeFieldContainer[RetryJobsResponse.Retried]
+    def __init__(self, retried: _Optional[_Iterable[_Union[RetryJobsResponse.Retried, _Mapping]]] = ...) -> None: ...
 
 class ReadLogsRequest(_message.Message):
     __slots__ = ("job_id", "tasks", "attempt", "follow")

@@ -65,6 +65,11 @@ class JobServiceStub(object):
                 request_serializer=postq_dot_v1_dot_job__service__pb2.WatchJobRequest.SerializeToString,
                 response_deserializer=postq_dot_v1_dot_job__service__pb2.WatchJobResponse.FromString,
                 _registered_method=True)
+        self.WatchJobs = channel.unary_stream(
+                '/postq.v1.JobService/WatchJobs',
+                request_serializer=postq_dot_v1_dot_job__service__pb2.WatchJobsRequest.SerializeToString,
+                response_deserializer=postq_dot_v1_dot_job__service__pb2.WatchJobsResponse.FromString,
+                _registered_method=True)
         self.CancelJob = channel.unary_unary(
                 '/postq.v1.JobService/CancelJob',
                 request_serializer=postq_dot_v1_dot_job__service__pb2.CancelJobRequest.SerializeToString,
@@ -79,6 +84,11 @@ class JobServiceStub(object):
                 '/postq.v1.JobService/RetryJob',
                 request_serializer=postq_dot_v1_dot_job__service__pb2.RetryJobRequest.SerializeToString,
                 response_deserializer=postq_dot_v1_dot_job__service__pb2.RetryJobResponse.FromString,
+                _registered_method=True)
+        self.RetryJobs = channel.unary_unary(
+                '/postq.v1.JobService/RetryJobs',
+                request_serializer=postq_dot_v1_dot_job__service__pb2.RetryJobsRequest.SerializeToString,
+                response_deserializer=postq_dot_v1_dot_job__service__pb2.RetryJobsResponse.FromString,
                 _registered_method=True)
         self.ReadLogs = channel.unary_stream(
                 '/postq.v1.JobService/ReadLogs',
@@ -134,6 +144,14 @@ class JobServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchJobs(self, request, context):
+        """The newest jobs that a filter chooses, as they are, then each that comes or changes, looked at once a
+        second. One that has not ended is watched on, however many newer ones come.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CancelJob(self, request, context):
         """Ends at once what has not started and asks the rest to stop. Safe to repeat.
         """
@@ -153,6 +171,15 @@ class JobServiceServicer(object):
         """A new job in which what failed, was skipped, was cancelled or is named runs again, with all that
         comes after it; the rest is carried over as succeeded, with its results and files. The old job has
         ended and stays as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryJobs(self, request, context):
+        """Many jobs, as by RetryJob: those that a filter chooses, that have failed, or are in other states that
+        jobs end in, and that nobody has retried or redriven yet; so it may be repeated, and goes on with
+        those that are left. (Files that the store has lost are not made again by this; RetryJob does that.)
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -198,6 +225,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     request_deserializer=postq_dot_v1_dot_job__service__pb2.WatchJobRequest.FromString,
                     response_serializer=postq_dot_v1_dot_job__service__pb2.WatchJobResponse.SerializeToString,
             ),
+            'WatchJobs': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchJobs,
+                    request_deserializer=postq_dot_v1_dot_job__service__pb2.WatchJobsRequest.FromString,
+                    response_serializer=postq_dot_v1_dot_job__service__pb2.WatchJobsResponse.SerializeToString,
+            ),
             'CancelJob': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelJob,
                     request_deserializer=postq_dot_v1_dot_job__service__pb2.CancelJobRequest.FromString,
@@ -212,6 +244,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.RetryJob,
                     request_deserializer=postq_dot_v1_dot_job__service__pb2.RetryJobRequest.FromString,
                     response_serializer=postq_dot_v1_dot_job__service__pb2.RetryJobResponse.SerializeToString,
+            ),
+            'RetryJobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryJobs,
+                    request_deserializer=postq_dot_v1_dot_job__service__pb2.RetryJobsRequest.FromString,
+                    response_serializer=postq_dot_v1_dot_job__service__pb2.RetryJobsResponse.SerializeToString,
             ),
             'ReadLogs': grpc.unary_stream_rpc_method_handler(
                     servicer.ReadLogs,
@@ -393,6 +430,33 @@ class JobService(object):
             _registered_method=True)
 
     @staticmethod
+    def WatchJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/postq.v1.JobService/WatchJobs',
+            postq_dot_v1_dot_job__service__pb2.WatchJobsRequest.SerializeToString,
+            postq_dot_v1_dot_job__service__pb2.WatchJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def CancelJob(request,
             target,
             options=(),
@@ -463,6 +527,33 @@ class JobService(object):
             '/postq.v1.JobService/RetryJob',
             postq_dot_v1_dot_job__service__pb2.RetryJobRequest.SerializeToString,
             postq_dot_v1_dot_job__service__pb2.RetryJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postq.v1.JobService/RetryJobs',
+            postq_dot_v1_dot_job__service__pb2.RetryJobsRequest.SerializeToString,
+            postq_dot_v1_dot_job__service__pb2.RetryJobsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from postq.v1 import job_pb2 as postq_dot_v1_dot_job__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cpostq/v1/queue_service.proto\x12\x08postq.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12postq/v1/job.proto\"\xcf\x03\n\rQueueSettings\x12\x13\n\x0b\x64\x65scription\x18\x01 \x01(\t\x12\x0e\n\x06paused\x18\x02 \x01(\x08\x12\x13\n\x0bmax_running\x18\x03 \x01(\x05\x12\x10\n\x08max_jobs\x18\x04 \x01(\x05\x12$\n\x05retry\x18\x05 \x01(\x0b\x32\x15.postq.v1.RetryPolicy\x12*\n\x07timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\rexpires_after\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x0c\x64\x65\x61\x64_letters\x18\x08 \x01(\x08H\x00\x88\x01\x01\x12\r\n\x05\x61ging\x18\t \x01(\x01\x12\x34\n\tretention\x18\n \x01(\x0b\x32!.postq.v1.QueueSettings.Retention\x12\x0e\n\x06notify\x18\x0b \x01(\x08\x12*\n\x07webhook\x18\x0c \x01(\x0b\x32\x19.postq.v1.JobSpec.Webhook\x1a\x41\n\tRetention\x12&\n\x03\x61ge\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0c\n\x04jobs\x18\x02 \x01(\x05\x42\x0f\n\r_dead_letters\"\xaa\x01\n\x05Queue\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x08settings\x18\x02 \x01(\x0b\x32\x17.postq.v1.QueueSettings\x12\x13\n\x0bis_declared\x18\x03 \x01(\x08\x12.\n\ncreated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x05stats\x18\x05 \x01(\x0b\x32\x14.postq.v1.QueueStats\"\xa8\x01\n\nQueueStats\x12\x0c\n\x04jobs\x18\x01 \x01(\x03\x12\r\n\x05ready\x18\x02 \x01(\x03\x12\x11\n\tscheduled\x18\x03 \x01(\x03\x12\x0e\n\x06parked\x18\x04 \x01(\x03\x12\x0f\n\x07running\x18\x05 \x01(\x03\x12\x14\n\x0c\x64\x65\x61\x64_letters\x18\x06 \x01(\x03\x12\x33\n\x10oldest_ready_age\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\"m\n\x0fPutQueueRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x08settings\x18\x02 \x01(\x0b\x32\x17.postq.v1.QueueSettings\x12\x0e\n\x06\x66ields\x18\x03 \x03(\t\x12\x11\n\tif_absent\x18\x04 \x01(\x08\"C\n\x10PutQueueResponse\x12\x1e\n\x05queue\x18\x01 \x01(\x0b\x32\x0f.postq.v1.Queue\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"\x1f\n\x0fGetQueueRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"2\n\x10GetQueueResponse\x12\x1e\n\x05queue\x18\x01 \x01(\x0b\x32\x0f.postq.v1.Queue\":\n\x11ListQueuesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"N\n\x12ListQueuesResponse\x12\x1f\n\x06queues\x18\x01 \x03(\x0b\x32\x0f.postq.v1.Queue\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"1\n\x12\x44\x65leteQueueRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\"&\n\x13\x44\x65leteQueueResponse\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x08\"!\n\x11PauseQueueRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"4\n\x12PauseQueueResponse\x12\x1e\n\x05queue\x18\x01 \x01(\x0b\x32\x0f.postq.v1.Queue\"\"\n\x12ResumeQueueRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"5\n\x13ResumeQueueResponse\x12\x1e\n\x05queue\x18\x01 \x01(\x0b\x32\x0f.postq.v1.Queue\"$\n\x14GetQueueStatsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x15GetQueueStatsResponse\x12#\n\x05stats\x18\x01 \x01(\x0b\x32\x14.postq.v1.QueueStats2\x90\x04\n\x0cQueueService\x12\x41\n\x08PutQueue\x12\x19.postq.v1.PutQueueRequest\x1a\x1a.postq.v1.PutQueueResponse\x12\x41\n\x08GetQueue\x12\x19.postq.v1.GetQueueRequest\x1a\x1a.postq.v1.GetQueueResponse\x12G\n\nListQueues\x12\x1b.postq.v1.ListQueuesRequest\x1a\x1c.postq.v1.ListQueuesResponse\x12J\n\x0b\x44\x65leteQueue\x12\x1c.postq.v1.DeleteQueueRequest\x1a\x1d.postq.v1.DeleteQueueResponse\x12G\n\nPauseQueue\x12\x1b.postq.v1.PauseQueueRequest\x1a\x1c.postq.v1.PauseQueueResponse\x12J\n\x0bResumeQueue\x12\x1c.postq.v1.ResumeQueueRequest\x1a\x1d.postq.v1.ResumeQueueResponse\x12P\n\rGetQueueStats\x12\x1e.postq.v1.GetQueueStatsRequest\x1a\x1f.postq.v1.GetQueueStatsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cpostq/v1/queue_service.proto\x12\x08postq.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12postq/v1/job.proto\"\xbd\x04\n\rQueueSettings\x12\x13\n\x0b\x64\x65scription\x18\x01 \x01(\t\x12\x0e\n\x06paused\x18\x02 \x01(\x08\x12\x13\n\x0bmax_running\x18\x03 \x01(\x05\x12\x10\n\x08max_jobs\x18\x04 \x01(\x05\x12$\n\x05retry\x18\x05 \x01(\x0b\x32\x15.postq.v1.RetryPolicy\x12*\n\x07timeout\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\rexpires_after\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x0c\x64\x65\x61\x64_letters\x18\x08 \x01(\x08H\x00\x88\x01\x01\x12\r\n\x05\x61ging\x18\t \x01(\x01\x12\x34\n\tretention\x18\n \x01(\x0b\x32!.postq.v1.QueueSettings.Retention\x12\x0e\n\x06notify\x18\x0b \x01(\x08\x12*\n\x07webhook\x18\x0c \x01(\x0b\x32\x19.postq.v1.JobSpec.Webhook\x12*\n\x04rate\x18\r \x01(\x0b\x32\x1c.postq.v1.QueueSettings.Rate\x1a\x41\n\tRetention\x12&\n\x03\x61ge\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0c\n\x04jobs\x18\x02 \x01(\x05\x1a@\n\x04Rate\x12\r\n\x05limit\x18\x01 \x01(\x05\x12)\n\x06period\x18\x02 \x01(\x0b\x32\x19.google.protobuf.DurationB\x0f\n\r_dead_letters\"\xaa\x01\n\x05Queue\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x08settings\x18\x02 \x01(\x0b\x32\x17.postq.v1.QueueSettings\x12\x13\n\x0bis_declared\x18\x03 \x01(\x08\x12.\n\ncreated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x05stats\x18\x05 \x01(\x0b\x32\x14.postq.v1.QueueStats\"\xa8\x01\n\nQueueStats\x12\x0c\n\x04jobs\x18\x01 \x01(\x03\x12\r\n\x05ready\x18\x02 \x01(\x03\x12\x11\n\tscheduled\x18\x03 \x01(\x03\x12\x0e\n\x06parked\x18\x04 \x01(\x03\x12\x0f\n\x07running\x18\x05 \x01(\x03\x12\x14\n\x0c\x64\x65\x61\x64_letters\x18\x06 \x01(\x03\x12\x33\n\x10oldest_ready_age\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\"m\n\x0fPutQueueRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x08settings\x18\x02 \x01(\x0b\x32\x17.postq.v1.QueueSettings\x12\x0e\n\x06\x66ields\x18\x03 \x03(\t\x12\x11\n\tif_absent\x18\x04 \x01(\x08\"C\n\x10PutQueueResponse\x12\x1e\n\x05queue\x18\x01 \x01(\x0b\x32\x0f.postq.v1.Queue\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08\"\x1f\n\x0fGetQueueRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"2\n\x10GetQueueResponse\x12\x1e\n\x05queue\x18\x01 \x01(\x0b\x32\x0f.postq.v1.Queue\":\n\x11ListQueuesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"N\n\x12ListQueuesResponse\x12\x1f\n\x06queues\x18\x01 \x03(\x0b\x32\x0f.postq.v1.Queue\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"1\n\x12\x44\x65leteQueueRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x66orce\x18\x02 \x01(\x08\"&\n\x13\x44\x65leteQueueResponse\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x08\"!\n\x11PauseQueueRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"4\n\x12PauseQueueResponse\x12\x1e\n\x05queue\x18\x01 \x01(\x0b\x32\x0f.postq.v1.Queue\"\"\n\x12ResumeQueueRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"5\n\x13ResumeQueueResponse\x12\x1e\n\x05queue\x18\x01 \x01(\x0b\x32\x0f.postq.v1.Queue\"$\n\x14GetQueueStatsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x15GetQueueStatsResponse\x12#\n\x05stats\x18\x01 \x01(\x0b\x32\x14.postq.v1.QueueStats2\x90\x04\n\x0cQueueService\x12\x41\n\x08PutQueue\x12\x19.postq.v1.PutQueueRequest\x1a\x1a.postq.v1.PutQueueResponse\x12\x41\n\x08GetQueue\x12\x19.postq.v1.GetQueueRequest\x1a\x1a.postq.v1.GetQueueResponse\x12G\n\nListQueues\x12\x1b.postq.v1.ListQueuesRequest\x1a\x1c.postq.v1.ListQueuesResponse\x12J\n\x0b\x44\x65leteQueue\x12\x1c.postq.v1.DeleteQueueRequest\x1a\x1d.postq.v1.DeleteQueueResponse\x12G\n\nPauseQueue\x12\x1b.postq.v1.PauseQueueRequest\x1a\x1c.postq.v1.PauseQueueResponse\x12J\n\x0bResumeQueue\x12\x1c.postq.v1.ResumeQueueRequest\x1a\x1d.postq.v1.ResumeQueueResponse\x12P\n\rGetQueueStats\x12\x1e.postq.v1.GetQueueStatsRequest\x1a\x1f.postq.v1.GetQueueStatsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,41 +35,43 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'postq.v1.queue_service_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_QUEUESETTINGS']._serialized_start=128
-  _globals['_QUEUESETTINGS']._serialized_end=591
-  _globals['_QUEUESETTINGS_RETENTION']._serialized_start=509
-  _globals['_QUEUESETTINGS_RETENTION']._serialized_end=574
-  _globals['_QUEUE']._serialized_start=594
-  _globals['_QUEUE']._serialized_end=764
-  _globals['_QUEUESTATS']._serialized_start=767
-  _globals['_QUEUESTATS']._serialized_end=935
-  _globals['_PUTQUEUEREQUEST']._serialized_start=937
-  _globals['_PUTQUEUEREQUEST']._serialized_end=1046
-  _globals['_PUTQUEUERESPONSE']._serialized_start=1048
-  _globals['_PUTQUEUERESPONSE']._serialized_end=1115
-  _globals['_GETQUEUEREQUEST']._serialized_start=1117
-  _globals['_GETQUEUEREQUEST']._serialized_end=1148
-  _globals['_GETQUEUERESPONSE']._serialized_start=1150
-  _globals['_GETQUEUERESPONSE']._serialized_end=1200
-  _globals['_LISTQUEUESREQUEST']._serialized_start=1202
-  _globals['_LISTQUEUESREQUEST']._serialized_end=1260
-  _globals['_LISTQUEUESRESPONSE']._serialized_start=1262
-  _globals['_LISTQUEUESRESPONSE']._serialized_end=1340
-  _globals['_DELETEQUEUEREQUEST']._serialized_start=1342
-  _globals['_DELETEQUEUEREQUEST']._serialized_end=1391
-  _globals['_DELETEQUEUERESPONSE']._serialized_start=1393
-  _globals['_DELETEQUEUERESPONSE']._serialized_end=1431
-  _globals['_PAUSEQUEUEREQUEST']._serialized_start=1433
-  _globals['_PAUSEQUEUEREQUEST']._serialized_end=1466
-  _globals['_PAUSEQUEUERESPONSE']._serialized_start=1468
-  _globals['_PAUSEQUEUERESPONSE']._serialized_end=1520
-  _globals['_RESUMEQUEUEREQUEST']._serialized_start=1522
-  _globals['_RESUMEQUEUEREQUEST']._serialized_end=1556
-  _globals['_RESUMEQUEUERESPONSE']._serialized_start=1558
-  _globals['_RESUMEQUEUERESPONSE']._serialized_end=1611
-  _globals['_GETQUEUESTATSREQUEST']._serialized_start=1613
-  _globals['_GETQUEUESTATSREQUEST']._serialized_end=1649
-  _globals['_GETQUEUESTATSRESPONSE']._serialized_start=1651
-  _globals['_GETQUEUESTATSRESPONSE']._serialized_end=1711
-  _globals['_QUEUESERVICE']._serialized_start=1714
-  _globals['_QUEUESERVICE']._serialized_end=2242
+  _globals['_QUEUESETTINGS']._serialized_end=701
+  _globals['_QUEUESETTINGS_RETENTION']._serialized_start=553
+  _globals['_QUEUESETTINGS_RETENTION']._serialized_end=618
+  _globals['_QUEUESETTINGS_RATE']._serialized_start=620
+  _globals['_QUEUESETTINGS_RATE']._serialized_end=684
+  _globals['_QUEUE']._serialized_start=704
+  _globals['_QUEUE']._serialized_end=874
+  _globals['_QUEUESTATS']._serialized_start=877
+  _globals['_QUEUESTATS']._serialized_end=1045
+  _globals['_PUTQUEUEREQUEST']._serialized_start=1047
+  _globals['_PUTQUEUEREQUEST']._serialized_end=1156
+  _globals['_PUTQUEUERESPONSE']._serialized_start=1158
+  _globals['_PUTQUEUERESPONSE']._serialized_end=1225
+  _globals['_GETQUEUEREQUEST']._serialized_start=1227
+  _globals['_GETQUEUEREQUEST']._serialized_end=1258
+  _globals['_GETQUEUERESPONSE']._serialized_start=1260
+  _globals['_GETQUEUERESPONSE']._serialized_end=1310
+  _globals['_LISTQUEUESREQUEST']._serialized_start=1312
+  _globals['_LISTQUEUESREQUEST']._serialized_end=1370
+  _globals['_LISTQUEUESRESPONSE']._serialized_start=1372
+  _globals['_LISTQUEUESRESPONSE']._serialized_end=1450
+  _globals['_DELETEQUEUEREQUEST']._serialized_start=1452
+  _globals['_DELETEQUEUEREQUEST']._serialized_end=1501
+  _globals['_DELETEQUEUERESPONSE']._serialized_start=1503
+  _globals['_DELETEQUEUERESPONSE']._serialized_end=1541
+  _globals['_PAUSEQUEUEREQUEST']._serialized_start=1543
+  _globals['_PAUSEQUEUEREQUEST']._serialized_end=1576
+  _globals['_PAUSEQUEUERESPONSE']._serialized_start=1578
+  _globals['_PAUSEQUEUERESPONSE']._serialized_end=1630
+  _globals['_RESUMEQUEUEREQUEST']._serialized_start=1632
+  _globals['_RESUMEQUEUEREQUEST']._serialized_end=1666
+  _globals['_RESUMEQUEUERESPONSE']._serialized_start=1668
+  _globals['_RESUMEQUEUERESPONSE']._serialized_end=1721
+  _globals['_GETQUEUESTATSREQUEST']._serialized_start=1723
+  _globals['_GETQUEUESTATSREQUEST']._serialized_end=1759
+  _globals['_GETQUEUESTATSRESPONSE']._serialized_start=1761
+  _globals['_GETQUEUESTATSRESPONSE']._serialized_end=1821
+  _globals['_QUEUESERVICE']._serialized_start=1824
+  _globals['_QUEUESERVICE']._serialized_end=2352
 # @@protoc_insertion_point(module_scope)

@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class QueueSettings(_message.Message):
-    __slots__ = ("description", "paused", "max_running", "max_jobs", "retry", "timeout", "expires_after", "dead_letters", "aging", "retention", "notify", "webhook")
+    __slots__ = ("description", "paused", "max_running", "max_jobs", "retry", "timeout", "expires_after", "dead_letters", "aging", "retention", "notify", "webhook", "rate")
     class Retention(_message.Message):
         __slots__ = ("age", "jobs")
         AGE_FIELD_NUMBER: _ClassVar[int]
@@ -20,6 +20,13 @@ class QueueSettings(_message.Message):
         age: _duration_pb2.Duration
         jobs: int
         def __init__(self, age: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., jobs: _Optional[int] = ...) -> None: ...
+    class Rate(_message.Message):
+        __slots__ = ("limit", "period")
+        LIMIT_FIELD_NUMBER: _ClassVar[int]
+        PERIOD_FIELD_NUMBER: _ClassVar[int]
+        limit: int
+        period: _duration_pb2.Duration
+        def __init__(self, limit: _Optional[int] = ..., period: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     PAUSED_FIELD_NUMBER: _ClassVar[int]
     MAX_RUNNING_FIELD_NUMBER: _ClassVar[int]
@@ -32,6 +39,7 @@ class QueueSettings(_message.Message):
     RETENTION_FIELD_NUMBER: _ClassVar[int]
     NOTIFY_FIELD_NUMBER: _ClassVar[int]
     WEBHOOK_FIELD_NUMBER: _ClassVar[int]
+    RATE_FIELD_NUMBER: _ClassVar[int]
     description: str
     paused: bool
     max_running: int
@@ -44,7 +52,8 @@ class QueueSettings(_message.Message):
     retention: QueueSettings.Retention
     notify: bool
     webhook: _job_pb2.JobSpec.Webhook
-    def __init__(self, description: _Optional[str] = ..., paused: bool = ..., max_running: _Optional[int] = ..., max_jobs: _Optional[int] = ..., retry: _Optional[_Union[_job_pb2.RetryPolicy, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., expires_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., dead_letters: bool = ..., aging: _Optional[float] = ..., retention: _Optional[_Union[QueueSettings.Retention, _Mapping]] = ..., notify: bool = ..., webhook: _Optional[_Union[_job_pb2.JobSpec.Webhook, _Mapping]] = ...) -> None: ...
+    rate: QueueSettings.Rate
+    def __init__(self, description: _Optional[str] = ..., paused: bool = ..., max_running: _Optional[int] = ..., max_jobs: _Optional[int] = ..., retry: _Optional[_Union[_job_pb2.RetryPolicy, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., expires_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., dead_letters: bool = ..., aging: _Optional[float] = ..., retention: _Optional[_Union[QueueSettings.Retention, _Mapping]] = ..., notify: bool = ..., webhook: _Optional[_Union[_job_pb2.JobSpec.Webhook, _Mapping]] = ..., rate: _Optional[_Union[QueueSettings.Rate, _Mapping]] = ...) -> None: ...
 
 class Queue(_message.Message):
     __slots__ = ("name", "settings", "is_declared", "created_at", "stats")

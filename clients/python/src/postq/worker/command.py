@@ -53,6 +53,7 @@ def make_worker(queues: list[Queue], given: argparse.Namespace) -> Coroutine[Any
             given.database_url,
             mode=given.mode,
             concurrency=given.concurrency,
+            prefetch=given.prefetch,
             drain=given.drain,
         ).run()
     return Worker(
