@@ -283,9 +283,9 @@ impl Runner {
         let path = task.scratch.gpus();
         // What goes on was noted when it began.
         if !devices.is_empty() && !path.exists() {
-            tokio::task::block_in_place(|| fs::write(path, gpus::shown(devices))).map_err(|error| {
-                Early::NoDisk(format!("what GPUs it has could not be noted: {error}"))
-            })?;
+            tokio::task::block_in_place(|| fs::write(path, gpus::shown(devices))).map_err(
+                |error| Early::NoDisk(format!("what GPUs it has could not be noted: {error}")),
+            )?;
         }
         task.env.extend(environment::of_gpus(&task.program, devices));
         task.gpus = Some(devices.clone());

@@ -199,7 +199,10 @@ mod tests {
         };
         let all = Held { cpus: true, memory: true, processes: true };
         assert_eq!(unheld(&all, &bounds), None);
-        assert_eq!(unheld(&Held::default(), &Bounds { processes: Some(64), ..Bounds::default() }), None);
+        assert_eq!(
+            unheld(&Held::default(), &Bounds { processes: Some(64), ..Bounds::default() }),
+            None
+        );
         assert_eq!(
             unheld(&Held::default(), &bounds).unwrap(),
             "postq: this host has no cgroup that bounds the task by 1.5 CPUs (not held) and 512 MiB of memory (held \

@@ -141,8 +141,7 @@ pub struct Held {
 pub fn held() -> Held {
     let Some(cgroup) = Cgroup::create(Pid::this()) else { return Held::default() };
     let has = |file: &str| cgroup.path.join(file).exists();
-    let held =
-        Held { cpus: has("cpu.max"), memory: has("memory.max"), processes: has("pids.max") };
+    let held = Held { cpus: has("cpu.max"), memory: has("memory.max"), processes: has("pids.max") };
     cgroup.remove();
     held
 }

@@ -117,7 +117,8 @@ async fn an_engine_without_room_and_one_that_is_away_are_told_and_tried_again() 
     let (_fake, _agent, mut session) = connected_by(&socket, dir.path()).await;
     let report = session.run(container(1, "true")).await;
     assert_eq!((report.outcome(), report.is_final), (Outcome::Failed, false));
-    let wanted = "the container could not be started: mkdir /var/lib/docker/x: no space left on device";
+    let wanted =
+        "the container could not be started: mkdir /var/lib/docker/x: no space left on device";
     assert_eq!(report.reason, wanted);
     way.cut().await;
     let report = session.run(container(2, "true")).await;

@@ -66,7 +66,6 @@ async fn the_engine_holds_a_container_to_what_was_asked_for_and_knows_whose_it_i
     let labels = &config["Labels"];
     for (name, wanted) in [
         ("postq.agent", agent_id.as_str()),
-        ("postq.boot", &session.hello.boot_id),
         ("postq.attempt", "7"),
         ("postq.job", &assignment.job_id),
         ("postq.task", "build"),

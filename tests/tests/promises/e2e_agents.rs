@@ -187,11 +187,22 @@ async fn the_list_of_agents_tells_what_each_has_what_it_runs_and_when_it_was_see
     client.wait_until(job, "it runs", LIMIT, runs).await;
     let text = list(&cluster, &[]);
     let lines: Vec<&str> = text.lines().collect();
-    let headings =
-        ["name", "host", "state", "running", "slots", "executors", "labels", "in use", "last seen", "version"];
-    let mut rest = lines[0];
+    let headings = [
+        "name",
+        "host",
+        "state",
+        "running",
+        "slots",
+        "executors",
+        "labels",
+        "in use",
+        "last seen",
+        "version",
+    ];
+    let told = lines[0].to_lowercase();
+    let mut rest = told.as_str();
     for heading in headings {
-        let at = rest.find(heading).unwrap_or_else(|| panic!("no {heading} in {:?}", lines[0]));
+        let at = rest.find(heading).unwrap_or_else(|| panic!("no {heading} in {told:?}"));
         rest = &rest[at + heading.len()..];
     }
     for part in [

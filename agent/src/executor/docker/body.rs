@@ -178,10 +178,10 @@ mod tests {
         let given = BTreeSet::from([1, 3]);
         for (written, wanted) in [("", vec!["1", "3"]), ("all", vec!["1", "3"]), ("1", vec!["1"])] {
             let request = &gpus(written, Some(&given)).unwrap().unwrap()[0];
-            assert_eq!((request.count, request.device_ids.clone().unwrap()), (
-                None,
-                wanted.into_iter().map(str::to_owned).collect()
-            ));
+            assert_eq!(
+                (request.count, request.device_ids.clone().unwrap()),
+                (None, wanted.into_iter().map(str::to_owned).collect())
+            );
         }
         assert_eq!(gpus("", Some(&BTreeSet::new())), Ok(None));
         for (written, given) in [("3", given), ("all", BTreeSet::new()), ("1", BTreeSet::new())] {
