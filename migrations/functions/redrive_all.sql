@@ -10,8 +10,6 @@ set search_path = pg_catalog, postq, pg_temp
 as $$
 begin
     perform postq.check_argument('queue', case when redrive_all.queue is null then 'is null; name the queue' end);
-    perform postq.check_argument('max_count', case when coalesce(max_count, 0) < 1 then
-        format('is %s; write 1 or more', coalesce(max_count::text, 'null')) end);
     return query select r.new_job from postq.redrive_some(redrive_all.queue, null, redrive_all.max_count, redrive_all.filter,
         redrive_all.rate) r;
 end;

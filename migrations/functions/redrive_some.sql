@@ -7,6 +7,11 @@ create or replace function postq.redrive_some(
 ) returns table (job uuid, new_job uuid)
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
+set jit = off
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 #variable_conflict use_column
 declare

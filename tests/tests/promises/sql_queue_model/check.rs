@@ -115,6 +115,9 @@ const SLOT_FAULTS: &str = "
     with had (pool, n) as (
         select 'queue:' || j.queue, o.slot from postq.open_attempt o join postq.job j on j.id = o.job where o.slot is not null
         union all
+        -- Of those that ran before the queue had a limit the slot knows.
+        select p.pool, p.n from postq.slot p join postq.open_attempt o on o.job = p.job and o.attempt = p.attempt
+        union all
         select 'key:' || s.concurrency_key, t.token
         from postq.task t join postq.task_spec s on s.job = t.job and s.n = t.n where t.token is not null
         union all
