@@ -161,6 +161,10 @@ async fn a_container_whose_agent_was_killed_is_gone_on_with_and_its_attempt_ends
     let up = async || (!containers_of(&id.to_string()).is_empty()).then_some(());
     eventually("the container runs", PATIENCE, up).await;
     let container = containers_of(&id.to_string());
+    let is_up = async || {
+        (docker(&["inspect", "--format", "{{.State.Running}}", &container]) == "true").then_some(())
+    };
+    eventually("its command runs", PATIENCE, is_up).await;
     cluster.agent(0).restart().await;
     cluster.wait_for_agents().await;
     assert_eq!(containers_of(&id.to_string()), container, "the same one");
