@@ -207,16 +207,17 @@ def test_a_cancel_interrupts_a_handler_and_the_worker_goes_on(
     started, ended = threading.Event(), threading.Event()
 
     def block() -> None:
-        started.set()
         try:
+            # Inside: it may be interrupted as soon as it is seen to have started.
+            started.set()
             while True:
                 time.sleep(0.01)
         finally:
             ended.set()
 
     async def ablock() -> None:
-        started.set()
         try:
+            started.set()
             await asyncio.sleep(3600)
         finally:
             ended.set()
