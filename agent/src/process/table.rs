@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    ops::RangeInclusive,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +25,15 @@ pub(super) struct Kin {
 #[derive(Debug, Default)]
 pub(super) struct Table(BTreeMap<i32, Kin>);
 
+/// The number that the host gave away last, to a process or a thread: as long as it stays the same,
+/// nobody is born. 0 where the kernel does not tell.
+pub(super) fn last_born() -> i32 {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split_ascii_whitespace().last().and_then(|number| number.parse().ok()).unwrap_or_default()
+}
+
 impl Table {
-    /// Reads it.
+    /// Reads it. Who is born meanwhile may be missing.
     pub(super) fn look() -> Self {
         let Ok(entries) = fs::read_dir("/proc") else { return Self::default() };
         let kin = entries.flatten().filter_map(|entry| {
@@ -33,6 +41,15 @@ impl Table {
             Some((pid, kin_of(pid)?))
         });
         Self(kin.collect())
+    }
+
+    /// Only those whose numbers lie in `born`: takes so little time that who lives briefly is seen.
+    pub(super) fn look_at(born: RangeInclusive<i32>) -> Self {
+        Self(
+            born.filter(|&pid| is_process(pid))
+                .filter_map(|pid| Some((pid, kin_of(pid)?)))
+                .collect(),
+        )
     }
 
     pub(super) fn get(&self, pid: i32) -> Option<&Kin> {
@@ -92,6 +109,13 @@ impl Table {
 /// One process; none where it is gone.
 pub(super) fn kin_of(pid: i32) -> Option<Kin> {
     parse_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// Threads have numbers, too, and are kept where nobody lists them.
+fn is_process(pid: i32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let tgid = status.lines().find_map(|line| line.strip_prefix("Tgid:"));
+    tgid.is_some_and(|tgid| tgid.trim().parse() == Ok(pid))
 }
 
 fn has_all(pid: i32, variables: &[String]) -> bool {

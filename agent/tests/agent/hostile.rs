@@ -164,19 +164,24 @@ async fn a_chain_of_forks_does_not_outrun_its_end() {
     for has_cgroups in [true, false] {
         let dir = tempdir().unwrap();
         let (_fake, _agent, mut session) = connected_with(dir.path(), has_cgroups).await;
-        // Each link writes down that it lived.
-        let chain = format!(
-            "trap '' TERM; f() {{ : > {}; f & exit; }}; f & sleep 600",
-            dir.path().join("alive").display()
-        );
+        // Each link writes down that it lived, starts the next one and ends. As the shell lets no
+        // more than a thousand follow each other, they go on in a new one, `$2` times.
+        let (alive, chain) = (dir.path().join("alive"), dir.path().join("chain"));
+        let script = r#"
+            link() { : > "$1"; n=$((n + 1)); [ $n -lt 500 ] || renew "$@"; link "$@" & exit; }
+            renew() { [ $2 -gt 0 ] && exec /bin/sh "$0" "$1" $(($2 - 1)); exit; }
+            n=0; link "$@""#;
+        std::fs::write(&chain, script).unwrap();
+        let chain =
+            format!("trap '' TERM; sh {} {} 20 & sleep 600", chain.display(), alive.display());
         let mut assignment = shell(1, &chain);
         (assignment.timeout, assignment.grace) = (millis(500), millis(200));
         let report = session.run(assignment).await;
         assert_eq!(report.outcome(), Outcome::TimedOut, "{report:?}");
-        std::fs::remove_file(dir.path().join("alive")).unwrap();
+        std::fs::remove_file(&alive).unwrap();
         // Whoever was left would be a link further by now, and by then.
         assert_eq!(session.run(shell(2, "sleep 0.2")).await.outcome(), Outcome::Succeeded);
-        assert!(!dir.path().join("alive").exists());
+        assert!(!alive.exists());
     }
 }
 
