@@ -347,11 +347,18 @@ fn parse_memory(text: &str) -> Result<u64, String> {
     spec::amount(spec::MEMORY, &text.into()).map_err(str::to_owned)
 }
 
+/// Each is numbered, so that a slip of the pen must not make the agent number them for ever.
+const MOST_GPUS: u64 = 1024;
+
 fn parse_gpus(text: &str) -> Result<(String, u64), String> {
-    match text.parse() {
-        Ok(count) => Ok(("gpus".to_owned(), count)),
-        Err(_) => parse_resource(text).map(|(name, count)| (format!("gpus.{name}"), count)),
+    let (name, count) = match text.parse() {
+        Ok(count) => ("gpus".to_owned(), count),
+        Err(_) => parse_resource(text).map(|(name, count)| (format!("gpus.{name}"), count))?,
+    };
+    if count > MOST_GPUS {
+        return Err(format!("{count} are more GPUs than a host has; it may be {MOST_GPUS}"));
     }
+    Ok((name, count))
 }
 
 fn parse_resource(text: &str) -> Result<(String, u64), String> {
@@ -479,6 +486,8 @@ mod tests {
             (["--cpus=many"], "as 1.5"),
             (["--memory=1 GiB"], "as 512MiB"),
             (["--gpus=a100"], "NAME=N"),
+            (["--gpus=1025"], "it may be 1024"),
+            (["--gpus=t4=99999999999"], "it may be 1024"),
             (["--executors=kubernetes"], "this agent has shell and docker"),
             (["--drain-timeout=soon"], "--drain-timeout"),
             (["--umask=0900"], "as 027"),

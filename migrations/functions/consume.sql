@@ -67,7 +67,7 @@ begin
             group by l.priority
             -- Asked only where it counts: a function in SQL is planned anew by each statement.
             order by l.priority + case when v_aging > 0 then v_aging * postq.lanes_wait(
-                array_agg(l.id), array_agg(l.floor), array_agg(l.due_floor), v_now, v_aging) else 0 end desc
+                array_agg(l.id), array_agg(l.floor), array_agg(l.due_floor), v_now) else 0 end desc
         loop
             exit when cardinality(v_n) >= v_many;
             if v_path is not null then

@@ -7,6 +7,7 @@ use postq_proto::v1::{
 };
 use tonic::Status;
 
+use super::submit::rate;
 use crate::{
     client::{Connection, Coordinator, bounded},
     failure::{Exit, Failure},
@@ -73,7 +74,7 @@ pub struct Redrive {
     #[arg(long, value_name = "EXPRESSION", conflicts_with = "jobs")]
     filter: Option<String>,
     /// So many new jobs begin per second, the first at once; without it all at once.
-    #[arg(long, value_name = "PER SECOND")]
+    #[arg(long, value_name = "PER SECOND", allow_negative_numbers = true, value_parser = rate)]
     rate: Option<f64>,
 }
 

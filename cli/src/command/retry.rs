@@ -4,6 +4,7 @@ use clap::Args;
 use postq_proto::v1::{RetryJobRequest, RetryJobsRequest, RetryJobsResponse, job::State};
 use uuid::Uuid;
 
+use super::submit::rate;
 use crate::{
     client::{Connection, Coordinator, bounded},
     failure::{Exit, Failure},
@@ -47,7 +48,8 @@ struct Many {
     max: i32,
     /// With --filter or --queue: so many new jobs begin per second, the first at once; without it all at
     /// once.
-    #[arg(long, value_name = "PER SECOND", conflicts_with = "job")]
+    #[arg(long, value_name = "PER SECOND", conflicts_with = "job", allow_negative_numbers = true,
+          value_parser = rate)]
     rate: Option<f64>,
 }
 

@@ -71,6 +71,16 @@ fn time(text: &str) -> Result<Timestamp, String> {
     })
 }
 
+/// Jobs in a second. None in a second is refused: on the wire it means all at once.
+pub fn rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| "write a number of jobs in a second".to_owned())?;
+    if rate > 0.0 {
+        Ok(rate)
+    } else {
+        Err("write more than 0, or leave it out for all at once".to_owned())
+    }
+}
+
 /// A duration as people write it.
 pub fn delay(text: &str) -> Result<pbjson_types::Duration, String> {
     let length = humantime::parse_duration(text);

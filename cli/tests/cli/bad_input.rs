@@ -104,6 +104,8 @@ fn nonsense_on_the_command_line_is_refused() {
         &["ls", "--coordinator", "ftp://x"],
         &["migrate", "--database-url", "nowhere"],
         &["dag", "--dot", "--mermaid", "-"],
+        &["retry", "--queue", "q", "--rate", "0"],
+        &["dead-letters", "redrive", "--queue", "q", "--rate", "-1"],
     ] {
         assert_eq!(run(arguments, "").code, 2, "{arguments:?}");
     }

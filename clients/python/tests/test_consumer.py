@@ -141,6 +141,12 @@ def test_nothing_is_fetched_ahead_that_would_be_lost(q: SqlQueue) -> None:
         Consumer(q, mode="at_most_once", prefetch=1)
 
 
+def test_a_consumer_that_could_hold_nothing_is_refused(q: SqlQueue) -> None:
+    for settings in ({"concurrency": 0}, {"prefetch": -1}):
+        with pytest.raises(ValueError, match="at least one runs at a time"):
+            Consumer(q, **settings)
+
+
 def test_a_result_that_the_database_refuses_fails_its_task_and_nothing_else(
     q: SqlQueue, database: psycopg.Connection
 ) -> None:

@@ -23,6 +23,15 @@ from .status import Stream
 from .values import Json, dumps
 
 
+def check_counts(concurrency: int, prefetch: int) -> None:
+    """Refuses what no worker can hold."""
+    if concurrency < 1 or prefetch < 0:
+        raise ValueError(
+            f"concurrency is {concurrency} and prefetch {prefetch};"
+            " at least one runs at a time, and none or more are held ready"
+        )
+
+
 class Runners:
     """What handlers run in beside the loop: threads, and processes where they are asked for."""
 

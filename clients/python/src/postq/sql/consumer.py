@@ -19,7 +19,7 @@ from typing import Any, Literal
 import psycopg
 
 from .. import _rpc
-from ..calling import Call, Runners
+from ..calling import Call, Runners, check_counts
 from ..context import current
 from ..errors import FailedPrecondition, PostqError, Stale
 from ..handlers import Handler
@@ -66,6 +66,7 @@ class Consumer:
         So many more as `prefetch` says are held, leased and ready to start, so that short handlers
         do not wait for the next statement. What is held is nobody else's: long handlers want none.
         """
+        check_counts(concurrency, prefetch)
         if mode == "at_most_once" and prefetch:
             raise ValueError(
                 "at_most_once: what is fetched ahead and not started would be lost with the process"

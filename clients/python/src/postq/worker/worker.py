@@ -17,7 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from .. import _rpc
-from ..calling import Call, Runners
+from ..calling import Call, Runners, check_counts
 from ..client import Client
 from ..context import Context
 from ..errors import PostqError
@@ -71,6 +71,7 @@ class Worker:
         `resources` are what they can take together, as `{"cpus": 4, "memory": 2**33, "gpus": 1}`:
         `memory` in bytes. Tasks that ask for what a worker does not name are not for it.
         """
+        check_counts(concurrency, prefetch)
         self.concurrency = concurrency
         self.prefetch = prefetch
         self.drain = drain
