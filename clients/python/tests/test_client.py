@@ -152,6 +152,20 @@ def test_watching_tells_each_change_until_the_end(client: Client) -> None:
     assert [update.tasks for update in again] == [{}]
 
 
+def test_watching_many_tells_those_that_are_chosen_until_all_have_ended(
+    client: Client, name: str
+) -> None:
+    chosen = client.submit_many(
+        Job({"a": command}, queue=name, attributes={"n": 1}) for command in ("sleep 1", "exit 1")
+    )
+    other = client.submit(Job({"a": "true"}, queue=name))
+    last = {}
+    for job in client.watch_many(filter="$.n == 1", queue=name, until_ended=True):
+        last[job.id] = job.state
+    assert last == {chosen[0]: JobState.SUCCEEDED, chosen[1]: JobState.FAILED}
+    assert other in {job.id for job in client.list(queue=name)}
+
+
 def test_leaving_a_watch_early_ends_it(client: Client, name: str) -> None:
     job_id = client.submit(Job({"a": Task(handler=name)}))
     for update in client.watch(job_id):

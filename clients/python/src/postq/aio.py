@@ -228,6 +228,28 @@ class AsyncClient:
                 if update.job.state.is_terminal:
                     return
 
+    async def watch_many(
+        self,
+        *,
+        filter: str = "",  # noqa: A002
+        queue: str = "",
+        max_count: int = 100,
+        until_ended: bool = False,
+    ) -> AsyncIterator[JobStatus]:
+        """The newest jobs that a filter chooses, as they are, then each that comes or changes,
+        without their tasks; with `until_ended` until none of them is open. Where the connection
+        broke, those of the first look are told again."""
+        request = job_service_pb2.WatchJobsRequest(
+            filter=filter, queue=queue, max_count=max_count, until_ended=until_ended
+        )
+
+        def look() -> Any:
+            return self._link.stub(JobServiceStub).WatchJobs(request, metadata=self._link.headers())
+
+        async for message in self._link.resumed(look):
+            for job in message.jobs:
+                yield JobStatus.from_proto(job)
+
     async def wait(self, job_id: str, timeout: float | None = None) -> JobStatus:
         """The job once it has ended, with its tasks. DeadlineExceeded after `timeout` seconds."""
 

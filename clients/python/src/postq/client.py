@@ -133,6 +133,21 @@ class Client:
         """The job as it is, then each change, until it has ended. See `AsyncClient.watch`."""
         return _loop.iterate(self._async.watch(job_id, after_revision=after_revision))
 
+    def watch_many(
+        self,
+        *,
+        filter: str = "",  # noqa: A002
+        queue: str = "",
+        max_count: int = 100,
+        until_ended: bool = False,
+    ) -> Iterator[JobStatus]:
+        """The newest jobs that a filter chooses, then each change. See `AsyncClient.watch_many`."""
+        return _loop.iterate(
+            self._async.watch_many(
+                filter=filter, queue=queue, max_count=max_count, until_ended=until_ended
+            )
+        )
+
     def wait(self, job_id: str, timeout: float | None = None) -> JobStatus:
         """The job once it has ended. DeadlineExceeded after `timeout` seconds."""
         return _loop.run(self._async.wait(job_id, timeout))

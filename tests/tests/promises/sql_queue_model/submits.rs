@@ -1,5 +1,7 @@
 //! New jobs: by documents, after other jobs, and by a schedule.
 
+use std::time::Duration;
+
 use postq_common::{
     id::JobId,
     schedule::{self, View},
@@ -11,6 +13,7 @@ use postq_coordinator::{
 };
 use postq_proto::document;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::{
@@ -18,6 +21,9 @@ use super::{
     model::{BACKOFF, CRASH_LIMIT, Job, LEASE, RATES, Schedule, State, Time},
     play::{Play, QUEUES},
 };
+
+/// Until whoever was refused has rolled back for certain.
+const LET_GO: Duration = Duration::from_millis(500);
 
 /// A unique key as a document asks for it.
 #[derive(Clone, Copy)]
@@ -277,7 +283,13 @@ impl Play {
             let NewJob { job, tasks, gates, .. } = planned.new;
             jobs.push(FireJob { job, tasks, gates });
         }
-        let fired = self.store.fire_schedule(&row.name, row.version, change, &jobs).await;
+        let mut fired = self.store.fire_schedule(&row.name, row.version, change, &jobs).await;
+        if fired.as_ref().is_ok_and(|fired| !fired.is_current) {
+            // Postgres tells a refusal before it has rolled back: one told a moment ago may still hold
+            // the schedule, and then this look passed over it.
+            sleep(LET_GO).await;
+            fired = self.store.fire_schedule(&row.name, row.version, change, &jobs).await;
+        }
         match fired {
             Ok(fired) => assert!(fired.is_current && !is_full, "is full: {is_full}, {fired:?}"),
             Err(StoreError::Refused { code, .. }) if is_full && code == "PQ010" => {
