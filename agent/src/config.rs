@@ -159,6 +159,11 @@ pub struct Options {
     #[arg(long, env = "POSTQ_REGISTRY_AUTH_FILE", value_name = "FILE")]
     pub registry_auth_file: Option<PathBuf>,
 
+    /// An image with /bin/sh and chown, which give what a container made as another user to the agent's
+    /// [default: the task's own image].
+    #[arg(long, env = "POSTQ_CHOWN_IMAGE", value_name = "IMAGE")]
+    pub chown_image: Option<String>,
+
     /// How long an image is kept that this agent has pulled and that no task of it has, as 7d
     /// [default: for ever].
     #[arg(long, env = "POSTQ_IMAGE_GC_MAX_AGE", value_name = "DURATION", value_parser = humantime::parse_duration)]
@@ -327,6 +332,7 @@ impl TryFrom<Options> for Config {
                 mounts: options.allow_mounts,
                 networks: options.allow_networks,
                 auth_file: options.registry_auth_file,
+                chown_image: options.chown_image,
                 processes,
                 image_limits: ImageLimits {
                     age: options.image_gc_max_age,

@@ -10,6 +10,8 @@ use std::{
 
 /// The image that [`make_image`] makes.
 pub const IMAGE: &str = "postq-promises-busybox:latest";
+/// The image that [`make_bare_image`] makes.
+pub const BARE_IMAGE: &str = "postq-promises-bare:latest";
 /// What a test says where no engine answers.
 pub const NO_ENGINE: &str = "this test needs a Docker engine: install docker.io and start dockerd";
 const NO_BUSYBOX: &str = "this test needs a static busybox: install busybox-static";
@@ -28,30 +30,40 @@ pub fn docker(arguments: &[&str]) -> String {
 /// Makes the image, once per run of the tests.
 pub fn make_image() {
     static MADE: OnceLock<()> = OnceLock::new();
-    MADE.get_or_init(|| {
-        let root = tempfile::tempdir().expect("a directory for the image");
-        let bin = root.path().join("bin");
-        fs::create_dir(&bin).expect("a directory of the image");
-        fs::copy(busybox(), bin.join("busybox")).expect(NO_BUSYBOX);
-        for applet in APPLETS {
-            symlink("busybox", bin.join(applet)).expect("an applet of the image");
-        }
-        let mut tar = Command::new("tar")
-            .arg("-C")
-            .arg(root.path())
-            .args(["-c", "."])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("this test needs tar");
-        let packed = tar.stdout.take().expect("a pipe that was asked for");
-        let import = Command::new("docker")
-            .args(["import", "--change", "CMD [\"echo\", \"the image's own\"]", "-", IMAGE])
-            .stdin(packed)
-            .stdout(Stdio::null())
-            .status();
-        let is_packed = tar.wait().is_ok_and(|status| status.success());
-        assert!(import.expect(NO_ENGINE).success() && is_packed, "{NO_ENGINE}");
-    });
+    MADE.get_or_init(|| import(IMAGE, "bin/busybox", &APPLETS));
+}
+
+/// Makes an image with nothing but `/busybox`: no `/bin/sh`, no `chown`. Once per run of the tests.
+pub fn make_bare_image() {
+    static MADE: OnceLock<()> = OnceLock::new();
+    MADE.get_or_init(|| import(BARE_IMAGE, "busybox", &[]));
+}
+
+/// An image with the busybox at that path, and links to it beside it.
+fn import(image: &str, path: &str, applets: &[&str]) {
+    let root = tempfile::tempdir().expect("a directory for the image");
+    let program = root.path().join(path);
+    let bin = program.parent().expect("a path below the root");
+    fs::create_dir_all(bin).expect("a directory of the image");
+    fs::copy(busybox(), &program).expect(NO_BUSYBOX);
+    for applet in applets {
+        symlink("busybox", bin.join(applet)).expect("an applet of the image");
+    }
+    let mut tar = Command::new("tar")
+        .arg("-C")
+        .arg(root.path())
+        .args(["-c", "."])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("this test needs tar");
+    let packed = tar.stdout.take().expect("a pipe that was asked for");
+    let import = Command::new("docker")
+        .args(["import", "--change", "CMD [\"echo\", \"the image's own\"]", "-", image])
+        .stdin(packed)
+        .stdout(Stdio::null())
+        .status();
+    let is_packed = tar.wait().is_ok_and(|status| status.success());
+    assert!(import.expect(NO_ENGINE).success() && is_packed, "{NO_ENGINE}");
 }
 
 fn busybox() -> &'static str {

@@ -41,7 +41,7 @@ pub use client::{Client, PATIENCE, has_ended, spec, states};
 pub use cluster::{AgentSetup, Cluster};
 pub use cluster_history::{Execution, successes};
 pub use database::Database;
-pub use docker::{IMAGE, NO_ENGINE, docker, make_image};
+pub use docker::{BARE_IMAGE, IMAGE, NO_ENGINE, docker, make_bare_image, make_image};
 pub use eventually::eventually;
 pub use graph::{Graph, Task};
 pub use host::{Host, processes_with};

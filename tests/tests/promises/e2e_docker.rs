@@ -2,15 +2,13 @@
 
 use std::{
     io::Write,
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 use postq_proto::v1::{Job, job, task};
 use postq_tests::{
-    AgentSetup, Cluster, Database, IMAGE, NO_ENGINE, PATIENCE, docker, eventually, has_ended,
-    make_image, states,
+    AgentSetup, Cluster, Database, IMAGE, PATIENCE, docker, eventually, has_ended, make_image,
+    states,
 };
 use serde_json::{Value, json};
 use tokio::net::{UnixListener, UnixStream};
@@ -207,64 +205,6 @@ async fn a_docker_task_without_an_engine_fails_and_says_so() {
     assert_eq!(job.state(), job::State::Failed);
     let reason = &job.tasks["a"].reason;
     assert!(reason.contains("Docker") || reason.contains("engine"), "{reason}");
-}
-
-/// An agent that is not root, and may use the engine.
-async fn start_without_rights() -> Cluster {
-    make_image();
-    let mut cluster = Cluster::create(Database::create().await);
-    cluster.add_coordinator(&[]).await;
-    let mut setup = AgentSetup { executors: "shell,docker", ..AgentSetup::default() };
-    if nix::unistd::geteuid().is_root() {
-        const NOBODY: u32 = 65534;
-        let work_dir = cluster.path("agent-1");
-        std::fs::create_dir(&work_dir).unwrap();
-        std::os::unix::fs::chown(&work_dir, Some(NOBODY), Some(NOBODY)).unwrap();
-        let engine = std::fs::metadata("/var/run/docker.sock").expect(NO_ENGINE).gid();
-        let words = format!("setpriv --reuid={NOBODY} --regid={NOBODY} --groups={engine}");
-        setup.launcher = words.split(' ').map(Into::into).collect();
-    }
-    cluster.add_agent(setup).await;
-    cluster.wait_for_agents().await;
-    cluster
-}
-
-/// Files and directories below `path` that belong to root.
-fn of_root(path: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
-        let Ok(meta) = entry.metadata() else { continue };
-        if meta.uid() == 0 {
-            found.push(entry.path());
-        }
-        if meta.is_dir() {
-            found.extend(of_root(&entry.path()));
-        }
-    }
-    found
-}
-
-#[tokio::test]
-async fn what_a_container_made_as_root_is_kept_and_removed_by_an_agent_that_is_not() {
-    let cluster = start_without_rights().await;
-    let make = "umask 077; mkdir -p d/e; echo secret > d/e/f; ln -s /etc link";
-    let root = json!({"user": "0"});
-    let job = run(
-        &cluster,
-        json!({"tasks": {
-            "makes": {"image": IMAGE, "container": root, "command": make},
-            "reads": {"depends": ["makes"], "command": "cat d/e/f; readlink link; rm -r d"},
-            "fails": {"image": IMAGE, "container": root, "command": format!("{make}; exit 1")},
-        }}),
-    )
-    .await;
-    assert_eq!(states(&job), "fails failed, makes succeeded, reads succeeded");
-    assert_eq!(job.tasks["reads"].results, "secret\n/etc\n");
-    let home = cluster.path("agent-1");
-    eventually("nothing of root's is left", PATIENCE, async || {
-        of_root(&home).is_empty().then_some(())
-    })
-    .await;
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ mod e2e_crash;
 mod e2e_dead_letters;
 mod e2e_disk;
 mod e2e_docker;
+mod e2e_docker_root;
 mod e2e_drain;
 mod e2e_endings;
 mod e2e_files;

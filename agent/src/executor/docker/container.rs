@@ -18,10 +18,7 @@ use futures::{FutureExt, StreamExt};
 use postq_runtime::Shutdown;
 use tracing::{debug, warn};
 
-use super::{
-    engine::{Docker, discard, status, tell},
-    owner::give_back,
-};
+use super::engine::{Docker, discard, status, tell};
 use crate::{
     executor::task::{self, DockerProgram, Ended, Resumed, Running, Started, Task, out_of_memory},
     logs::{Output, Stream},
@@ -111,7 +108,7 @@ impl Docker {
         output: Output,
     ) -> Running {
         let control = Control { api: self.api.clone(), name: name.clone() };
-        let ended = follow(self.api.clone(), name, attached, output).boxed();
+        let ended = follow(self.clone(), name, attached, output).boxed();
         Running { control: task::Control::Docker(control), ended }
     }
 
@@ -147,7 +144,7 @@ fn since(time: &str) -> Option<Duration> {
 /// Tells how it ended as soon as it has. The rest of its output and its removal follow; they hold
 /// `output`, so that whoever waits for the end of that waits for them.
 async fn follow(
-    api: bollard::Docker,
+    docker: Docker,
     name: String,
     attached: Option<AttachContainerResults>,
     output: Output,
@@ -158,15 +155,15 @@ async fn follow(
     };
     let has_rest = tokio::select! {
         () = &mut pump => false,
-        () = has_stopped(&api, &name) => true,
+        () = has_stopped(&docker.api, &name) => true,
     };
-    let ended = wait(&api, &name, &output).await;
+    let ended = wait(&docker, &name, &output).await;
     Shutdown::new().spawn("container end", async move {
         if has_rest {
             output.hurry();
             let _ = tokio::time::timeout(LAST_OUTPUT, pump).await;
         }
-        discard(&api, &name).await;
+        discard(&docker.api, &name).await;
         drop(output);
     });
     ended
@@ -198,13 +195,14 @@ async fn has_stopped(api: &bollard::Docker, name: &str) {
 }
 
 /// Waits until it does not run, then asks how that came about, and sees to the files it leaves.
-async fn wait(api: &bollard::Docker, name: &str, output: &Output) -> Ended {
+async fn wait(docker: &Docker, name: &str, output: &Output) -> Ended {
+    let api = &docker.api;
     let options = WaitContainerOptionsBuilder::new().condition("not-running").build();
     // The code is asked for below, together with the rest; here every answer means the end.
     let _ = api.wait_container(name, Some(options)).next().await;
     match api.inspect_container(name, None).await {
         Ok(container) => {
-            if let Err(why) = give_back(api, name, &container).await {
+            if let Err(why) = Box::pin(docker.give_back(name, &container, output)).await {
                 output.write(Stream::System, format!("postq: {why}\n").into()).await;
             }
             let limit = container.host_config.and_then(|config| config.memory);

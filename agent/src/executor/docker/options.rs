@@ -43,6 +43,9 @@ pub struct DockerOptions {
     pub networks: Vec<String>,
     /// A `config.json` of the docker command with credentials of registries.
     pub auth_file: Option<PathBuf>,
+    /// Whose `chown` gives files that a container made as another user to the agent; none means that of the
+    /// task's own image.
+    pub chown_image: Option<String>,
     /// How many processes and threads one container may have; none means any number.
     pub processes: Option<u32>,
     /// How long images are kept that were pulled, and how much of them.

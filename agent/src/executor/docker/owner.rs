@@ -1,5 +1,8 @@
 //! Files that a container made as another user, given to the agent's: it can neither read nor remove
 //! them else. An agent of root has no need of it.
+//!
+//! Another container does it, of the task's image, or of one that the operator names for those that
+//! lack a shell.
 
 use std::time::Duration;
 
@@ -8,49 +11,76 @@ use bollard::{
     query_parameters::{CreateContainerOptionsBuilder, WaitContainerOptionsBuilder},
 };
 use futures::StreamExt;
+use postq_common::spec::Container;
 use tokio::time::timeout;
 
 use super::{
     body::{WORKSPACE, own_user},
-    engine::{discard, tell},
+    engine::{Docker, discard, tell},
 };
-use crate::executor::task::OUTPUT;
+use crate::{
+    executor::task::{DockerProgram, Ended, OUTPUT},
+    logs::Output,
+};
 
 /// An image may hold anything where its `chown` is expected: for so long it may take.
 const WITHIN: Duration = Duration::from_secs(120);
 
-/// Gives the files of a container that has ended to the agent, by another container of its image. The
-/// fault is for a person.
-pub(super) async fn give_back(
-    api: &bollard::Docker,
-    name: &str,
-    ended: &ContainerInspectResponse,
-) -> Result<(), String> {
-    let Some((body, own)) = handover(ended) else { return Ok(()) };
-    let name = format!("{name}-owner");
-    let given = timeout(WITHIN, give(api, &name, body)).await;
-    let given = given.unwrap_or_else(|_| Err(format!("not done within {} s", WITHIN.as_secs())));
-    discard(api, &name).await;
-    let tell = |why| format!("the files it made could not be given to {own}: {why}");
-    match given {
-        Ok(0) => Ok(()),
-        Ok(code) => Err(tell(format!("chown: exit code {code}"))),
-        Err(why) => Err(tell(why)),
+impl Docker {
+    /// Gives the files of a container that has ended to the agent. The fault is for a person.
+    pub(super) async fn give_back(
+        &self,
+        name: &str,
+        ended: &ContainerInspectResponse,
+        output: &Output,
+    ) -> Result<(), String> {
+        let Some((body, own)) = handover(ended) else { return Ok(()) };
+        let name = format!("{name}-owner");
+        let given = self.give_by(&name, body, output).await;
+        discard(&self.api, &name).await;
+        given.map_err(|why| format!("the files it made could not be given to {own}: {why}"))
+    }
+
+    async fn give_by(
+        &self,
+        name: &str,
+        body: ContainerCreateBody,
+        output: &Output,
+    ) -> Result<(), String> {
+        let Some(image) = &self.options.chown_image else {
+            let given = in_time(give(&self.api, name, body)).await;
+            let hint = "where an image has no /bin/sh or no chown, see --chown-image of the agent";
+            return given.map_err(|why| format!("{why} ({hint})"));
+        };
+        let (image, container) = (image.clone(), Container::default());
+        let program = DockerProgram { image, command: None, container };
+        let image = self.have_image(&program, output).await.map_err(|ended| match ended {
+            Ended::NotStarted { why, .. } => why,
+            other => format!("its image: {other:?}"),
+        })?;
+        let body = ContainerCreateBody { image: Some(image.digest.clone()), ..body };
+        in_time(give(&self.api, name, body)).await
     }
 }
 
-async fn give(api: &bollard::Docker, name: &str, body: ContainerCreateBody) -> Result<i64, String> {
+async fn in_time(given: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    let late = |_| format!("not done within {} s", WITHIN.as_secs());
+    timeout(WITHIN, given).await.map_err(late)?
+}
+
+async fn give(api: &bollard::Docker, name: &str, body: ContainerCreateBody) -> Result<(), String> {
     let options = CreateContainerOptionsBuilder::new().name(name).build();
     let failed = |error: bollard::errors::Error| tell(&error);
     api.create_container(Some(options), body).await.map_err(failed)?;
     api.start_container(name, None).await.map_err(failed)?;
     let options = WaitContainerOptionsBuilder::new().condition("not-running").build();
-    match api.wait_container(name, Some(options)).next().await {
-        Some(Ok(ended)) => Ok(ended.status_code),
-        Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => Ok(code),
-        Some(Err(error)) => Err(tell(&error)),
-        None => Err("the Docker engine does not tell how it ended".to_owned()),
-    }
+    let code = match api.wait_container(name, Some(options)).next().await {
+        Some(Ok(ended)) => ended.status_code,
+        Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => code,
+        Some(Err(error)) => return Err(tell(&error)),
+        None => return Err("the Docker engine does not tell how it ended".to_owned()),
+    };
+    if code == 0 { Ok(()) } else { Err(format!("chown: exit code {code}")) }
 }
 
 /// What does it, and to whom; none where the files are the agent's already.
