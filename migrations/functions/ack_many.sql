@@ -14,7 +14,7 @@ declare
     c_most constant int := 10000;
     c_result constant int := 1048576;
     v_count constant int := coalesce(cardinality(ack_many.ids), 0);
-    v_concluded bigint[];
+    v_concluded record;
 begin
     perform postq.check_argument('ids', case when v_count > c_most
         then format('has %s elements; it may have %s', v_count, c_most) end);
@@ -23,19 +23,15 @@ begin
     perform postq.check_argument('results', x.fault)
     from (select postq.size_fault(postq.json_bytes(r.result), c_result) as fault from unnest(ack_many.results) as r (result)) x
     where x.fault is not null;
-    v_concluded := postq.conclude_all(ack_many.ids, ack_many.attempts, 'succeeded', null, p_result => coalesce(ack_many.results, '{}'));
-    return query
-        with dead as (
+    select * into v_concluded
+    from postq.conclude_all(ack_many.ids, ack_many.attempts, 'succeeded', null, p_result => coalesce(ack_many.results, '{}'));
+    return query select * from unnest(v_concluded.o_job, v_concluded.o_attempt);
+    if cardinality(v_concluded.o_attempt) < v_count then
+        return query
             delete from postq.dead_letter d using unnest(ack_many.ids, ack_many.attempts) as x (id, attempt)
             where d.job = x.id and d.attempt = x.attempt
-            returning d.job, d.attempt
-        )
-        -- Told by both, as they were given.
-        select a.job, a.id from unnest(ack_many.ids, ack_many.attempts) as x (id, attempt)
-        join postq.attempt a on a.id = x.attempt and a.job = x.id
-        where a.id = any (v_concluded)
-        union all
-        select d.job, d.attempt from dead d;
+            returning d.job, d.attempt;
+    end if;
 end;
 $$;
 revoke all on function postq.ack_many(uuid[], bigint[], jsonb[]) from public;

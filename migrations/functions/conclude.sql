@@ -7,7 +7,8 @@ create or replace function postq.conclude(
 language sql volatile
 set search_path = pg_catalog, postq, pg_temp
 as $$
-    select postq.conclude_all(array[p_job], array[p_attempt], p_outcome, p_reason, p_errors, array[p_result], p_retry_at,
-        p_is_final) <> '{}';
+    select c.o_attempt <> '{}'
+    from postq.conclude_all(array[p_job], array[p_attempt], p_outcome, p_reason, p_errors, array[p_result], p_retry_at,
+        p_is_final) c;
 $$;
 revoke all on function postq.conclude(uuid, bigint, text, text, bytea, jsonb, timestamptz, boolean) from public;

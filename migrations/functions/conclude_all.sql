@@ -1,11 +1,12 @@
 -- Ends attempts in their consumers' own transaction, which may stay open for long. A job of one task
 -- is nobody else's, so it ends here as well; of any other job nothing but the task is touched, and
 -- what follows waits in the inbox for the commit.
--- Called by ack_many and, for one, by conclude. Returns the attempts that were open and are ended.
+-- Called by ack_many and, for one, by conclude. Tells the attempts that were open and are ended.
 create or replace function postq.conclude_all(
     p_job uuid[], p_attempt bigint[], p_outcome text, p_reason text, p_errors bytea default null,
-    p_result jsonb[] default '{}', p_retry_at timestamptz default null, p_is_final boolean default false
-) returns bigint[]
+    p_result jsonb[] default '{}', p_retry_at timestamptz default null, p_is_final boolean default false,
+    out o_job uuid[], out o_attempt bigint[]
+)
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
 set jit = off
@@ -19,24 +20,29 @@ declare
     v_closed record;
     v_count int;
 begin
-    perform 1 from postq.job j
-    where j.id in (select o.job from unnest(p_job, p_attempt) as x (job, attempt)
-                   join postq.open_attempt o
-                       on o.job = x.job and o.attempt = x.attempt and o.lease_until is not null
-                   join postq.job_spec s on s.job = o.job and s.task_count = 1)
-    order by j.id for update;
+    o_job := '{}';
+    o_attempt := '{}';
+    with given as materialized (
+        select o.job, o.n, o.attempt, x.result, s.task_count = 1 as is_single
+        from unnest(p_job, p_attempt, p_result) as x (job, attempt, result)
+        join postq.open_attempt o
+            on o.job = x.job and o.attempt = x.attempt and o.lease_until is not null
+        join postq.job_spec s on s.job = o.job
+    ), held as materialized (
+        select j.id from postq.job j where j.id in (select g.job from given g where g.is_single)
+        order by j.id for update
+    )
     select array_agg(o.job) as jobs, array_agg(o.n) as ns, array_agg(o.attempt) as attempts,
            array_agg(o.result) as results,
-           coalesce(array_agg(o.job) filter (where o.is_single), '{}') as singles
+           coalesce(array_agg(distinct o.job) filter (where o.is_single), '{}') as singles
     into v_open
-    from (select o.job, o.n, o.attempt, x.result, s.task_count = 1 as is_single
-          from unnest(p_job, p_attempt, p_result) as x (job, attempt, result)
-          join postq.open_attempt o
-              on o.job = x.job and o.attempt = x.attempt and o.lease_until is not null
-          join postq.job_spec s on s.job = o.job
+    from (select o.job, o.n, o.attempt, g.result, g.is_single
+          from given g join postq.open_attempt o on o.job = g.job and o.n = g.n and o.attempt = g.attempt
+          -- The jobs are locked before.
+          where (select count(*) from held) >= 0
           order by o.job, o.n for update of o) o;
     if v_open.jobs is null then
-        return '{}';
+        return;
     end if;
     v_count := cardinality(v_open.jobs);
     select * into v_closed from postq.record(
@@ -47,7 +53,8 @@ begin
     if v_closed.o_due is not null then
         perform postq.hint('due');
     end if;
-    return v_closed.o_attempt;
+    o_job := v_closed.o_job;
+    o_attempt := v_closed.o_attempt;
 end;
 $$;
 revoke all on function postq.conclude_all(

@@ -93,20 +93,10 @@ begin
         return;
     end if;
     perform postq.stay_awake(consume.queue);
-    perform postq.start_leased(v_job, v_n, consume.lease, consume.delivery = 'at_most_once');
+    return query select * from postq.start_leased(v_job, v_n, consume.lease, consume.delivery = 'at_most_once');
     if v_room.o_room is not null then
         perform postq.take_slots(v_room.o_pool, v_room.o_slot, v_job, v_n);
     end if;
-    return query
-        select x.job, o.attempt, coalesce(s.spec ->> 'handler', s.name), s.spec -> 'arguments', js.attributes,
-               j.priority, t.attempts + 1, s.max_attempts, j.created_at, o.lease_until
-        from unnest(v_job, v_n) with ordinality as x (job, n, ord)
-        join postq.open_attempt o on o.job = x.job and o.n = x.n
-        join postq.task t on t.job = x.job and t.n = x.n
-        join postq.task_spec s on s.job = x.job and s.n = x.n
-        join postq.job_spec js on js.job = x.job
-        join postq.job j on j.id = x.job
-        order by x.ord;
 end;
 $$;
 revoke all on function postq.consume(int, text, text[], interval, text, text) from public;

@@ -12,6 +12,8 @@ set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
 declare
+    -- Most often there are none, and large batches want no look through all of them for each.
+    v_has_others constant boolean := cardinality(p_job) > cardinality(p_single);
     c_ended constant postq.task_state[] := array['succeeded', 'failed', 'cancelled'];
     v_ready record;
     v_single record;
@@ -25,14 +27,14 @@ begin
            coalesce(array_agg(x.job) filter (where x.next = any (c_ended)), '{}') as ended_jobs,
            coalesce(array_agg(x.n) filter (where x.next = any (c_ended)), '{}') as ended_ns
     into v_single
-    from unnest(p_job, p_n, p_next) as x (job, n, next) where x.job = any (p_single);
+    from unnest(p_job, p_n, p_next) as x (job, n, next) where not v_has_others or x.job = any (p_single);
     if v_single.jobs is not null then
         perform postq.advance(v_single.jobs, v_single.ended_jobs, v_single.ended_ns);
     end if;
-    insert into postq.inbox (job, kind, n)
-    select x.job, case when x.next = any (c_ended) then 'settle' else 'note' end, x.n
-    from unnest(p_job, p_n, p_next) as x (job, n, next) where x.job <> all (p_single);
-    if found then
+    if v_has_others then
+        insert into postq.inbox (job, kind, n)
+        select x.job, case when x.next = any (c_ended) then 'settle' else 'note' end, x.n
+        from unnest(p_job, p_n, p_next) as x (job, n, next) where x.job <> all (p_single);
         perform postq.hint('inbox');
     end if;
     if exists (select from unnest(p_job, p_n) as x (job, n)

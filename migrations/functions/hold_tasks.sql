@@ -23,17 +23,17 @@ begin
         join postq.task t on t.job = x.job and t.n = x.n
         order by t.job, t.n
         for update of t skip locked
-    ), first as materialized (
-        select h.job from held h
+    ), started as materialized (
+        select j.id from held h
         join postq.job j on j.id = h.job
         join postq.job_spec s on s.job = h.job
         where h.is_current and s.task_count = 1 and j.state in ('scheduled', 'queued')
-    ), started as materialized (
-        select j.id from postq.job j where j.id in (select f.job from first f)
-        order by j.id for update skip locked
+        order by j.id for update of j skip locked
     )
     select coalesce(array_agg(h.ord::int order by h.ord) filter (where h.is_current and (
-               h.job not in (select f.job from first f) or h.job in (select s.id from started s))), '{}'),
+               h.job in (select s.id from started s) or not exists (
+                   select from postq.job j join postq.job_spec s on s.job = j.id
+                   where j.id = h.job and s.task_count = 1 and j.state in ('scheduled', 'queued')))), '{}'),
            coalesce(array_agg(h.ord::int) filter (where not h.is_current), '{}')
     into o_ord, o_gone from held h;
 end;

@@ -33,10 +33,8 @@ begin
              errors, content, provenance, times, ran_ms, log_chunks, is_final, result, retry_at, image, effort, ord)
     ), closed as (
         delete from postq.open_attempt o
-        using (select distinct on (i.job, i.n) i.* from input i
-               join postq.open_attempt o on o.job = i.job and o.n = i.n
-                and o.attempt = i.attempt and o.session is not distinct from i.session
-               order by i.job, i.n, i.ord) i
+        using (select distinct on (i.job, i.n, i.attempt, i.session) i.* from input i
+               order by i.job, i.n, i.attempt, i.session, i.ord) i
         where o.job = i.job and o.n = i.n and o.attempt = i.attempt and o.session is not distinct from i.session
         returning i.*, o.agent, o.started_at, o.is_final as is_last
     ), meant as (

@@ -18,22 +18,30 @@ declare
     v_run_at timestamptz[];
     v_job uuid[];
     v_n int[];
+    v_parked int := 0;
     v_more record;
     v_from bigint[];
 begin
     perform postq.expire_now(p_lane, p_lease_floor, p_now, p_limit, p_filter);
-    select array_agg(d.run_at), array_agg(d.job), array_agg(d.n) into v_run_at, v_job, v_n
-    from (select s.run_at, s.job, s.n
-          from unnest(p_lane, p_due_floor) as l (lane, floor)
-          cross join lateral (
-              select s.job, s.n, s.run_at from postq.scheduled s
-              where s.lane = l.lane and s.run_at > l.floor and s.run_at <= p_now order by s.run_at limit c_window) x
-          join postq.job_spec js on js.job = x.job and js.attributes @@ p_filter
-          join postq.scheduled s on s.run_at = x.run_at and s.job = x.job and s.n = x.n
-          order by s.run_at limit p_limit for update of s skip locked) d;
-    select * into v_more from postq.take_scheduled(v_run_at, v_job, v_n);
-    o_job := v_more.o_job;
-    o_n := v_more.o_n;
+    o_job := '{}';
+    o_n := '{}';
+    loop
+        select array_agg(d.run_at), array_agg(d.job), array_agg(d.n) into v_run_at, v_job, v_n
+        from (select s.run_at, s.job, s.n
+              from unnest(p_lane, p_due_floor) as l (lane, floor)
+              cross join lateral (
+                  select s.job, s.n, s.run_at from postq.scheduled s
+                  where s.lane = l.lane and s.run_at > l.floor and s.run_at <= p_now order by s.run_at limit c_window) x
+              join postq.job_spec js on js.job = x.job and js.attributes @@ p_filter
+              join postq.scheduled s on s.run_at = x.run_at and s.job = x.job and s.n = x.n
+              order by s.run_at limit p_limit - cardinality(o_n) for update of s skip locked) d;
+        select * into v_more from postq.take_scheduled(v_run_at, v_job, v_n);
+        o_job := o_job || v_more.o_job;
+        o_n := o_n || v_more.o_n;
+        v_parked := v_parked + v_more.o_parked;
+        -- Behind those that were parked others may be due.
+        exit when v_more.o_parked = 0 or v_parked >= c_window or cardinality(o_n) >= p_limit;
+    end loop;
 
     select * into v_more from postq.take_ready_matching(p_lane, p_floor, c_window, p_limit - cardinality(o_n), p_filter);
     o_job := o_job || v_more.o_job;

@@ -1,7 +1,7 @@
 -- Takes scheduled tasks, of which the caller has locked the rows of scheduled; those that want a slot of a
--- key are parked instead (see take_parked). Called by take_due and take_matching.
+-- key are parked instead (see take_parked), and o_parked tells how many. Called by take_due and take_matching.
 create or replace function postq.take_scheduled(
-    p_run_at timestamptz[], p_job uuid[], p_n int[], out o_job uuid[], out o_n int[]
+    p_run_at timestamptz[], p_job uuid[], p_n int[], out o_job uuid[], out o_n int[], out o_parked int
 )
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
@@ -12,6 +12,7 @@ declare
 begin
     o_job := '{}';
     o_n := '{}';
+    o_parked := 0;
     if p_job is null then
         return;
     end if;
@@ -20,7 +21,8 @@ begin
     where s.run_at = x.run_at and s.job = x.job and s.n = x.n and x.ord = any (v_held.o_ord || v_held.o_gone);
     v_keyed := array(select i from unnest(v_held.o_ord) as i
                      join postq.task t on t.job = p_job[i] and t.n = p_n[i] where t.has_key);
-    if v_keyed <> '{}' then
+    o_parked := cardinality(v_keyed);
+    if o_parked > 0 then
         perform postq.park(array(select p_job[i] from unnest(v_keyed) as i), array(select p_n[i] from unnest(v_keyed) as i),
                            array_fill(null::uuid, array[cardinality(v_keyed)]));
         insert into postq.inbox (job, kind, n)

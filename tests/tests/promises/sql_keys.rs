@@ -210,6 +210,29 @@ async fn keys_are_asked_for_when_a_task_is_due() {
     assert_eq!(consume(&database.pool, "9").await.len(), 1);
 }
 
+/// Those that are due and have to wait for their key are not in the way of those behind them.
+#[tokio::test]
+async fn a_line_for_a_key_that_is_due_hides_nobody() {
+    for filter in ["", ", filter => '$.n == 1'"] {
+        let database = Database::create().await;
+        database.submit(&keyed("loud", 1)).await.unwrap();
+        take(&database, "1").await;
+        for n in 0..12 {
+            let mut job = if n < 11 {
+                keyed("loud", 1)
+            } else {
+                json!({"tasks": {"a": {"handler": "work"}}})
+            };
+            job["attributes"] = json!({"n": 1});
+            job["delay"] = json!(format!("{}s", n + 1));
+            database.submit(&job).await.unwrap();
+        }
+        database.advance_clock("20 s").await;
+        let taken = consume(&database.pool, &format!("1{filter}")).await;
+        assert_eq!(taken.len(), 1, "{filter}");
+    }
+}
+
 /// What runs of each key must stay within its limit.
 async fn check(database: &Database) {
     let over: i64 = database

@@ -20,7 +20,7 @@ const STANDING_CLOCK: &str = "
 const MANY: usize = 200;
 
 /// A transaction that was left open after a consume, and what of the model has changed once it has committed.
-struct Open {
+pub(super) struct Open {
     session: usize,
     jobs: BTreeMap<Uuid, Job>,
     taken: Vec<(Uuid, i64)>,
@@ -38,7 +38,7 @@ pub(super) struct Play {
     pub(super) held: Vec<Claimed>,
     pub(super) ended: Vec<Claimed>,
     pub(super) model: Model,
-    open: Option<Open>,
+    pub(super) open: Option<Open>,
     /// How often each operation was done.
     pub(super) done: BTreeMap<&'static str, usize>,
 }

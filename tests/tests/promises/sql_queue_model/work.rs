@@ -77,8 +77,8 @@ impl Play {
             job.is_last = wish.is_at_most_once || job.is_at_most_once;
             self.model.starts(one.id, State::Leased { until: now + LEASE, attempt: one.attempt });
         }
-        // Places that another transaction has at hand count as taken.
-        let is_limited = !busy.is_empty() && self.model.queues[wish.queue].max_running.is_some();
+        // Places that another transaction has at hand count as taken, also for what its filter passed over.
+        let is_limited = self.open.is_some() && self.model.queues[wish.queue].max_running.is_some();
         let is_full = given.len() == wish.num || given.len() == room || is_limited;
         // One that waits for its key or rate is judged by who holds that: see compare.
         let free = |job: &Job| job.key.is_none() && job.rate.is_none();
