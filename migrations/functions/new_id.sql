@@ -2,15 +2,12 @@
 -- Postgres has its own only from version 18 on.
 create or replace function postq.new_id() returns uuid
 language sql volatile
-set search_path = pg_catalog, postq, pg_temp
-as $$
-    select encode(
-        set_byte(
-            overlay(
-                uuid_send(gen_random_uuid())
-                placing substring(int8send((extract(epoch from clock_timestamp()) * 1000)::bigint) from 3)
-                from 1 for 6),
-            6, 112 + (get_byte(uuid_send(gen_random_uuid()), 0) & 15)),
-        'hex')::uuid;
-$$;
+return encode(
+    set_byte(
+        overlay(
+            uuid_send(gen_random_uuid())
+            placing substring(int8send((extract(epoch from clock_timestamp()) * 1000)::bigint) from 3)
+            from 1 for 6),
+        6, 112 + (get_byte(uuid_send(gen_random_uuid()), 0) & 15)),
+    'hex')::uuid;
 revoke all on function postq.new_id() from public;

@@ -24,6 +24,13 @@ as $$
 declare
     v_dead text[];
 begin
+    if 'succeeded' = all (p_outcome) then
+        select r.* into o_attempt, o_job, o_n, o_agent, o_next
+        from postq.record_success(p_attempt, p_session, p_job, p_n, p_exit_code, p_signal, p_reason, p_results, p_errors,
+            p_content, p_provenance, p_times, p_ran_ms, p_log_chunks, p_result, p_image, p_effort) r;
+        perform postq.leave_slots(o_attempt);
+        return;
+    end if;
     with input as (
         select * from unnest(
             p_attempt, p_session, p_job, p_n, p_outcome::postq.outcome[], p_exit_code, p_signal,
