@@ -1,12 +1,12 @@
 //! Which files are kept: of what a task wrote, of what a job left once it has ended, and once it is
 //! forgotten; and what it took is told.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use postq_agent::workspace::Workspace;
 use postq_proto::v1::{
     Attempt, DeleteArtifactsRequest, Effort, GetSnapshotRequest, Job, ListArtifactsRequest,
-    RetryJobRequest, artifact_service_client::ArtifactServiceClient, job, task,
+    RetryJobRequest, Snapshot, artifact_service_client::ArtifactServiceClient, job, task,
     workspace_service_client::WorkspaceServiceClient,
 };
 use postq_tests::{AgentSetup, Cluster, eventually};
@@ -99,13 +99,18 @@ async fn a_job_says_what_stays_of_its_tasks_files() {
     }
 }
 
-/// The paths of a job's files as they are given out, or of its artifacts.
-async fn paths(cluster: &Cluster, job: Uuid, artifacts: bool) -> Result<Vec<String>, Code> {
-    let channel = cluster.client().channel();
+/// A job's files, or its artifacts.
+async fn left_by(cluster: &Cluster, job: Uuid, artifacts: bool) -> Result<Snapshot, Code> {
+    let mut client = WorkspaceServiceClient::new(cluster.client().channel());
     let request = GetSnapshotRequest { job_id: job.to_string(), artifacts, ..Default::default() };
-    let answer = WorkspaceServiceClient::new(channel.clone()).get_snapshot(request).await;
-    let snapshot = answer.map_err(|status| status.code())?.into_inner().snapshot.unwrap();
-    let listed = Workspace::over(channel).list(&snapshot).await.unwrap();
+    let answer = client.get_snapshot(request).await.map_err(|status| status.code())?;
+    Ok(answer.into_inner().snapshot.unwrap())
+}
+
+/// The paths of them as they are given out.
+async fn paths(cluster: &Cluster, job: Uuid, artifacts: bool) -> Result<Vec<String>, Code> {
+    let snapshot = left_by(cluster, job, artifacts).await?;
+    let listed = Workspace::over(cluster.client().channel()).list(&snapshot).await.unwrap();
     Ok(listed.into_iter().map(|entry| String::from_utf8(entry.path).unwrap()).collect())
 }
 
@@ -152,6 +157,42 @@ async fn artifacts_outlive_their_job_until_they_are_deleted() {
     client.delete_artifacts(delete.clone()).await.unwrap();
     assert_eq!(client.delete_artifacts(delete).await.unwrap_err().code(), Code::NotFound);
     assert_eq!(paths(&cluster, id, false).await, Err(Code::NotFound));
+}
+
+#[tokio::test]
+async fn artifacts_are_fetched_whole_when_all_else_of_their_job_is_collected() {
+    const SIZE: usize = 3 << 20;
+    let mut cluster = Cluster::start(&[1]).await;
+    // What stays and what goes is in the same packs.
+    let make = format!("for f in kept gone; do head -c {SIZE} /dev/urandom > $f; done");
+    let document = json!({"artifacts": ["kept"], "tasks": {
+        "a": {"command": make}, "b": {"depends": ["a"], "command": "echo b >> kept"},
+    }});
+    let (id, _) = run(&cluster, &document, job::State::Succeeded).await;
+    look_through_ended_jobs(&mut cluster).await;
+    let whole = cluster.path("whole");
+    let workspace = Workspace::over(cluster.client().channel());
+    let left = left_by(&cluster, id, false).await.unwrap();
+    workspace.download(&left, &whole).await.unwrap();
+
+    let purge = "select (postq.purge_finished('0 s') ->> 'purged')::bigint";
+    assert_eq!(cluster.database.value::<i64>(purge).await, 1);
+    let stored = "select sum(stored_bytes)::bigint from postq.blob";
+    cluster.database.advance_clock("25 hours").await;
+    look_through_ended_jobs(&mut cluster).await;
+    let database = &cluster.database;
+    eventually("what nobody needs is forgotten", LIMIT, async || {
+        (database.value::<i64>(stored).await < 2 * SIZE as i64).then_some(())
+    })
+    .await;
+    let artifacts = left_by(&cluster, id, false).await.unwrap();
+    let fetched = cluster.path("fetched");
+    let workspace = Workspace::over(cluster.client().channel());
+    workspace.download(&artifacts, &fetched).await.unwrap();
+    let of = |dir: &Path| std::fs::read(dir.join("kept")).unwrap();
+    assert_eq!(of(&fetched).len(), SIZE + 2);
+    assert!(of(&fetched) == of(&whole), "another content");
+    assert!(whole.join("gone").exists() && !fetched.join("gone").exists());
 }
 
 fn effort(job: &Job, task: &str) -> (Attempt, Effort) {
