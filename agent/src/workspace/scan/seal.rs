@@ -21,7 +21,8 @@ pub(super) struct Sealed {
     pub(super) nodes: Vec<(Digest, Bytes)>,
 }
 
-type Pair = (Option<(Digest, Bytes)>, Option<(Digest, Bytes)>);
+/// A node; its bytes only where it was not known.
+type Made = Option<(Digest, Option<Bytes>)>;
 
 /// Makes the nodes of all folders, and notes their digests in `listing`.
 pub(super) fn seal(
@@ -32,29 +33,40 @@ pub(super) fn seal(
     let mut nodes = Vec::new();
     for level in levels.iter().rev() {
         let folders = &listing.folders;
-        let sealed: Vec<Pair> = folders[level.clone()]
+        let sealed: Vec<(Made, Made)> = folders[level.clone()]
             .par_iter()
-            .map(|folder| {
-                let unfit = |source| WorkspaceError::Unfit { path: shown(&folder.path), source };
-                let (content, times) = parts(folder, folders);
-                let content = Directory::new(content).and_then(|node| node.seal());
-                let times = Times::new(times).and_then(|node| node.seal());
-                Ok((content.map_err(unfit)?, times.map_err(unfit)?))
-            })
+            .map(|folder| seal_one(folder, folders, known))
             .collect::<Result<_, WorkspaceError>>()?;
         for (at, (content, times)) in level.clone().zip(sealed) {
             let folder = &mut listing.folders[at];
             folder.content = content.as_ref().map(|(digest, _)| *digest);
             folder.times = times.as_ref().map(|(digest, _)| *digest);
-            let before = known.and_then(|known| known.folder(&folder.path));
-            let old = before.map(|before| (before.content, before.times)).unwrap_or_default();
-            nodes.extend(content.filter(|(digest, _)| old.0 != Some(*digest)));
-            nodes.extend(times.filter(|(digest, _)| old.1 != Some(*digest)));
+            let new = content.into_iter().chain(times);
+            nodes.extend(new.filter_map(|(digest, bytes)| Some((digest, bytes?))));
         }
     }
     let root = listing.folders.first();
     let (content, times) = root.map(|root| (root.content, root.times)).unwrap_or_default();
     Ok(Sealed { content, times, nodes })
+}
+
+/// The nodes of one folder. What is known is dropped here: of a large tree of which little has changed the
+/// nodes are as much as the names.
+fn seal_one(
+    folder: &Folded,
+    folders: &[Folded],
+    known: Option<&Listing>,
+) -> Result<(Made, Made), WorkspaceError> {
+    let unfit = |source| WorkspaceError::Unfit { path: shown(&folder.path), source };
+    let (content, times) = parts(folder, folders);
+    let content = Directory::new(content).and_then(|node| node.seal()).map_err(unfit)?;
+    let times = Times::new(times).and_then(|node| node.seal()).map_err(unfit)?;
+    let before = known.and_then(|known| known.folder(&folder.path));
+    let old = before.map(|before| (before.content, before.times)).unwrap_or_default();
+    let made = |node: Option<(Digest, Bytes)>, old| {
+        node.map(|(digest, bytes)| (digest, (old != Some(digest)).then_some(bytes)))
+    };
+    Ok((made(content, old.0), made(times, old.1)))
 }
 
 fn parts(folder: &Folded, folders: &[Folded]) -> (Vec<Entry>, Vec<Time>) {
