@@ -1,5 +1,5 @@
-//! The damage matrix: a blob or tree that is truncated, changed, gone or swapped in the store is
-//! found by its digest, never checked out, and can be sent again.
+//! The damage matrix: a blob or tree that is truncated, changed, overwritten, gone or swapped with another
+//! in the store is found by its digest, never checked out, and can be sent again.
 
 use std::{
     fs,
@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use postq_agent::workspace::WorkspaceError;
+use postq_agent::workspace::{Taken, WorkspaceError};
 use postq_common::{
     chunk::ChunkList,
     tree::{Digest, Directory, Entry, Kind, Node, Snapshot},
@@ -25,7 +25,7 @@ pub(crate) enum Damage {
     Truncate,
     Flip,
     Delete,
-    Swap,
+    Overwrite,
 }
 
 /// Damages the part of a pack that holds a blob.
@@ -34,7 +34,7 @@ pub(crate) fn damage((pack, part): (PathBuf, Range<usize>), how: Damage) {
     match how {
         Damage::Truncate => bytes.truncate(part.start + part.len() / 2),
         Damage::Flip => bytes[part.start] ^= 1,
-        Damage::Swap => bytes[part].fill(b'x'),
+        Damage::Overwrite => bytes[part].fill(b'x'),
         Damage::Delete => return fs::remove_file(pack).unwrap(),
     }
     fs::write(pack, bytes).unwrap();
@@ -53,30 +53,33 @@ pub(crate) fn noise(length: usize) -> Vec<u8> {
     bytes
 }
 
+const SMALL: &str = "some content that is long enough";
+
+/// A directory that was kept, and one blob of each kind: a small file, a directory, its times, a list of
+/// chunks, a chunk.
+async fn kept(served: &Served) -> (PathBuf, Taken, [Digest; 5]) {
+    let dir = served.directory("from");
+    write(&dir, "d/f", SMALL);
+    write(&dir, "large", noise(5 << 20));
+    let taken = served.workspace().upload_dir(&dir).await.unwrap();
+    let roots = snapshot(&taken.snapshot);
+    let (content, times) = (roots.content.unwrap(), roots.times.unwrap());
+    let root = Directory::parse(served.blobs.read(content).await.unwrap()).unwrap();
+    let Some(Kind::File { digest: list, .. }) = root.get(b"large") else { panic!("a file") };
+    let chunks = ChunkList::parse(served.blobs.read(*list).await.unwrap()).unwrap();
+    let chunk = chunks.chunks()[1].digest;
+    (dir, taken, [Digest::of(SMALL.as_bytes()), content, times, *list, chunk])
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn damage_in_the_store_is_named_and_can_be_mended() {
-    let large = noise(5 << 20);
-    for (number, how) in [Damage::Truncate, Damage::Flip, Damage::Delete, Damage::Swap]
+    for (number, how) in [Damage::Truncate, Damage::Flip, Damage::Delete, Damage::Overwrite]
         .into_iter()
         .flat_map(|how| (0..5).map(move |number| (number, how)))
     {
         let served = Served::start().await;
-        let dir = served.directory("from");
-        write(&dir, "d/f", "some content that is long enough");
-        write(&dir, "large", &large);
-        let taken = served.workspace().upload_dir(&dir).await.unwrap();
-        let roots = snapshot(&taken.snapshot);
-        let root =
-            Directory::parse(served.blobs.read(roots.content.unwrap()).await.unwrap()).unwrap();
-        let Some(Kind::File { digest: list, .. }) = root.get(b"large") else { panic!("a file") };
-        let chunks = ChunkList::parse(served.blobs.read(*list).await.unwrap()).unwrap();
-        let digest = match number {
-            0 => Digest::of(b"some content that is long enough"),
-            1 => roots.content.unwrap(),
-            2 => roots.times.unwrap(),
-            3 => *list,
-            _ => chunks.chunks()[1].digest,
-        };
+        let (dir, taken, blobs) = kept(&served).await;
+        let digest = blobs[number];
         damage(served.place(digest).await, how);
 
         let refused = served.workspace().checkout(&taken.snapshot, &served.directory("to")).await;
@@ -86,7 +89,7 @@ async fn damage_in_the_store_is_named_and_can_be_mended() {
             other => other.to_string(),
         };
         // What stood behind it in its pack is gone as well, and may be missed first.
-        let is_alone = matches!(how, Damage::Flip | Damage::Swap);
+        let is_alone = matches!(how, Damage::Flip | Damage::Overwrite);
         let named = told.contains(&digest.to_string());
         assert!(named || (!is_alone && told.contains("the blob ")), "{how:?} of {number}: {told}");
 
@@ -104,6 +107,39 @@ async fn damage_in_the_store_is_named_and_can_be_mended() {
         }
         assert!(left == 0 || !is_alone, "{how:?} of blob {number}");
         let mended = served.scratch.path().join(format!("m{left}"));
+        assert_eq!(seen(&mended), seen(&dir));
+    }
+}
+
+/// Each is whole, in a frame of its own, and under the name of the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn blobs_in_the_place_of_one_another_are_named_and_can_be_mended() {
+    for number in 0..5 {
+        let served = Served::start().await;
+        let (dir, taken, blobs) = kept(&served).await;
+        let pair = [blobs[number], blobs[(number + 1) % 5]];
+        let swap = format!(
+            "update postq.blob a set (pack, place, stored_bytes, packed_bytes) =
+                 (select b.pack, b.place, b.stored_bytes, b.packed_bytes from postq.blob b
+                  where b.digest <> a.digest and b.digest in ('\\x{0}', '\\x{1}'))
+             where a.digest in ('\\x{0}', '\\x{1}')",
+            pair[0], pair[1]
+        );
+        served.database.execute(&swap).await;
+        let mut found = Vec::new();
+        let mended = loop {
+            let to = served.directory(&format!("to{}", found.len()));
+            let Err(error) = served.workspace().checkout(&taken.snapshot, &to).await else {
+                break to;
+            };
+            let WorkspaceError::Lost(status) = &error else { panic!("{pair:?}: {error}") };
+            let told = status.message().to_owned();
+            assert!(pair.iter().any(|it| told.contains(&it.to_string())), "{pair:?}: {told}");
+            found.push(told);
+            assert!(found.len() < 10, "{found:?}");
+            served.workspace().upload_dir(&dir).await.unwrap();
+        };
+        assert!(!found.is_empty(), "{pair:?} went unnoticed");
         assert_eq!(seen(&mended), seen(&dir));
     }
 }

@@ -117,7 +117,7 @@ async fn a_lost_tree_fails_the_join_and_is_named() {
     let left = run(&served, &base, 1, |dir| drop(write(dir, "a", "1"))).await;
     let right = run(&served, &base, 2, |dir| drop(write(dir, "b", "2"))).await;
     let lost = snapshot(&left).provenance.unwrap();
-    damage(served.place(lost).await, Damage::Swap);
+    damage(served.place(lost).await, Damage::Overwrite);
     let refused = served.joins.merge(join(&[&left, &right], OnConflict::Fail)).await;
     let Err(MergeError::Blob(error)) = refused else { panic!("{refused:?}") };
     assert!(error.to_string().contains(&lost.to_string()), "{error}");
