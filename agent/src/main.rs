@@ -56,7 +56,7 @@ async fn run(options: Options) -> anyhow::Result<ExitCode> {
 fn leave_on_signals(leave: Leave) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    postq_runtime::Shutdown::new().spawn("signals", async move {
+    postq_runtime::spawn_alone("signals", async move {
         for word in [&leave.drain, &leave.now] {
             tokio::select! {
                 _ = terminate.recv() => info!("SIGTERM received"),

@@ -14,4 +14,4 @@ pub mod shutdown;
 pub mod telemetry;
 pub mod tls;
 
-pub use shutdown::Shutdown;
+pub use shutdown::{Shutdown, spawn_alone};

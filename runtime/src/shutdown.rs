@@ -1,4 +1,5 @@
-//! The only place that spawns: every task is tracked, named, and told when to stop.
+//! The only place that spawns: every task is named, and tracked and told when to stop but where it says
+//! that nobody waits for it.
 //!
 //! It knows nothing of what the tasks do. Invariant: once [`Shutdown::begin`] was called, every
 //! tracked task has been told, and [`Shutdown::wait`] returns when the last one has ended.
@@ -94,6 +95,15 @@ impl Shutdown {
         }
         ended
     }
+}
+
+/// Runs `future` as a task that nobody stops or waits for, until it or the process has ended; a panic is
+/// logged with the task's name.
+pub fn spawn_alone<F>(name: &'static str, future: F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    tokio::spawn(caught(name, future).instrument(info_span!("task", task = name)));
 }
 
 async fn caught<F: Future<Output = ()>>(name: &'static str, future: F) {

@@ -5,7 +5,7 @@ use std::{fs, io, sync::Arc, time::Duration};
 use bytes::BytesMut;
 use futures::{FutureExt, future::join};
 use postq_common::spec::{CPUS, MEMORY, shown_amount};
-use postq_runtime::Shutdown;
+use postq_runtime::spawn_alone;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -108,7 +108,7 @@ impl Shell {
         // Beside the end, which is told at once: they hold `Output`s, so that whoever waits for the
         // end of the log waits for them.
         let (pumps_output, pumps_over) = (output.clone(), over.clone());
-        Shutdown::new().spawn("output of a task", async move {
+        spawn_alone("output of a task", async move {
             let stdout = pump(stdout, Stream::Stdout, &pumps_output, &pumps_over);
             let stderr = pump(stderr, Stream::Stderr, &pumps_output, &pumps_over);
             join(stdout, stderr).await;

@@ -15,7 +15,7 @@ use bollard::{
     },
 };
 use futures::{FutureExt, StreamExt};
-use postq_runtime::Shutdown;
+use postq_runtime::spawn_alone;
 use tracing::{debug, warn};
 
 use super::engine::{Docker, discard, status, tell};
@@ -158,7 +158,7 @@ async fn follow(
         () = has_stopped(&docker.api, &name) => true,
     };
     let ended = wait(&docker, &name, &output).await;
-    Shutdown::new().spawn("container end", async move {
+    spawn_alone("container end", async move {
         if has_rest {
             output.hurry();
             let _ = tokio::time::timeout(LAST_OUTPUT, pump).await;

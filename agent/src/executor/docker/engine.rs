@@ -12,7 +12,7 @@ use bollard::{
     models::ContainerSummary,
     query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder},
 };
-use postq_runtime::Shutdown;
+use postq_runtime::spawn_alone;
 use tracing::{info, warn};
 use uuid::Uuid;
 
@@ -158,7 +158,7 @@ fn until_done<F>(what: &'static str, work: impl Fn() -> F + Send + 'static)
 where
     F: Future<Output = Result<(), String>> + Send,
 {
-    Shutdown::new().spawn("container reaper", async move {
+    spawn_alone("container reaper", async move {
         let mut pauses = coordinators::backoff().build();
         loop {
             tokio::time::sleep(pauses.next().unwrap_or(coordinators::MAX_PAUSE)).await;
