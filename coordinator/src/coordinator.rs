@@ -53,8 +53,9 @@ use crate::{
     store::{MigrationError, Store, StoreError, migrate},
     upkeep::{
         artifacts::Keeper, deadlines::Deadlines, due::Due, floors, garbage, heart::Heart,
-        hints::Hints, inbox::Inbox, leases::Leases, openings::Openings, parked::Parked, relations,
-        retention, schedules::Schedules, submissions::Submissions, waiting, webhooks::Webhooks,
+        hints::Hints, inbox::Inbox, leases::Leases, logs, openings::Openings, parked::Parked,
+        relations, retention, schedules::Schedules, submissions::Submissions, waiting,
+        webhooks::Webhooks,
     },
     watch::Looks,
     webhook::{Door, Sender},
@@ -292,6 +293,7 @@ impl Coordinator {
         shutdown.spawn_critical("retention", retention::run(store.clone(), retain, stop()));
         shutdown.spawn_critical("openings", openings.run(stop()));
         shutdown.spawn_critical("floors", floors::run(store.clone(), stop()));
+        shutdown.spawn_critical("logs", logs::run(store.clone(), self.blobs.clone(), stop()));
         let garbage = Garbage::new(self.blobs.clone(), parts.joins.clone());
         let webhooks = Webhooks::new(
             store.clone(),

@@ -8,9 +8,15 @@ set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
+declare
+    v_attempt bigint[];
 begin
-    delete from postq.log_chunk c using postq.attempt a where a.job = any (p_job) and c.attempt = a.id;
-    delete from postq.attempt a where a.job = any (p_job);
+    -- First, so that whoever moves their output right now is waited for, and what it has noted is found.
+    with gone as (delete from postq.attempt a where a.job = any (p_job) returning a.id)
+    select array_agg(g.id) into v_attempt from gone g;
+    delete from postq.log_chunk c where c.attempt = any (v_attempt);
+    delete from postq.log_page p where p.attempt = any (v_attempt);
+    delete from postq.long_log l where l.attempt = any (v_attempt);
     delete from postq.snapshot s where s.job = any (p_job);
     delete from postq.gate_parent p where p.job = any (p_job);
     delete from postq.gate g where g.job = any (p_job);

@@ -321,7 +321,7 @@ impl JobService for JobApi {
                 return Err(Status::not_found(format!("job {id} has no task {name:?}")));
             }
         }
-        let reader = logs::Reader::new(self.store.clone(), id, request);
+        let reader = logs::Reader::new(self.store.clone(), self.blobs.clone(), id, request);
         Ok(Response::new(reader.stream(&self.shutdown)))
     }
 }

@@ -4,16 +4,23 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use futures::{StreamExt, stream::BoxStream};
-use postq_common::id::{AttemptId, JobId};
+use postq_common::{
+    id::{AttemptId, JobId},
+    tree::Digest,
+};
 use postq_proto::v1;
 use postq_runtime::Shutdown;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
+use tracing::error;
 
+use super::workspace_service::blob_status;
 use crate::{
-    store::{LoggedAttempt, Store},
-    wire::status,
+    errors,
+    store::{Chunk, LogPage, Logged, LoggedAttempt, Store},
+    wire::{log_page, status},
+    workspace::{BlobError, Blobs},
 };
 
 /// Messages made ahead of a client that reads slowly.
@@ -39,6 +46,7 @@ struct Place {
 /// One reader.
 pub struct Reader {
     store: Store,
+    blobs: Blobs,
     job: JobId,
     request: v1::ReadLogsRequest,
     places: BTreeMap<i64, Place>,
@@ -46,8 +54,8 @@ pub struct Reader {
 
 impl Reader {
     /// Reads from the beginning.
-    pub fn new(store: Store, job: JobId, request: v1::ReadLogsRequest) -> Self {
-        Self { store, job, request, places: BTreeMap::new() }
+    pub fn new(store: Store, blobs: Blobs, job: JobId, request: v1::ReadLogsRequest) -> Self {
+        Self { store, blobs, job, request, places: BTreeMap::new() }
     }
 
     /// Runs until everything was read or the client has gone.
@@ -105,11 +113,11 @@ impl Reader {
             moved: Instant::now(),
         });
         while !place.is_done {
-            let chunks = self
-                .store
-                .chunks(AttemptId(attempt.id), place.last, CHUNK)
-                .await
-                .map_err(status::of_store)?;
+            let logged = self.store.logged(AttemptId(attempt.id), place.last, CHUNK).await;
+            let chunks = match logged.map_err(status::of_store)? {
+                Logged::Chunks(chunks) => chunks,
+                Logged::Page(page) => chunks_of(&self.blobs, &page, place.last).await?,
+            };
             if chunks.is_empty() {
                 let is_whole = attempt.log_chunks.is_some_and(|all| place.last >= all);
                 let is_late = !attempt.is_open && place.moved.elapsed() > LATE;
@@ -132,5 +140,25 @@ impl Reader {
             }
         }
         Ok(place.is_done)
+    }
+}
+
+/// What is new in a page; a word about what is lost where the store has not kept it.
+async fn chunks_of(blobs: &Blobs, page: &LogPage, after: i64) -> Result<Vec<Chunk>, Status> {
+    let digest = Digest::try_from(&page.digest[..])
+        .map_err(|_| Status::data_loss("the name of a page of output is damaged"))?;
+    let unfit = BlobError::Unfit(digest);
+    let read = blobs.read(digest).await;
+    let read = read.and_then(|blob| log_page::from_blob(page.attempt, blob).ok_or(unfit));
+    match read {
+        Ok(chunks) => Ok(chunks.into_iter().filter(|chunk| chunk.number > after).collect()),
+        Err(error @ BlobError::Store { .. }) => Err(blob_status(error)),
+        Err(lost) => {
+            error!(attempt.id = page.attempt, error = errors::chain(&lost), "output is lost");
+            let bytes = page.size_bytes;
+            let data = format!("postq: {bytes} bytes of output are missing here: {lost}\n").into();
+            let stream = v1::read_logs_response::Stream::System as i16;
+            Ok(vec![Chunk { number: page.last, stream, data }])
+        }
     }
 }

@@ -336,7 +336,7 @@ fn digest(field: &[u8]) -> Result<Digest, Status> {
     Digest::try_from(field).map_err(invalid)
 }
 
-fn blob_status(error: BlobError) -> Status {
+pub(super) fn blob_status(error: BlobError) -> Status {
     match &error {
         BlobError::Missing(_) => Status::not_found(error.to_string()),
         BlobError::Damaged(_) => Status::data_loss(error.to_string()),

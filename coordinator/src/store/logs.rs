@@ -14,14 +14,14 @@ pub struct NewChunk {
     pub key: AttemptKey,
     /// From 1.
     pub number: i64,
-    /// 1 is standard output, 2 standard error, 3 a word of the agent's own.
+    /// 1 is standard output, 2 standard error, 3 a word of PostQ's own.
     pub stream: i16,
     /// The bytes.
     pub data: Bytes,
 }
 
 /// One chunk as it is read.
-#[derive(Clone, Debug, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
 pub struct Chunk {
     /// From 1.
     pub number: i64,
@@ -90,7 +90,7 @@ impl Store {
         .await
     }
 
-    /// Chunks of one attempt behind `after`, at most `limit`.
+    /// Chunks of one attempt that are in Postgres, behind `after`, at most `limit`.
     pub async fn chunks(
         &self,
         attempt: AttemptId,

@@ -18,6 +18,7 @@
 //! | [`relations`] | unique keys that are free, and jobs that wait for jobs |
 //! | [`webhooks`] | whom the end of jobs is told by HTTP |
 //! | [`floors`] | how far lanes are empty for good |
+//! | [`logs`] | long output moves to the blob store |
 //! | [`artifacts`] | files that stay when their job is forgotten |
 //! | [`garbage`] | files that nobody needs any more |
 
@@ -30,6 +31,7 @@ pub mod heart;
 pub mod hints;
 pub mod inbox;
 pub mod leases;
+pub mod logs;
 pub mod openings;
 pub mod parked;
 pub mod relations;

@@ -19,6 +19,7 @@ use postq_common::{
 use uuid::Uuid;
 
 use super::{
+    joins::off,
     pack::{self, Run},
     place::Place,
 };
@@ -134,13 +135,24 @@ impl Blobs {
         Ok(missing.iter().filter_map(|field| Digest::try_from(&field[..]).ok()).collect())
     }
 
+    /// Keeps blobs that are not large; their digests. Durable when this returns.
+    pub async fn put(&self, blobs: Vec<Bytes>) -> Result<Vec<Digest>, BlobError> {
+        let name = |blob: Bytes| (Digest::of(&blob), blob);
+        let named: Vec<_> = off(move || blobs.into_iter().map(name).collect()).await;
+        let digests = named.iter().map(|(digest, _)| *digest).collect();
+        self.put_all(named).await?;
+        Ok(digests)
+    }
+
     /// Keeps small blobs, whose digests the caller has made. Durable when this returns.
     pub(super) async fn put_all(&self, blobs: Vec<(Digest, Bytes)>) -> Result<(), BlobError> {
         let digests: Vec<Digest> = blobs.iter().map(|(digest, _)| *digest).collect();
         let missing = self.find_missing(&digests).await?;
-        let lacks = |digest: &Digest| missing.contains(digest);
-        let frames = blobs.into_iter().filter(|(digest, _)| lacks(digest));
-        let frames = frames.map(|(digest, bytes)| Frame::new(digest, bytes)).collect();
+        let pack = move || {
+            let frames = blobs.into_iter().filter(|(digest, _)| missing.contains(digest));
+            frames.map(|(digest, bytes)| Frame::new(digest, bytes)).collect()
+        };
+        let frames = off(pack).await;
         for frames in pack::split(frames) {
             self.keep(frames).await?;
         }

@@ -1,6 +1,6 @@
 //! What nobody needs any more: found and freed.
 //!
-//! First everything that a kept snapshot holds is touched; then what nobody touched within the grace
+//! First everything that a kept snapshot holds is touched, and the output that is in the store; then what nobody touched within the grace
 //! is forgotten, packs of which little is left are written anew, and objects that the database has
 //! forgotten go. Whoever uploads meanwhile asks first, and asking is a touch.
 //! Invariant: at any instruction it may die, and several may run.
@@ -30,8 +30,9 @@ use super::{
 };
 use crate::store::BlobPlace;
 
-/// Snapshots, tree nodes, digests and packs at a time.
+/// Snapshots, pages of output, tree nodes, digests and packs at a time.
 const SNAPSHOTS: i64 = 1000;
+const LOG_PAGES: i64 = 1000;
 const NODES: usize = 1000;
 const TOUCHES: usize = 10_000;
 const SWEPT: i32 = 10_000;
@@ -77,6 +78,7 @@ impl Garbage {
         let mut collected = Collected::default();
         if index.has_old_blobs(before).await? {
             self.touch_kept().await?;
+            self.touch_logs().await?;
             (collected.blobs, collected.bytes) = self.sweep(before).await?;
         }
         for pack in index.wasteful_packs(REWRITTEN).await? {
@@ -112,6 +114,18 @@ impl Garbage {
                 trees.extend(Tree::roots(&roots));
             }
             self.touch_trees(trees, &mut seen).await?;
+        }
+    }
+
+    /// Touches the output of jobs that are not forgotten.
+    async fn touch_logs(&self) -> Result<(), BlobError> {
+        let mut after = (0, 0);
+        loop {
+            let page = self.blobs.index.log_pages(after, LOG_PAGES).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = (last.attempt, last.last);
+            let digests = page.iter().filter_map(|it| Digest::try_from(&it.digest[..]).ok());
+            self.touch(&digests.collect::<Vec<_>>()).await?;
         }
     }
 

@@ -24,6 +24,7 @@ mod e2e_hostile;
 mod e2e_http;
 mod e2e_idle;
 mod e2e_lanes;
+mod e2e_log_pages;
 mod e2e_logs;
 mod e2e_memory;
 mod e2e_otlp;

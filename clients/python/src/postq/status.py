@@ -224,7 +224,7 @@ class Stream(str, enum.Enum):
     STDOUT = "stdout"
     STDERR = "stderr"
     SYSTEM = "system"
-    """A word of the agent's own."""
+    """A word of PostQ's own."""
 
 
 @dataclass(frozen=True)
