@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import psycopg
 import pytest
 
 from postq import Client, Job, JobState, Queue, Stream, sql
+from postq.processes import Child
 from postq.sql import Consumer, SqlQueue
 
 from . import apart
@@ -51,6 +54,25 @@ def test_a_signal_to_the_whole_service_lets_a_handler_in_a_process_end(
         os.kill(pid, signal.SIGTERM)
         path.with_suffix(".go").touch()
         assert client.result(job_id, timeout=30) == "held"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_whole_service_lets_a_process_start(number: signal.Signals) -> None:
+    before = set(multiprocessing.active_children())
+    with ThreadPoolExecutor(1) as pool:
+        starting = pool.submit(Child)
+        new = eventually(lambda: set(multiprocessing.active_children()) - before, every=0.001)
+        started = new.pop()
+        assert started.pid is not None
+        os.kill(started.pid, number)
+        child = starting.result(60)
+    assert child.is_alive
+    # It hears what comes later, as any program that it starts does.
+    held = Path(f"/proc/{started.pid}/status")
+    if held.exists():
+        blocked = int(held.read_text().split("SigBlk:")[1].split()[0], 16)
+        assert not blocked & 1 << (number - 1)
+    child.quit()
 
 
 def test_what_a_handler_in_a_process_raises_says_and_logs_arrives(

@@ -19,8 +19,9 @@ import queue
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -39,6 +40,8 @@ Name = tuple[str, str]
 
 QUIT_WITHIN = 5.0
 """Seconds for an idle child to leave before it is killed."""
+_TO_A_SERVICE = (signal.SIGTERM, signal.SIGINT)
+"""Meant for whoever started a child, also where they come to the child as well."""
 _OF_THE_PARENT = ("backend", "connection", "stopping")
 # A fork would copy the locks of other threads and the sockets of gRPC.
 _spawning = multiprocessing.get_context("spawn")
@@ -94,7 +97,8 @@ class Child:
         is_logging = any(isinstance(handler, LogHandler) for handler in root.handlers)
         level = root.level if is_logging else None
         self._process = _spawning.Process(target=_serve, args=(theirs, level))
-        self._process.start()
+        with _starting():
+            self._process.start()
         theirs.close()
         try:
             self._pipe.recv()
@@ -150,6 +154,24 @@ class Child:
         if code >= 0:
             return f"its process ended with exit code {code}"
         return f"its process was killed by {signal.Signals(-code).name}"
+
+
+@contextlib.contextmanager
+def _starting() -> Iterator[None]:
+    """What is started within inherits that signals wait until it can hear them."""
+    resource_tracker.ensure_running()  # It is started once, and takes the mask away.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _TO_A_SERVICE)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _started() -> None:
+    """The same in what was started: those that came are dropped, and later ones are heard."""
+    while signal.sigpending().intersection(_TO_A_SERVICE):
+        signal.sigwait(_TO_A_SERVICE)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _TO_A_SERVICE)
 
 
 class Pool:
@@ -227,6 +249,7 @@ class _Server:
         signal.signal(signal.SIGUSR1, self._interrupted)
         # To a whole service: it is for whoever started this, who lets what runs end.
         signal.signal(signal.SIGTERM, lambda *_: None)  # Not ignored: what it starts would be deaf.
+        _started()
         for work in (self._hear, self._tell):
             threading.Thread(target=work, daemon=True).start()
         self._told.put("ready")
