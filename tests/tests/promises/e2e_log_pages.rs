@@ -17,9 +17,10 @@ use postq_tests::{AgentSetup, Cluster, Database, PATIENCE, eventually};
 use serde_json::json;
 use uuid::Uuid;
 
-/// Some megabytes on both streams, of what gets smaller and of what does not.
-const PRINT: &str = "head -c 3000000 /dev/urandom; head -c 400000 /dev/urandom >&2; seq 300000";
-const PRINTED: i64 = 3_000_000 + 400_000 + 1_988_895;
+/// More megabytes than are on their way to a reader (4 MiB of HTTP/2, 8 chunks), on both streams, of what gets
+/// smaller and of what does not.
+const PRINT: &str = "head -c 9000000 /dev/urandom; head -c 400000 /dev/urandom >&2; seq 300000";
+const PRINTED: i64 = 9_000_000 + 400_000 + 1_988_895;
 const TAIL: i64 = 64 << 10;
 /// The largest chunk.
 const CHUNK: i64 = 256 << 10;
@@ -94,6 +95,10 @@ async fn long_output_reads_the_same_before_while_and_after_it_moves() {
     let output = cluster.client().logs(id).await;
     cluster.client().wait(id, PATIENCE).await;
 
+    let request = ReadLogsRequest { job_id: id.to_string(), follow: true, ..Default::default() };
+    let mut slow = cluster.client().jobs().read_logs(request).await.unwrap().into_inner();
+    let mut slowly = vec![slow.message().await.unwrap().unwrap()];
+
     let (client, wanted) = (cluster.client(), output.clone());
     let (end, mut ended) = tokio::sync::oneshot::channel();
     let reader = tokio::spawn(async move {
@@ -110,6 +115,10 @@ async fn long_output_reads_the_same_before_while_and_after_it_moves() {
     let moved = logs::pass(&store, &blobs).await.unwrap();
     end.send(()).unwrap();
     assert!(reader.await.unwrap() > 1);
+    while let Some(chunk) = slow.message().await.unwrap() {
+        slowly.push(chunk);
+    }
+    same(&slowly, &output, "begun before it moved and read on after it");
 
     let stays = left(&cluster).await;
     assert!((TAIL..TAIL + CHUNK).contains(&stays), "{stays} bytes stay");
