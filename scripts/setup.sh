@@ -5,7 +5,7 @@
 #   setup.sh build   a C compiler
 #   setup.sh demo    that, git and a Postgres server; Docker only where it is installed already
 #   setup.sh test    that, PgBouncer, a Docker engine that answers, docker-compose, a static busybox,
-#                    what checks systemd units, mkfs.xfs, and for root also `ip` and podman
+#                    what checks systemd units, mkfs.xfs, mkfs.ext4, and for root also `ip` and podman
 #   setup.sh postgres  what `make test-postgres` needs: node for npm, git, and PgBouncer
 #   setup.sh python  Python 3.10 or later that can make virtual environments
 #   setup.sh clients psql, Go, Node, a JDK, Maven, and grpcurl in target/go: what clients/examples are run with
@@ -126,6 +126,11 @@ need_xfs() {
     [ -x /usr/sbin/mkfs.xfs ] || command -v mkfs.xfs > /dev/null || install_packages xfsprogs
 }
 
+need_ext4() {
+    # The disk of an engine that a test starts and fills.
+    [ -x /usr/sbin/mkfs.ext4 ] || command -v mkfs.ext4 > /dev/null || install_packages e2fsprogs
+}
+
 need_ip() {
     # Root cuts the network of an agent in a test.
     [ "$(id -u)" -ne 0 ] || command -v ip > /dev/null || install_packages iproute2
@@ -189,6 +194,7 @@ test)
     need_busybox
     need_ip
     need_xfs
+    need_ext4
     need_docker
     need_compose
     need_podman
