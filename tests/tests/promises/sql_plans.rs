@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use postq_tests::{Database, End, Worker, finish_on};
 
-use crate::filled::{Filling, fill, whole_reads};
+use crate::filled::{Filling, analyse_for_the_last_time, fill, whole_reads};
 
 /// How many tasks wait.
 const WAITING: i64 = 100_000;
@@ -83,31 +83,43 @@ async fn a_claim_touches_pages_by_what_it_takes_not_by_what_waits() {
     assert!(first < 60 * i64::try_from(TAKEN).unwrap(), "{first} pages");
 }
 
-/// Microseconds that claiming and finishing takes per task, when so many jobs of one task are taken at a time.
+/// Microseconds that claiming and finishing takes a new session per task, when so many jobs of one task are
+/// taken at a time.
 async fn cost_of_each(database: &Database, worker: &Worker, at_once: usize) -> f64 {
     let many = "select count(*) from postq.submit_many(array(
         select '{\"tasks\": {\"a\": {\"command\": \"true\"}}}'::jsonb from generate_series(1, 512)))";
     database.value::<i64>(many).await;
+    let mut session = database.session().await;
     let began = Instant::now();
     let mut done = 0;
     while done < 512 {
-        let claimed = worker.claim(database, at_once).await;
+        let claimed = worker.claim_on(&mut session.connection, at_once).await.unwrap();
         let ends: Vec<_> = claimed.iter().map(|one| (one, End::from("succeeded"))).collect();
-        worker.finish(database, &ends).await;
+        finish_on(&mut session.connection, &ends).await.unwrap();
         done += claimed.len();
     }
     began.elapsed().as_secs_f64() * 1e6 / 512.0
 }
 
-/// With loops over loops in it a task cost four times as much among 512 as among 64.
+/// With loops over loops in it a task cost four times as much among 512 as among 64. Tables that were drained
+/// when they were analysed, though they have pages, invite to them.
 #[tokio::test]
 async fn a_task_costs_no_more_when_many_are_taken_at_once() {
-    let database = Database::create().await;
-    let worker = Worker::connect(&database).await;
-    let (mut few, mut many) = (f64::MAX, f64::MAX);
-    for _ in 0..5 {
-        few = few.min(cost_of_each(&database, &worker, 64).await);
-        many = many.min(cost_of_each(&database, &worker, 512).await);
+    for is_analysed in [false, true] {
+        let database = Database::create().await;
+        let worker = Worker::connect(&database).await;
+        cost_of_each(&database, &worker, 512).await;
+        if is_analysed {
+            analyse_for_the_last_time(&database).await;
+        }
+        let (mut few, mut many) = (f64::MAX, f64::MAX);
+        for _ in 0..5 {
+            few = few.min(cost_of_each(&database, &worker, 64).await);
+            many = many.min(cost_of_each(&database, &worker, 512).await);
+        }
+        assert!(
+            many < few * 1.8,
+            "{few:.0} us among 64, {many:.0} us among 512, analysed: {is_analysed}"
+        );
     }
-    assert!(many < few * 1.8, "{few:.0} us among 64, {many:.0} us among 512");
 }
