@@ -12,6 +12,7 @@
 //! | [`place`] | which free slot is offered to which lane |
 //! | [`waiting`] | why no agent takes a task |
 //! | [`webhook`] | where a webhook may lead, and when one that failed is tried again |
+//! | [`tail`] | where the last lines of some output begin |
 //! | [`tree`], [`times`] | the trees of a workspace |
 //! | [`chunk`] | where a large file is cut, and the list of its pieces |
 //! | [`frame`] | a blob as it travels and is stored: as it is, or compressed |
@@ -33,6 +34,7 @@ pub mod schedule;
 pub mod select;
 pub mod spec;
 pub mod state;
+pub mod tail;
 pub mod times;
 pub mod tree;
 pub mod waiting;

@@ -28,6 +28,9 @@ pub struct Logs {
     /// Stay until the job has ended.
     #[arg(long, short)]
     follow: bool,
+    /// Only the last lines of each attempt (with `--follow`: and what comes after them).
+    #[arg(long, value_name = "LINES", value_parser = clap::value_parser!(i32).range(1..))]
+    tail: Option<i32>,
     /// Without colours and other control characters that are for terminals.
     #[arg(long)]
     plain: bool,
@@ -60,6 +63,7 @@ impl Logs {
             tasks: self.task.clone(),
             attempt: self.attempt,
             follow: self.follow,
+            tail_lines: self.tail.unwrap_or_default(),
         };
         let mut escapes = self.plain.then(Escapes::default);
         feed::logs(coordinator.clone(), request).map_ok(move |chunk| match &mut escapes {

@@ -181,11 +181,19 @@ struct Logs {
     seen: BTreeMap<i64, i64>,
 }
 
+impl Logs {
+    /// Once something was told, the last lines are others, and what is between would be left out.
+    fn next_request(&self) -> ReadLogsRequest {
+        let tail_lines = if self.seen.is_empty() { self.request.tail_lines } else { 0 };
+        ReadLogsRequest { tail_lines, ..self.request.clone() }
+    }
+}
+
 impl Resumable for Logs {
     type Item = ReadLogsResponse;
 
     async fn open(&self) -> Result<Streaming<ReadLogsResponse>, Status> {
-        Ok(self.coordinator.jobs().read_logs(self.request.clone()).await?.into_inner())
+        Ok(self.coordinator.jobs().read_logs(self.next_request()).await?.into_inner())
     }
 
     fn accept(&mut self, chunk: ReadLogsResponse) -> Option<ReadLogsResponse> {
@@ -224,11 +232,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_chunk_read_again_after_a_break_is_told_once() {
-        let request = ReadLogsRequest::default();
+        let request = ReadLogsRequest { tail_lines: 5, ..Default::default() };
         let mut logs = Logs { coordinator: unconnected(), request, seen: BTreeMap::new() };
         let chunk =
             |attempt, number| ReadLogsResponse { attempt, number, ..ReadLogsResponse::default() };
+        assert_eq!(logs.next_request().tail_lines, 5);
         assert!(logs.accept(chunk(1, 1)).is_some());
+        assert_eq!(logs.next_request().tail_lines, 0);
         assert!(logs.accept(chunk(1, 2)).is_some());
         assert!(logs.accept(chunk(1, 1)).is_none());
         assert!(logs.accept(chunk(2, 1)).is_some());

@@ -52,6 +52,10 @@ fn a_job_is_shown_with_its_tasks_output_and_files() {
     let of_b = |more: &[&str]| ask(&up, &[&["logs", &id, "--task", "b"], more].concat()).out;
     assert_eq!(of_b(&[]), "\u{1b}[1mone\n", "as it was written");
     assert_eq!(of_b(&["--plain"]), "one\n");
+    let last = ask(&up, &["logs", &id, "--task", "a", "--tail", "1"]);
+    assert_eq!(last.out.len() + last.errors.len(), "out\n".len(), "{last:?}");
+    assert_eq!(ask(&up, &["logs", &id, "--tail", "1"]).out.lines().count(), 2, "one of each task");
+    assert_eq!(ask(&up, &["logs", &id, "--tail", "0"]).code, 2);
     assert!(ask(&up, &["logs", &id, "--plain"]).out.contains("b | one\n"));
     up.stop();
 }

@@ -182,6 +182,7 @@ def test_logs_are_followed_to_the_end(client: Client) -> None:
     assert "".join(c.text for c in chunks if c.stream is Stream.STDOUT) == "one\nthree\n"
     assert "".join(c.text for c in chunks if c.stream is Stream.STDERR) == "two\n"
     assert "".join(c.text for c in client.logs(job_id, tasks=["b"])) == "three\n"
+    assert "".join(c.text for c in client.logs(job_id, tasks=["a"], tail=1)) == "two\n"
 
 
 def test_files_of_a_job_and_of_a_task_are_downloaded(client: Client, tmp_path: Path) -> None:

@@ -315,6 +315,10 @@ impl JobService for JobApi {
         let request = request.into_inner();
         let id = convert::job_id("job_id", &request.job_id)?;
         self.row(id).await?;
+        if request.tail_lines < 0 {
+            let message = format!("{} is no number of lines", request.tail_lines);
+            return Err(status::bad_field("tail_lines", message));
+        }
         for name in &request.tasks {
             let known = self.store.task_number(id, name).await.map_err(status::of_store)?;
             if known.is_none() {

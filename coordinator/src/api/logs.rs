@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use bytes::Bytes;
 use futures::{StreamExt, stream::BoxStream};
 use postq_common::{
     id::{AttemptId, JobId},
@@ -15,7 +16,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 use tracing::error;
 
-use super::workspace_service::blob_status;
+use super::{
+    log_tail::{self, Start},
+    workspace_service::blob_status,
+};
 use crate::{
     errors,
     store::{Chunk, LogPage, Logged, LoggedAttempt, Store},
@@ -26,7 +30,7 @@ use crate::{
 /// Messages made ahead of a client that reads slowly.
 const AHEAD: usize = 8;
 /// Chunks read from the database at a time: some MiB at most.
-const CHUNK: i64 = 16;
+pub(super) const CHUNK: i64 = 16;
 /// How often a follower looks for more.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long a follower waits for chunks of an attempt that has ended: its agent may still send them,
@@ -39,6 +43,8 @@ type Sender = mpsc::Sender<Result<v1::ReadLogsResponse, Status>>;
 #[derive(Debug)]
 struct Place {
     last: i64,
+    /// Bytes of the next chunk that are left out.
+    skip: usize,
     is_done: bool,
     moved: Instant,
 }
@@ -53,7 +59,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Reads from the beginning.
+    /// Reads from the beginning, or where the last lines begin that were asked for.
     pub fn new(store: Store, blobs: Blobs, job: JobId, request: v1::ReadLogsRequest) -> Self {
         Self { store, blobs, job, request, places: BTreeMap::new() }
     }
@@ -101,17 +107,20 @@ impl Reader {
             if is_done || !self.request.follow {
                 return Ok(());
             }
+            // What begins while somebody follows is followed from its beginning.
+            self.request.tail_lines = 0;
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
     /// Passes on what is new of one attempt. True where there will be no more.
     async fn read(&mut self, attempt: &LoggedAttempt, sender: &Sender) -> Result<bool, Status> {
-        let place = self.places.entry(attempt.id).or_insert_with(|| Place {
-            last: 0,
-            is_done: false,
-            moved: Instant::now(),
-        });
+        if !self.places.contains_key(&attempt.id) {
+            let Start { after, skip } = self.start_of(attempt).await?;
+            let place = Place { last: after, skip, is_done: false, moved: Instant::now() };
+            self.places.insert(attempt.id, place);
+        }
+        let place = self.places.get_mut(&attempt.id).expect("invariant: it was put there");
         while !place.is_done {
             let logged = self.store.logged(AttemptId(attempt.id), place.last, CHUNK).await;
             let chunks = match logged.map_err(status::of_store)? {
@@ -125,6 +134,8 @@ impl Reader {
                 break;
             }
             for chunk in chunks {
+                // A page that was lost since it was counted has become a shorter word about that.
+                let skip = std::mem::take(&mut place.skip).min(chunk.data.len());
                 place.last = chunk.number;
                 place.moved = Instant::now();
                 let message = v1::ReadLogsResponse {
@@ -132,7 +143,7 @@ impl Reader {
                     attempt: attempt.id,
                     number: chunk.number,
                     stream: i32::from(chunk.stream),
-                    data: chunk.data.into(),
+                    data: Bytes::from(chunk.data).split_off(skip),
                 };
                 if sender.send(Ok(message)).await.is_err() {
                     return Ok(true);
@@ -141,10 +152,23 @@ impl Reader {
         }
         Ok(place.is_done)
     }
+
+    async fn start_of(&self, attempt: &LoggedAttempt) -> Result<Start, Status> {
+        match u64::try_from(self.request.tail_lines) {
+            Ok(0) | Err(_) => Ok(Start::default()),
+            Ok(lines) => {
+                log_tail::start(&self.store, &self.blobs, AttemptId(attempt.id), lines).await
+            }
+        }
+    }
 }
 
 /// What is new in a page; a word about what is lost where the store has not kept it.
-async fn chunks_of(blobs: &Blobs, page: &LogPage, after: i64) -> Result<Vec<Chunk>, Status> {
+pub(super) async fn chunks_of(
+    blobs: &Blobs,
+    page: &LogPage,
+    after: i64,
+) -> Result<Vec<Chunk>, Status> {
     let digest = Digest::try_from(&page.digest[..])
         .map_err(|_| Status::data_loss("the name of a page of output is damaged"))?;
     let unfit = BlobError::Unfit(digest);

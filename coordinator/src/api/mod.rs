@@ -9,6 +9,7 @@ pub mod deadline;
 pub mod dispatch_service;
 pub mod job_service;
 pub mod left;
+pub mod log_tail;
 pub mod logs;
 mod lost;
 pub mod page;

@@ -52,6 +52,18 @@ struct Row {
     data: Vec<u8>,
 }
 
+impl Logged {
+    fn of(attempt: AttemptId, rows: Vec<Row>) -> Self {
+        if let [Row { number, size_bytes: Some(size_bytes), data, .. }] = &rows[..] {
+            let (last, size_bytes, digest) = (*number, *size_bytes, data.clone());
+            return Self::Page(LogPage { attempt: attempt.0, last, size_bytes, digest });
+        }
+        let chunk =
+            |row: Row| Some(Chunk { number: row.number, stream: row.stream?, data: row.data });
+        Self::Chunks(rows.into_iter().filter_map(chunk).collect())
+    }
+}
+
 impl Store {
     /// Output of one attempt behind the chunk `after`: the next page, or at most `limit` chunks. One
     /// statement, so that what moves meanwhile is seen at one of its two places.
@@ -81,13 +93,41 @@ impl Store {
                 .await
             })
             .await?;
-        if let [Row { number, size_bytes: Some(size_bytes), data, .. }] = &rows[..] {
-            let (last, size_bytes, digest) = (*number, *size_bytes, data.clone());
-            return Ok(Logged::Page(LogPage { attempt: attempt.0, last, size_bytes, digest }));
-        }
-        let chunk =
-            |row: Row| Some(Chunk { number: row.number, stream: row.stream?, data: row.data });
-        Ok(Logged::Chunks(rows.into_iter().filter_map(chunk).collect()))
+        Ok(Logged::of(attempt, rows))
+    }
+
+    /// Output of one attempt before the chunk `before`: the page that holds the chunk before it, or at most `limit`
+    /// chunks. Both are in the order in which they were written, and in one statement, as above. A page may go on with
+    /// chunks that were read before.
+    pub async fn logged_before(
+        &self,
+        attempt: AttemptId,
+        before: i64,
+        limit: i64,
+    ) -> Result<Logged, StoreError> {
+        let rows: Vec<Row> = self
+            .run("logged_before", |pool| async move {
+                sqlx::query_as(
+                    "/* logged_before */ with page as (
+                         select last, size_bytes, digest from postq.log_page
+                         where attempt = $1 and last >= $2 - 1 order by last limit 1),
+                     moved as (select max(last) as last from postq.log_page where attempt = $1)
+                     select last as number, size_bytes, null::smallint as stream, digest as data from page
+                     union all
+                     (select number, null, stream, data from postq.log_chunk
+                      where attempt = $1 and number < $2 and not exists (select from page)
+                        and number > coalesce((select last from moved), 0)
+                      order by number desc limit $3)
+                     order by number",
+                )
+                .bind(attempt.0)
+                .bind(before)
+                .bind(limit)
+                .fetch_all(&pool)
+                .await
+            })
+            .await?;
+        Ok(Logged::of(attempt, rows))
     }
 
     /// Takes up to `limit` attempts that have ended, with their output or `settled` ago, for `lease`;

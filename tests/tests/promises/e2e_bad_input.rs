@@ -143,6 +143,7 @@ async fn every_call_about_jobs_says_what_is_wrong_with_it_and_stores_nothing() {
         InvalidArgument jobs.retry_job(of!(RetryJobRequest id: open.clone(), new_id: text("x")));
         InvalidArgument jobs.retry_job(of!(RetryJobRequest id: open.clone(), tasks: texts(NUL)));
         InvalidArgument first(jobs.read_logs(of!(ReadLogsRequest job_id: text("x"))));
+        InvalidArgument first(jobs.read_logs(of!(ReadLogsRequest job_id: open.clone(), tail_lines: -1)));
         NotFound first(jobs.read_logs(of!(ReadLogsRequest job_id: text(UNKNOWN))));
         NotFound first(jobs.read_logs(of!(ReadLogsRequest job_id: open.clone(), tasks: texts("odd"))));
         NotFound first(jobs.read_logs(of!(ReadLogsRequest job_id: open.clone(), attempt: i64::MAX)));

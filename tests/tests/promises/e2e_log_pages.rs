@@ -1,6 +1,7 @@
 //! Long output moves to the blob store when its attempt has ended, and reads the same from there.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     time::Duration,
@@ -127,12 +128,57 @@ async fn long_output_reads_the_same_before_while_and_after_it_moves() {
     assert_eq!(count(&cluster, "long_log").await, 0, "nobody looks at it again");
     let attempt = output[0].attempt;
     let request = ReadLogsRequest { job_id: id.to_string(), attempt, ..Default::default() };
+    same(&read(&cluster, request).await, &output, "read by its attempt");
+}
+
+async fn read(cluster: &Cluster, request: ReadLogsRequest) -> Vec<ReadLogsResponse> {
     let mut stream = cluster.client().jobs().read_logs(request).await.unwrap().into_inner();
-    let mut again = Vec::new();
+    let mut chunks = Vec::new();
     while let Some(chunk) = stream.message().await.unwrap() {
-        again.push(chunk);
+        chunks.push(chunk);
     }
-    same(&again, &output, "read by its attempt");
+    chunks
+}
+
+async fn tail(cluster: &Cluster, id: Uuid, lines: i32) -> Vec<ReadLogsResponse> {
+    let job_id = id.to_string();
+    read(cluster, ReadLogsRequest { job_id, tail_lines: lines, ..Default::default() }).await
+}
+
+/// Behind which bytes of the output its lines end, the last one first.
+fn line_ends(output: &[ReadLogsResponse]) -> Vec<usize> {
+    let (mut ends, mut at, mut open) = (Vec::new(), 0, BTreeMap::new());
+    for chunk in output {
+        let feeds = (at + 1..).zip(&chunk.data).filter(|(_, byte)| **byte == b'\n');
+        ends.extend(feeds.map(|(end, _)| end));
+        at += chunk.data.len();
+        open.insert(chunk.stream, (at, chunk.data.last() != Some(&b'\n')));
+    }
+    ends.extend(open.into_values().filter(|(_, is_open)| *is_open).map(|(end, _)| end));
+    ends.sort_unstable_by(|a, b| b.cmp(a));
+    ends
+}
+
+#[tokio::test]
+async fn the_last_lines_are_the_same_wherever_output_is() {
+    let cluster = start().await;
+    let (store, blobs) = opened(&cluster).await;
+    let (id, output) = print(&cluster).await;
+    let (all, ends) = (bytes(&output), line_ends(&output));
+    for has_moved in [false, true] {
+        // The ends of chunks and pages are among so many lines; the last two are more than there are in the pages,
+        // and more than there are.
+        for lines in (1..6).chain([2_000, 9_000, 20_000, 299_999, 310_000, 10_000_000]) {
+            let begin = ends.get(lines).copied().unwrap_or(0);
+            let found = tail(&cluster, id, lines.try_into().unwrap()).await;
+            let when = format!("{lines} lines, moved: {has_moved}");
+            assert!(bytes(&found) == all[begin..], "{when}: {} bytes", bytes(&found).len());
+            let first = found[0].number as usize;
+            assert!(found.len() + first == output.len() + 1, "{when}: no more chunks than that");
+        }
+        logs::pass(&store, &blobs).await.unwrap();
+    }
+    assert!(count(&cluster, "log_page").await > 1);
 }
 
 #[tokio::test]
@@ -326,6 +372,10 @@ async fn damaged_output_is_told_in_its_place_and_the_rest_is_read() {
         };
         same(&rest(&read), &rest(&output), why);
     }
+    // Nobody knows how many lines were in there.
+    let mut end = cluster.client().logs(id).await;
+    end.retain(|chunk| chunk.number >= last);
+    same(&tail(&cluster, id, i32::MAX).await, &end, "the last lines begin with what is lost");
 
     fs::remove_file(pack).unwrap();
     let pages = usize::try_from(count(&cluster, "log_page").await).unwrap();

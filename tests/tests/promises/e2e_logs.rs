@@ -54,6 +54,38 @@ async fn a_mebibyte_of_output_is_followed_live_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn the_last_lines_are_followed_by_what_is_written_then() {
+    let cluster = Cluster::start(&[1]).await;
+    let go = cluster.path("go");
+    let command = format!(
+        "seq 1 9; until [ -e {} ]; do sleep 0.05; done; seq 10 12; exit $((2 - POSTQ_ATTEMPT_NUMBER))",
+        go.display()
+    );
+    let document = json!({"tasks": {"a": {
+        "command": command, "retry": {"max_attempts": 2, "backoff": "0.1s"},
+    }}});
+    let id = cluster.submit(&document).await;
+    let printed = "select exists (select from postq.log_chunk where right(encode(data, 'escape'), 2) = E'9\n')";
+    eventually("nine lines", PATIENCE, async || {
+        cluster.database.value::<bool>(printed).await.then_some(())
+    })
+    .await;
+    let (job_id, tail_lines) = (id.to_string(), 2);
+    let request = ReadLogsRequest { job_id, tail_lines, follow: true, ..Default::default() };
+    let stream = cluster.client().jobs().read_logs(request).await;
+    let mut stream = stream.unwrap().into_inner();
+    let first = timeout(PATIENCE, stream.message()).await.unwrap().unwrap().unwrap();
+    assert_eq!(first.data, "8\n9\n");
+    cluster.touch("go");
+    let mut rest = String::new();
+    while let Some(chunk) = timeout(PATIENCE, stream.message()).await.unwrap().unwrap() {
+        rest.push_str(std::str::from_utf8(&chunk.data).unwrap());
+    }
+    let second: String = (1..=12).map(|line| format!("{line}\n")).collect();
+    assert_eq!(rest, format!("10\n11\n12\n{second}"), "the second attempt from its beginning");
+}
+
+#[tokio::test]
 async fn bytes_that_are_no_text_and_both_streams_come_through() {
     let cluster = Cluster::start(&[1]).await;
     let command =
@@ -92,7 +124,7 @@ async fn a_follower_sees_every_task_and_every_attempt_until_the_job_has_ended() 
         job_id: id.to_string(),
         tasks: tasks.iter().map(ToString::to_string).collect(),
         attempt,
-        follow: false,
+        ..Default::default()
     };
     let history = cluster.database.history(id).await;
     let first = history.iter().find(|it| it.task == "a").unwrap().attempt;

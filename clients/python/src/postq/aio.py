@@ -276,12 +276,22 @@ class AsyncClient:
         raise JobFailed(f"the job {job_id} is {job.state.value}: {text}", job_id)
 
     async def logs(
-        self, job_id: str, *, tasks: Iterable[str] = (), attempt: int = 0, follow: bool = False
+        self,
+        job_id: str,
+        *,
+        tasks: Iterable[str] = (),
+        attempt: int = 0,
+        follow: bool = False,
+        tail: int = 0,
     ) -> AsyncIterator[LogChunk]:
-        """What tasks wrote; with `follow` until the job has ended. Each chunk comes once, also
-        where the connection broke."""
+        """What tasks wrote; with `follow` until the job has ended, with `tail` only the last so
+        many lines of each attempt. Each chunk comes once, also where the connection broke."""
         request = job_service_pb2.ReadLogsRequest(
-            job_id=job_id, tasks=list_of(tasks), attempt=attempt, follow=follow
+            job_id=job_id,
+            tasks=list_of(tasks),
+            attempt=attempt,
+            follow=follow,
+            tail_lines=tail,
         )
         seen: dict[int, int] = {}
 
@@ -291,6 +301,8 @@ class AsyncClient:
         async for message in self._link.resumed(read):
             if message.number > seen.get(message.attempt, 0):
                 seen[message.attempt] = message.number
+                # After a break the last lines would be others, and what is between would be missing.
+                request.tail_lines = 0
                 yield LogChunk.from_proto(message)
 
     async def download(

@@ -157,10 +157,17 @@ class Client:
         return _loop.run(self._async.result(job_id, timeout))
 
     def logs(
-        self, job_id: str, *, tasks: Iterable[str] = (), attempt: int = 0, follow: bool = False
+        self,
+        job_id: str,
+        *,
+        tasks: Iterable[str] = (),
+        attempt: int = 0,
+        follow: bool = False,
+        tail: int = 0,
     ) -> Iterator[LogChunk]:
-        """What tasks wrote; with `follow` until the job has ended."""
-        return _loop.iterate(self._async.logs(job_id, tasks=tasks, attempt=attempt, follow=follow))
+        """What tasks wrote; with `follow` until the job has ended. See `AsyncClient.logs`."""
+        chunks = self._async.logs(job_id, tasks=tasks, attempt=attempt, follow=follow, tail=tail)
+        return _loop.iterate(chunks)
 
     def download(
         self, job_id: str, directory: str | os.PathLike[str], *, task: str | None = None

@@ -217,16 +217,18 @@ class RetryJobsResponse(_message.Message):
     def __init__(self, retried: _Optional[_Iterable[_Union[RetryJobsResponse.Retried, _Mapping]]] = ...) -> None: ...
 
 class ReadLogsRequest(_message.Message):
-    __slots__ = ("job_id", "tasks", "attempt", "follow")
+    __slots__ = ("job_id", "tasks", "attempt", "follow", "tail_lines")
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     TASKS_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    TAIL_LINES_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     tasks: _containers.RepeatedScalarFieldContainer[str]
     attempt: int
     follow: bool
-    def __init__(self, job_id: _Optional[str] = ..., tasks: _Optional[_Iterable[str]] = ..., attempt: _Optional[int] = ..., follow: bool = ...) -> None: ...
+    tail_lines: int
+    def __init__(self, job_id: _Optional[str] = ..., tasks: _Optional[_Iterable[str]] = ..., attempt: _Optional[int] = ..., follow: bool = ..., tail_lines: _Optional[int] = ...) -> None: ...
 
 class ReadLogsResponse(_message.Message):
     __slots__ = ("task", "attempt", "number", "stream", "data")
