@@ -84,12 +84,21 @@ impl Case {
 pub(crate) fn print_table(cases: &[Case]) {
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN);
-    let columns =
-        ["case", "PostQ, s", "CPU, s", "reference", "reference, s", "CPU, s", "ratio", "goal"];
-    table.set_header(columns);
+    table.set_header([
+        "case",
+        "rounds",
+        "PostQ, s",
+        "CPU, s",
+        "reference",
+        "reference, s",
+        "CPU, s",
+        "ratio",
+        "goal",
+    ]);
     for case in cases {
         table.add_row([
             case.case.to_owned(),
+            case.rounds.to_string(),
             format!("{:.3}", case.ours_seconds),
             format!("{:.3}", case.ours_cpu_seconds),
             case.reference.to_owned(),
@@ -99,7 +108,7 @@ pub(crate) fn print_table(cases: &[Case]) {
             format!("{:.2}", case.goal),
         ]);
     }
-    for column in [1, 2, 4, 5, 6, 7] {
+    for column in [1, 2, 3, 5, 6, 7, 8] {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
