@@ -301,7 +301,7 @@ class AsyncClient:
         async for message in self._link.resumed(read):
             if message.number > seen.get(message.attempt, 0):
                 seen[message.attempt] = message.number
-                # After a break the last lines would be others, and what is between would be missing.
+                # After a break the last lines are others, and what is between would be left out.
                 request.tail_lines = 0
                 yield LogChunk.from_proto(message)
 
