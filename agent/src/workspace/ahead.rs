@@ -63,10 +63,10 @@ impl Drop for Need {
 impl Ahead {
     /// A task needs files now. What is fetched ahead ends, unless it is just that: then it is the task's
     /// from here, and nobody stops it.
-    pub(super) fn need(&self, content: Option<Digest>) -> Need {
+    pub(super) fn need(&self, content: Digest) -> Need {
         self.0.needs.send_modify(|needs| *needs += 1);
         if let Some(guess) = self.0.guess().take()
-            && !(guess.has_begun && Some(guess.content) == content)
+            && !(guess.has_begun && guess.content == content)
         {
             guess.stop.cancel();
         }
@@ -176,7 +176,8 @@ impl Workspace {
     /// Whether a directory is here that holds just that, or that a task got as that.
     fn is_here(&self, cache: &Cache, input: &Snapshot) -> bool {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.has(input) || open.values().any(|it| it.input.content == input.content)
+        let mut open = open.iter().filter(|(_, it)| it.input.content == input.content);
+        cache.has(input) || open.any(|(dir, _)| dir.exists())
     }
 
     /// Whether most of it is in one directory here, which a task will take over and change.
@@ -225,17 +226,17 @@ mod tests {
         let ahead = Ahead::default();
         let other = ahead.replace(content("a")).unwrap();
         assert!(ahead.begin(content("a")));
-        let _need = ahead.need(Some(content("b")));
+        let _need = ahead.need(content("b"));
         assert!(other.is_cancelled());
 
         // The task will fetch it itself.
         let late = ahead.replace(content("a")).unwrap();
-        let _need = ahead.need(Some(content("a")));
+        let _need = ahead.need(content("a"));
         assert!(late.is_cancelled());
 
         let same = ahead.replace(content("a")).unwrap();
         assert!(ahead.begin(content("a")));
-        let _need = ahead.need(Some(content("a")));
+        let _need = ahead.need(content("a"));
         let _newer = ahead.replace(content("b")).unwrap();
         ahead.stop();
         assert!(!same.is_cancelled(), "a task waits for it");
@@ -244,7 +245,7 @@ mod tests {
     #[test]
     fn nothing_begins_while_a_task_waits_for_files() {
         let ahead = Ahead::default();
-        let needs = [ahead.need(None), ahead.need(None)];
+        let needs = [ahead.need(content("a")), ahead.need(content("b"))];
         assert!(ahead.idle().now_or_never().is_none());
         drop(needs);
         assert!(ahead.idle().now_or_never().is_some());

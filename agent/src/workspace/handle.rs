@@ -170,7 +170,7 @@ impl Workspace {
                 self.opened(input, dir, listing, Effort { checkout: began.elapsed(), ..effort });
             }
             None => {
-                let _need = self.ahead.need(input.content);
+                let _need = input.content.map(|content| self.ahead.need(content));
                 // Siblings that start at once from the same files: the first one fetches, the others
                 // copy. Whoever fetches it ahead leaves it in the cache.
                 let mut _turn = None;
