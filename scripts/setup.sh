@@ -5,7 +5,7 @@
 #   setup.sh build   a C compiler
 #   setup.sh demo    that, git and a Postgres server; Docker only where it is installed already
 #   setup.sh test    that, PgBouncer, a Docker engine that answers, docker-compose, a static busybox,
-#                    what checks systemd units, mkfs.xfs, and for root also `ip` and podman
+#                    what checks systemd units, file systems that tests mount, and for root also `ip` and podman
 #   setup.sh postgres  what `make test-postgres` needs: node for npm, git, and PgBouncer
 #   setup.sh python  Python 3.10 or later that can make virtual environments
 #   setup.sh clients psql, Go, Node, a JDK, Maven, and grpcurl in target/go: what clients/examples are run with
@@ -121,9 +121,12 @@ need_pgbouncer() {
     [ -x /usr/sbin/pgbouncer ] || [ -x /usr/bin/pgbouncer ] || install_packages pgbouncer
 }
 
-need_xfs() {
-    # A file system that shares blocks, in an image; the tests mount it.
-    [ -x /usr/sbin/mkfs.xfs ] || command -v mkfs.xfs > /dev/null || install_packages xfsprogs
+need_file_systems() {
+    # In images, which tests mount: one that shares blocks, one for an engine to fill, one that ignores case.
+    PATH=$PATH:/usr/sbin
+    command -v mkfs.xfs > /dev/null || install_packages xfsprogs
+    command -v mkfs.ext4 > /dev/null || install_packages e2fsprogs
+    command -v lowntfs-3g > /dev/null || install_packages ntfs-3g
 }
 
 need_ip() {
@@ -188,7 +191,7 @@ test)
     need_pgbouncer
     need_busybox
     need_ip
-    need_xfs
+    need_file_systems
     need_docker
     need_compose
     need_podman

@@ -125,7 +125,9 @@ pub fn refused(verb: &str, error: &WorkspaceError, coordinator: &Coordinator) ->
         WorkspaceError::Remote { source, .. } | WorkspaceError::Lost(source) => {
             return Failure::from_status(source, verb, coordinator.url());
         }
-        WorkspaceError::Io { .. } | WorkspaceError::Changed { .. } => Exit::Machine,
+        WorkspaceError::Io { .. }
+        | WorkspaceError::SameName { .. }
+        | WorkspaceError::Changed { .. } => Exit::Machine,
         WorkspaceError::NotEmpty { .. }
         | WorkspaceError::Unfit { .. }
         | WorkspaceError::TooMuch { .. }

@@ -28,8 +28,10 @@ begin
     return query select * from unnest(v_concluded.o_job, v_concluded.o_attempt);
     if cardinality(v_concluded.o_attempt) < v_count then
         return query
-            delete from postq.dead_letter d using unnest(ack_many.ids, ack_many.attempts) as x (id, attempt)
-            where d.job = x.id and d.attempt = x.attempt
+            delete from postq.dead_letter d where d.ctid = any (array(
+                select d.ctid from unnest(ack_many.ids, ack_many.attempts) as x (id, attempt)
+                cross join lateral (
+                    select d.ctid from postq.dead_letter d where d.job = x.id and d.attempt = x.attempt for update) d))
             returning d.job, d.attempt;
     end if;
 end;

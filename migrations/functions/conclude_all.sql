@@ -22,25 +22,25 @@ declare
 begin
     o_job := '{}';
     o_attempt := '{}';
+    -- By look-ups, whatever the planner makes of tables that were empty when they were analysed.
     with given as materialized (
-        select o.job, o.n, o.attempt, x.result, s.task_count = 1 as is_single
+        select o.job, o.n, o.attempt, x.result,
+               (select s.task_count = 1 from postq.job_spec s where s.job = o.job) as is_single
         from unnest(p_job, p_attempt, p_result) as x (job, attempt, result)
-        join postq.open_attempt o
-            on o.job = x.job and o.attempt = x.attempt and o.lease_until is not null
-        join postq.job_spec s on s.job = o.job
+        cross join lateral (
+            select o.job, o.n, o.attempt from postq.open_attempt o
+            where o.job = x.job and o.attempt = x.attempt and o.lease_until is not null offset 0) o
     ), held as materialized (
-        select j.id from postq.job j where j.id in (select g.job from given g where g.is_single)
-        order by j.id for update
+        select j.id
+        from (select distinct g.job from given g where g.is_single order by g.job) g
+        cross join lateral (select j.id from postq.job j where j.id = g.job for update) j
     )
-    select array_agg(o.job) as jobs, array_agg(o.n) as ns, array_agg(o.attempt) as attempts,
-           array_agg(o.result) as results,
-           coalesce(array_agg(distinct o.job) filter (where o.is_single), '{}') as singles
-    into v_open
-    from (select o.job, o.n, o.attempt, g.result, g.is_single
-          from given g join postq.open_attempt o on o.job = g.job and o.n = g.n and o.attempt = g.attempt
-          -- The jobs are locked before.
-          where (select count(*) from held) >= 0
-          order by o.job, o.n for update of o) o;
+    select array_agg(g.job) as jobs, array_agg(g.n) as ns, array_agg(g.attempt) as attempts,
+           array_agg(g.result) as results,
+           -- Null: all of them.
+           case when not bool_and(g.is_single) then coalesce((select array_agg(h.id) from held h), '{}') end as singles,
+           (select count(*) from held) as held
+    into v_open from given g;
     if v_open.jobs is null then
         return;
     end if;

@@ -37,6 +37,7 @@ declare
     v_room record;
     v_num int;
     v_many int;
+    v_park int;
     v_aging double precision;
     v_path jsonpath := postq.filter_path(consume.filter);
 begin
@@ -53,6 +54,8 @@ begin
     perform postq.apply_cancels_of(consume.queue);
     select * into v_room from postq.consume_room(consume.queue, num, v_now);
     v_num := least(num, v_room.o_room);
+    -- So many of those that are due it may let wait for a slot of their key instead.
+    v_park := v_num * 2 + 100;
     v_aging := coalesce((select q.aging from postq.queue q where q.name = consume.queue), 0);
     loop
         -- Where tasks gain priority while they wait, the next one may be of any lane.
@@ -72,13 +75,15 @@ begin
             exit when cardinality(v_n) >= v_many;
             if v_path is not null then
                 select * into v_taken from postq.take_matching(v_level.lane, v_level.floor, v_level.due_floor,
-                    v_level.lease_floor, v_now, v_many - cardinality(v_n), v_path);
+                    v_level.lease_floor, v_now, v_many - cardinality(v_n), v_park, v_path);
+                v_park := v_park - v_taken.o_parked;
                 v_job := v_job || v_taken.o_job;
                 v_n := v_n || v_taken.o_n;
                 continue;
             end if;
             select * into v_taken from postq.take_level(v_level.lane, v_level.floor, v_level.due_floor,
-                v_level.lease_floor, v_now, v_many - cardinality(v_n));
+                v_level.lease_floor, v_now, v_many - cardinality(v_n), v_park);
+            v_park := v_park - v_taken.o_parked;
             v_job := v_job || v_taken.o_job;
             v_n := v_n || v_taken.o_n;
             if cardinality(v_n) < v_many and exists (select from postq.parked k where k.lane = any (v_level.lane)) then

@@ -18,19 +18,19 @@ declare
     v_done jsonb;
 begin
     with over as materialized (
-        select o.job, o.n, o.attempt, o.lease_until
+        select o.ctid as line
         from postq.lane l
         cross join lateral (
-            select o.job, o.n, o.attempt, o.lease_until from postq.open_attempt o
+            select o.ctid from postq.open_attempt o
             where o.lane = l.id and o.lease_until > case when p_is_thorough then '-infinity' else l.lease_floor end and o.lease_until <= postq.now()
             order by o.lease_until limit p_limit
         ) o
         where l.executor = 'handler'
     ), locked as materialized (
         select o.job, o.n, o.attempt
-        from over x join postq.open_attempt o on o.job = x.job and o.n = x.n and o.attempt = x.attempt
-        where o.lease_until <= postq.now()
-        order by x.lease_until limit p_limit for update of o skip locked
+        from postq.open_attempt o
+        where o.ctid = any (array(select x.line from over x)) and o.lease_until <= postq.now()
+        order by o.lease_until limit p_limit for update skip locked
     ), held as materialized (
         select j.id from postq.job j where j.id in (select l.job from locked l)
         order by j.id for update skip locked

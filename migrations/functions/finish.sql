@@ -38,10 +38,12 @@ declare
     v_verdicts jsonb;
 begin
     -- The jobs of stale reports are left alone: a consumer's open transaction may hold them.
-    perform 1 from postq.job j
-    where j.id in (select o.job from unnest(p_attempt, p_job, p_n) as x (attempt, job, n)
-                   join postq.open_attempt o on o.job = x.job and o.n = x.n and o.attempt = x.attempt)
-    order by j.id for update;
+    perform 1
+    from (select distinct x.job from unnest(p_attempt, p_job, p_n) as x (attempt, job, n)
+          cross join lateral (
+              select from postq.open_attempt o where o.job = x.job and o.n = x.n and o.attempt = x.attempt offset 0) o
+          order by x.job) x
+    cross join lateral (select from postq.job j where j.id = x.job for update) j;
 
     select * into v_closed from postq.record(
         p_attempt, p_session, p_job, p_n, p_outcome, p_exit_code, p_signal, p_reason, p_results, p_errors,

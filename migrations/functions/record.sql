@@ -38,12 +38,16 @@ begin
             p_log_chunks, p_is_final, p_result, p_retry_at, p_image, p_effort
         ) with ordinality as u (attempt, session, job, n, outcome, exit_code, signal, reason, results,
              errors, content, provenance, times, ran_ms, log_chunks, is_final, result, retry_at, image, effort, ord)
-    ), closed as (
-        delete from postq.open_attempt o
-        using (select distinct on (i.job, i.n, i.attempt, i.session) i.* from input i
-               order by i.job, i.n, i.attempt, i.session, i.ord) i
-        where o.job = i.job and o.n = i.n and o.attempt = i.attempt and o.session is not distinct from i.session
-        returning i.*, o.agent, o.started_at, o.is_final as is_last
+    ), closed as materialized (
+        select i.*, o.agent, o.started_at, o.is_final as is_last, o.ctid as line
+        from (select distinct on (i.job, i.n, i.attempt, i.session) i.* from input i
+              order by i.job, i.n, i.attempt, i.session, i.ord) i
+        cross join lateral (
+            select o.ctid, o.agent, o.started_at, o.is_final from postq.open_attempt o
+            where o.job = i.job and o.n = i.n and o.attempt = i.attempt and o.session is not distinct from i.session
+            for update) o
+    ), deleted as (
+        delete from postq.open_attempt o where o.ctid = any (array(select c.line from closed c))
     ), meant as (
         select c.*, j.queue, j.cancel_requested_at is not null as is_cancelled, j.overdue,
                case when j.overdue is not null and c.outcome = 'cancelled' then 'timed_out'

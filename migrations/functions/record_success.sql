@@ -21,12 +21,16 @@ begin
             p_provenance, p_times, p_ran_ms, p_log_chunks, p_result, p_image, p_effort
         ) with ordinality as u (attempt, session, job, n, exit_code, signal, reason, results, errors, content,
              provenance, times, ran_ms, log_chunks, result, image, effort, ord)
-    ), closed as (
-        delete from postq.open_attempt o
-        using (select distinct on (i.job, i.n, i.attempt, i.session) i.* from input i
-               order by i.job, i.n, i.attempt, i.session, i.ord) i
-        where o.job = i.job and o.n = i.n and o.attempt = i.attempt and o.session is not distinct from i.session
-        returning i.*, o.agent, o.started_at
+    ), closed as materialized (
+        select i.*, o.agent, o.started_at, o.ctid as line
+        from (select distinct on (i.job, i.n, i.attempt, i.session) i.* from input i
+              order by i.job, i.n, i.attempt, i.session, i.ord) i
+        cross join lateral (
+            select o.ctid, o.agent, o.started_at from postq.open_attempt o
+            where o.job = i.job and o.n = i.n and o.attempt = i.attempt and o.session is not distinct from i.session
+            for update) o
+    ), deleted as (
+        delete from postq.open_attempt o where o.ctid = any (array(select c.line from closed c))
     ), recorded as (
         insert into postq.attempt (id, job, n, agent, session, started_at, finished_at, outcome,
             exit_code, signal, reason, results, errors, ran_ms, log_chunks, result, image, effort)

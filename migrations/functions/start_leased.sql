@@ -21,12 +21,11 @@ declare
     v_start timestamptz := postq.lease_start();
     v_notes int;
     v_limited uuid[];
-    v_attributes jsonb[];
     v_priority int[];
     v_created timestamptz[];
 begin
     with given as materialized (
-        select x.ord, x.n, j.id, j.priority, j.created_at, s.attributes, s.task_count,
+        select x.ord, x.n, j.id, j.priority, j.created_at, s.task_count,
                s.notify or s.timeout_ms is not null as is_limited, j.state in ('scheduled', 'queued') as is_first
         from unnest(p_job, p_n) with ordinality as x (job, n, ord)
         join postq.job j on j.id = x.job
@@ -40,10 +39,9 @@ begin
         select g.id, 'note', g.n from given g where g.is_first and g.task_count > 1
         returning 1
     )
-    select array_agg(g.attributes order by g.ord), array_agg(g.priority order by g.ord),
-           array_agg(g.created_at order by g.ord), (select count(*) from noted),
-           (select array_agg(s.id) from started s where s.is_limited)
-    into v_attributes, v_priority, v_created, v_notes, v_limited from given g;
+    select array_agg(g.priority order by g.ord), array_agg(g.created_at order by g.ord),
+           (select count(*) from noted), (select array_agg(s.id) from started s where s.is_limited)
+    into v_priority, v_created, v_notes, v_limited from given g;
     if v_limited is not null then
         perform postq.limit_run(v_limited);
     end if;
@@ -56,10 +54,10 @@ begin
             update postq.task t
             set state = 'running', attempt = nextval('postq.attempt_id'), seq = null, run_at = null,
                 started_at = coalesce(t.started_at, postq.now())
-            from unnest(p_job, p_n, v_attributes, v_priority, v_created) with ordinality
-                as x (job, n, attributes, priority, created_at, ord)
+            from unnest(p_job, p_n, v_priority, v_created) with ordinality
+                as x (job, n, priority, created_at, ord)
             where t.job = x.job and t.n = x.n and t.state in ('ready', 'scheduled', 'parked')
-            returning t.job, t.n, t.attempt, t.attempts, t.lane, x.attributes, x.priority, x.created_at, x.ord
+            returning t.job, t.n, t.attempt, t.attempts, t.lane, x.priority, x.created_at, x.ord
         ), leased as materialized (
             select r.*, coalesce(s.spec ->> 'handler', s.name) as task, s.spec -> 'arguments' as arguments,
                    s.max_attempts, p_is_final or s.at_most_once as is_final, v_start + coalesce(
@@ -69,8 +67,10 @@ begin
             insert into postq.open_attempt (job, n, attempt, started_at, lane, lease_until, is_final)
             select l.job, l.n, l.attempt, postq.now(), l.lane, l.lease_until, l.is_final from leased l
         )
-        select l.job, l.attempt, l.task, l.arguments, l.attributes, l.priority, l.attempts + 1, l.max_attempts,
-               l.created_at, l.lease_until
+        select l.job, l.attempt, l.task, l.arguments,
+               -- Never in an array: they may be a megabyte each.
+               (select s.attributes from postq.job_spec s where s.job = l.job),
+               l.priority, l.attempts + 1, l.max_attempts, l.created_at, l.lease_until
         from leased l order by l.ord;
 end;
 $$;

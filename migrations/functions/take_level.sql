@@ -1,8 +1,8 @@
 -- Takes up to p_limit tasks from lanes of one priority, in the order in which they became available:
--- ready ones, due ones, and those whose lease is over. Called by consume.
+-- ready ones, due ones, and those whose lease is over. It parks as take_due does. Called by consume.
 create or replace function postq.take_level(
     p_lane bigint[], p_floor bigint[], p_due_floor timestamptz[], p_lease_floor timestamptz[],
-    p_now timestamptz, p_limit int, out o_job uuid[], out o_n int[]
+    p_now timestamptz, p_limit int, p_park int, out o_job uuid[], out o_n int[], out o_parked int
 )
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
@@ -15,6 +15,7 @@ declare
 begin
     o_job := '{}';
     o_n := '{}';
+    o_parked := 0;
     v_has_old := exists (
         select from unnest(p_lane, p_due_floor, p_lease_floor) as l (lane, due_floor, lease_floor)
         where exists (select from postq.scheduled s
@@ -46,9 +47,10 @@ begin
     end if;
     if v_due > 0 then
         perform postq.expire_now(p_lane, p_lease_floor, p_now, v_over) where v_over > 0;
-        select * into v_more from postq.take_due(p_lane, p_due_floor, p_now, v_due);
+        select * into v_more from postq.take_due(p_lane, p_due_floor, p_now, v_due, p_park);
         o_job := v_more.o_job;
         o_n := v_more.o_n;
+        o_parked := v_more.o_parked;
     end if;
     if cardinality(o_n) < p_limit then
         select * into v_more from postq.take_ready(p_lane, p_floor, p_limit - cardinality(o_n));
@@ -58,11 +60,12 @@ begin
     if v_has_old and cardinality(o_n) < p_limit then
         -- What was counted as ready is in other hands.
         perform postq.expire_now(p_lane, p_lease_floor, p_now, p_limit - cardinality(o_n));
-        select * into v_more from postq.take_due(p_lane, p_due_floor, p_now, p_limit - cardinality(o_n));
+        select * into v_more from postq.take_due(p_lane, p_due_floor, p_now, p_limit - cardinality(o_n), p_park - o_parked);
         o_job := o_job || v_more.o_job;
         o_n := o_n || v_more.o_n;
+        o_parked := o_parked + v_more.o_parked;
     end if;
 end;
 $$;
 revoke all on function postq.take_level(
-    bigint[], bigint[], timestamptz[], timestamptz[], timestamptz, int) from public;
+    bigint[], bigint[], timestamptz[], timestamptz[], timestamptz, int, int) from public;

@@ -1,13 +1,14 @@
 -- Takes up to p_limit tasks of jobs whose attributes p_filter holds for, from lanes of one priority, in
 -- the order in which they became available: due ones (those of consumers whose lease is over among
--- them), ready ones, parked ones.
+-- them), ready ones, parked ones. It parks as take_due does.
 --
 -- It looks at the first c_window of each lane and kind. Where these are not enough, it looks at c_jump
 -- more of each lane from a place by chance behind them, so that what stands far behind is found too, by
 -- one call or another, though not in order: nobody has to take what stands before it. Called by consume.
 create or replace function postq.take_matching(
     p_lane bigint[], p_floor bigint[], p_due_floor timestamptz[], p_lease_floor timestamptz[],
-    p_now timestamptz, p_limit int, p_filter jsonpath, out o_job uuid[], out o_n int[]
+    p_now timestamptz, p_limit int, p_park int, p_filter jsonpath,
+    out o_job uuid[], out o_n int[], out o_parked int
 )
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
@@ -15,32 +16,33 @@ as $$
 declare
     c_window constant int := 1000;
     c_jump constant int := 4000;
+    v_row tid[];
     v_run_at timestamptz[];
     v_job uuid[];
     v_n int[];
-    v_parked int := 0;
     v_more record;
     v_from bigint[];
 begin
     perform postq.expire_now(p_lane, p_lease_floor, p_now, p_limit, p_filter);
     o_job := '{}';
     o_n := '{}';
+    o_parked := 0;
     loop
-        select array_agg(d.run_at), array_agg(d.job), array_agg(d.n) into v_run_at, v_job, v_n
-        from (select s.run_at, s.job, s.n
-              from unnest(p_lane, p_due_floor) as l (lane, floor)
-              cross join lateral (
-                  select s.job, s.n, s.run_at from postq.scheduled s
-                  where s.lane = l.lane and s.run_at > l.floor and s.run_at <= p_now order by s.run_at limit c_window) x
-              join postq.job_spec js on js.job = x.job and js.attributes @@ p_filter
-              join postq.scheduled s on s.run_at = x.run_at and s.job = x.job and s.n = x.n
-              order by s.run_at limit p_limit - cardinality(o_n) for update of s skip locked) d;
-        select * into v_more from postq.take_scheduled(v_run_at, v_job, v_n);
+        select array_agg(d.ctid), array_agg(d.run_at), array_agg(d.job), array_agg(d.n) into v_row, v_run_at, v_job, v_n
+        from (select s.ctid, s.run_at, s.job, s.n from postq.scheduled s
+              where s.ctid = any (array(
+                  select x.ctid
+                  from unnest(p_lane, p_due_floor) as l (lane, floor)
+                  cross join lateral (
+                      select s.ctid, s.job from postq.scheduled s
+                      where s.lane = l.lane and s.run_at > l.floor and s.run_at <= p_now order by s.run_at limit c_window) x
+                  where (select js.attributes @@ p_filter from postq.job_spec js where js.job = x.job)))
+              order by s.run_at limit p_limit - cardinality(o_n) for update skip locked) d;
+        select * into v_more from postq.take_scheduled(v_row, v_run_at, v_job, v_n);
         o_job := o_job || v_more.o_job;
         o_n := o_n || v_more.o_n;
-        v_parked := v_parked + v_more.o_parked;
-        -- Behind those that were parked others may be due.
-        exit when v_more.o_parked = 0 or v_parked >= c_window or cardinality(o_n) >= p_limit;
+        o_parked := o_parked + v_more.o_parked;
+        exit when v_more.o_parked = 0 or o_parked >= p_park or cardinality(o_n) >= p_limit;
     end loop;
 
     select * into v_more from postq.take_ready_matching(p_lane, p_floor, c_window, p_limit - cardinality(o_n), p_filter);
@@ -67,4 +69,4 @@ begin
 end;
 $$;
 revoke all on function postq.take_matching(
-    bigint[], bigint[], timestamptz[], timestamptz[], timestamptz, int, jsonpath) from public;
+    bigint[], bigint[], timestamptz[], timestamptz[], timestamptz, int, int, jsonpath) from public;

@@ -41,13 +41,14 @@ begin
                 order by k.rank, k.seq limit p_limit - cardinality(o_n) for update skip locked;
         else
             open v_line for
-                select k.pool, k.rank, k.seq, k.job, k.n
-                from (select k.pool, k.rank, k.seq, k.job from postq.parked k
-                      where k.lane = v_pool.lane and k.pool = v_pool.pool
-                      order by k.rank, k.seq limit c_window) x
-                join postq.job_spec js on js.job = x.job and js.attributes @@ p_filter
-                join postq.parked k on k.pool = x.pool and k.rank = x.rank and k.seq = x.seq
-                order by k.rank, k.seq limit p_limit - cardinality(o_n) for update of k skip locked;
+                select k.pool, k.rank, k.seq, k.job, k.n from postq.parked k
+                where k.ctid = any (array(
+                    select x.ctid
+                    from (select k.ctid, k.job from postq.parked k
+                          where k.lane = v_pool.lane and k.pool = v_pool.pool
+                          order by k.rank, k.seq limit c_window) x
+                    where (select js.attributes @@ p_filter from postq.job_spec js where js.job = x.job)))
+                order by k.rank, k.seq limit p_limit - cardinality(o_n) for update skip locked;
         end if;
         loop
             fetch v_line into v_one;

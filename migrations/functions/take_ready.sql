@@ -10,7 +10,7 @@ as $$
 declare
     -- Of several lanes so many rows are merged; what others have locked may fill this, so it grows.
     v_window int := p_limit + 8;
-    v_lane bigint[];
+    v_row tid[];
     v_seq bigint[];
     v_job uuid[];
     v_n int[];
@@ -22,35 +22,33 @@ begin
     o_n := '{}';
     loop
         if cardinality(p_lane) = 1 then
-            select array_agg(r.lane), array_agg(r.seq), array_agg(r.job), array_agg(r.n)
-            into v_lane, v_seq, v_job, v_n
-            from (select r.lane, r.seq, r.job, r.n from postq.ready r
+            select array_agg(r.ctid), array_agg(r.seq), array_agg(r.job), array_agg(r.n)
+            into v_row, v_seq, v_job, v_n
+            from (select r.ctid, r.seq, r.job, r.n from postq.ready r
                   where r.lane = p_lane[1] and r.seq > p_floor[1] and r.seq <> all (v_busy)
                   order by r.seq limit p_limit - cardinality(o_n) for update skip locked) r;
             v_is_all := true;
         else
             with near as materialized (
-                select r.lane, r.seq, r.since, r.place
+                select r.ctid as line, r.place
                 from unnest(p_lane, p_floor) as l (lane, floor)
                 cross join lateral (
-                    select r.lane, r.seq, r.since, row_number() over (order by r.seq) as place
+                    select r.ctid, row_number() over (order by r.seq) as place
                     from postq.ready r where r.lane = l.lane and r.seq > l.floor
                     order by r.seq limit v_window
                 ) r
             )
-            select array_agg(r.lane), array_agg(r.seq), array_agg(r.job), array_agg(r.n),
+            select array_agg(r.ctid), array_agg(r.seq), array_agg(r.job), array_agg(r.n),
                    not exists (select from near x where x.place = v_window)
-            into v_lane, v_seq, v_job, v_n, v_is_all
-            from (select r.lane, r.seq, r.job, r.n
-                  from near x join postq.ready r on r.lane = x.lane and r.seq = x.seq
-                  where r.seq <> all (v_busy)
-                  order by x.since, x.seq limit p_limit - cardinality(o_n) for update of r skip locked) r;
+            into v_row, v_seq, v_job, v_n, v_is_all
+            from (select r.ctid, r.seq, r.job, r.n from postq.ready r
+                  where r.ctid = any (array(select x.line from near x)) and r.seq <> all (v_busy)
+                  order by r.since, r.seq limit p_limit - cardinality(o_n) for update skip locked) r;
             v_window := v_window * 4;
         end if;
         if v_seq is not null then
             select * into v_held from postq.hold_tasks(v_job, v_n, v_seq, '{}');
-            delete from postq.ready r using unnest(v_lane, v_seq) with ordinality as x (lane, seq, ord)
-            where r.lane = x.lane and r.seq = x.seq and x.ord = any (v_held.o_ord || v_held.o_gone);
+            delete from postq.ready r where r.ctid = any (array(select v_row[i] from unnest(v_held.o_ord || v_held.o_gone) as i));
             o_job := o_job || array(select v_job[i] from unnest(v_held.o_ord) as i);
             o_n := o_n || array(select v_n[i] from unnest(v_held.o_ord) as i);
             v_busy := v_busy || v_seq;

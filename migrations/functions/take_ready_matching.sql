@@ -7,25 +7,25 @@ language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
 as $$
 declare
-    v_lane bigint[];
+    v_row tid[];
     v_seq bigint[];
     v_job uuid[];
     v_n int[];
     v_held record;
 begin
-    select array_agg(d.lane), array_agg(d.seq), array_agg(d.job), array_agg(d.n)
-    into v_lane, v_seq, v_job, v_n
-    from (select r.lane, r.seq, r.job, r.n
-          from unnest(p_lane, p_after) as l (lane, after)
-          cross join lateral (
-              select r.seq, r.job from postq.ready r
-              where r.lane = l.lane and r.seq > l.after order by r.seq limit p_window) x
-          join postq.job_spec js on js.job = x.job and js.attributes @@ p_filter
-          join postq.ready r on r.lane = l.lane and r.seq = x.seq
-          order by r.since, r.seq limit p_limit for update of r skip locked) d;
+    select array_agg(d.ctid), array_agg(d.seq), array_agg(d.job), array_agg(d.n)
+    into v_row, v_seq, v_job, v_n
+    from (select r.ctid, r.seq, r.job, r.n from postq.ready r
+          where r.ctid = any (array(
+              select x.ctid
+              from unnest(p_lane, p_after) as l (lane, after)
+              cross join lateral (
+                  select r.ctid, r.job from postq.ready r
+                  where r.lane = l.lane and r.seq > l.after order by r.seq limit p_window) x
+              where (select js.attributes @@ p_filter from postq.job_spec js where js.job = x.job)))
+          order by r.since, r.seq limit p_limit for update skip locked) d;
     select * into v_held from postq.hold_tasks(v_job, v_n, v_seq, '{}');
-    delete from postq.ready r using unnest(v_lane, v_seq) with ordinality as x (lane, seq, ord)
-    where r.lane = x.lane and r.seq = x.seq and x.ord = any (v_held.o_ord || v_held.o_gone);
+    delete from postq.ready r where r.ctid = any (array(select v_row[i] from unnest(v_held.o_ord || v_held.o_gone) as i));
     o_job := array(select v_job[i] from unnest(v_held.o_ord) as i);
     o_n := array(select v_n[i] from unnest(v_held.o_ord) as i);
 end;

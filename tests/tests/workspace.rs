@@ -7,6 +7,8 @@
 mod broken;
 #[path = "workspace/cache.rs"]
 mod cache;
+#[path = "workspace/case.rs"]
+mod case;
 #[path = "workspace/damage.rs"]
 mod damage;
 #[path = "workspace/files.rs"]

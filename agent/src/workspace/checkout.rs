@@ -155,7 +155,7 @@ impl Checkout {
         let Some(from) = near.unchanged(&file.digest, file.size) else { return Ok(false) };
         let path = self.path(file.at);
         let made = self.root.create_file_below(&path);
-        let made = made.map_err(WorkspaceError::io("make", &path))?;
+        let made = made.map_err(WorkspaceError::new_name("make", &path))?;
         if from.clone_to(&made).unwrap_or(false) {
             let completed = self.complete(file.at, &made);
             completed.map_err(WorkspaceError::io("make", &path))?;
@@ -234,7 +234,7 @@ impl Checkout {
                     })
                 }
             };
-            made.map_err(WorkspaceError::io("make", &of.path_of(&row.name)))?;
+            made.map_err(WorkspaceError::new_name("make", &of.path_of(&row.name)))?;
         }
         Ok(())
     }
@@ -242,7 +242,7 @@ impl Checkout {
     fn make_large(&self, file: At, size: u64) -> Result<(), WorkspaceError> {
         let path = self.path(file);
         let made = self.root.create_file_below(&path).and_then(|file| file.set_len(size));
-        made.map_err(WorkspaceError::io("make", &path))
+        made.map_err(WorkspaceError::new_name("make", &path))
     }
 
     fn expect(&mut self, part: Part) -> Result<(), WorkspaceError> {
@@ -352,7 +352,7 @@ impl Checkout {
         let mut at = first;
         while let Some(part) = self.parts.get(at as usize) {
             let path = self.path(part.file);
-            self.write(part, &path, bytes).map_err(WorkspaceError::io("write", &path))?;
+            self.write(part, &path, bytes).map_err(WorkspaceError::new_name("write", &path))?;
             at = part.next;
         }
         Ok(())

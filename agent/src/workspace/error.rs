@@ -19,6 +19,15 @@ pub enum WorkspaceError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// Two names in one directory of the snapshot are one name there.
+    #[error(
+        "`{path}` and a name beside it are the same to this file system, which ignores case or rewrites names; \
+         use one that does not, or rename one of them"
+    )]
+    SameName {
+        /// The second of them, within the workspace.
+        path: String,
+    },
     /// A process still wrote it.
     #[error("`{path}` changed while it was read")]
     Changed {
@@ -95,6 +104,14 @@ impl WorkspaceError {
     /// Only where it is needed is the path made text.
     pub(super) fn io(verb: &'static str, path: &[u8]) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io { verb, path: shown(path), source }
+    }
+
+    /// The same while something is made where nothing was: what is there already has another name.
+    pub(super) fn new_name(verb: &'static str, path: &[u8]) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| match source.kind() {
+            std::io::ErrorKind::AlreadyExists => Self::SameName { path: shown(path) },
+            _ => Self::io(verb, path)(source),
+        }
     }
 
     pub(super) fn remote(verb: &'static str) -> impl FnOnce(Status) -> Self {

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::Write,
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
 };
 
@@ -42,15 +42,19 @@ impl SmallDisk {
         self.0.path()
     }
 
-    /// Takes all the room there is; removing the file gives it back.
-    fn fill(&self) -> std::path::PathBuf {
-        let path = self.path().join("filler");
-        let mut file = File::create(&path).unwrap();
-        for piece in [64 * 1024, 4096, 1] {
-            while file.write_all(&vec![0; piece]).is_ok() {}
-        }
-        path
+    fn fill(&self) -> PathBuf {
+        fill(self.path())
     }
+}
+
+/// Takes all the room there is on the disk of a directory; removing the file gives it back.
+pub(crate) fn fill(dir: &Path) -> PathBuf {
+    let path = dir.join("filler");
+    let mut file = File::create(&path).unwrap();
+    for piece in [64 * 1024, 4096, 1] {
+        while file.write_all(&vec![0; piece]).is_ok() {}
+    }
+    path
 }
 
 impl Drop for SmallDisk {

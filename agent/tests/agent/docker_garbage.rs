@@ -29,7 +29,7 @@ fn is_here(image: &str) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_that_was_pulled_goes_when_no_task_had_it_for_so_long() {
     let (first, second, other) =
-        (Registry::start(false).await, Registry::start(false).await, Registry::start(false).await);
+        (Registry::start(false), Registry::start(false), Registry::start(false));
     docker(&["tag", IMAGE, &other.image]);
     let dir = tempdir().unwrap();
     // Nothing goes where nothing is said; it is known in the next life all the same.
@@ -62,7 +62,7 @@ async fn an_image_that_was_pulled_goes_when_no_task_had_it_for_so_long() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn images_that_take_too_much_go_but_for_the_last_one() {
-    let registries = [Registry::start(false).await, Registry::start(false).await];
+    let registries = [Registry::start(false), Registry::start(false)];
     let dir = tempdir().unwrap();
     let size = docker(&["image", "inspect", "--format", "{{.Size}}", IMAGE]);
     let limit = format!("--image-gc-max-bytes={}B", size.parse::<u64>().unwrap() * 3 / 2);

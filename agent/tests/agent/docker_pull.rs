@@ -23,7 +23,7 @@ fn of(registry: &Registry, attempt: i64, pull: Pull) -> v1::Assignment {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_image_is_pulled_once_for_all_who_want_it_and_told_by_its_digest() {
-    let registry = Registry::start(false).await;
+    let registry = Registry::start(false);
     registry.open(false);
     let dir = tempdir().unwrap();
     let (fake, _agent, mut session) = connected_with(dir.path(), &[]).await;
@@ -60,7 +60,7 @@ async fn a_missing_image_is_pulled_once_for_all_who_want_it_and_told_by_its_dige
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_that_cannot_help_is_not_tried_again() {
-    let registry = Registry::start(false).await;
+    let registry = Registry::start(false);
     let dir = tempdir().unwrap();
     let (_fake, _agent, mut session) = connected_with(dir.path(), &[]).await;
     let report = session.run(of(&registry, 1, Pull::Never)).await;
@@ -75,7 +75,7 @@ async fn a_pull_that_cannot_help_is_not_tried_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registry_is_shown_the_credentials_of_the_file() {
-    let registry = Registry::start(true).await;
+    let registry = Registry::start(true);
     let dir = tempdir().unwrap();
     let config = tempdir().unwrap();
     let file = config.path().join("config.json");

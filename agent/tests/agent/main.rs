@@ -8,6 +8,7 @@ mod disk;
 mod docker;
 mod docker_away;
 mod docker_container;
+mod docker_full;
 mod docker_garbage;
 mod docker_inside;
 mod docker_pull;

@@ -19,6 +19,8 @@ use tokio::{
 
 use crate::docker::{IMAGE, NO_ENGINE, docker, image};
 
+/// The first byte of TLS, which the engine tries before it asks in the clear.
+const TLS: u8 = 0x16;
 const MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 /// Of USER:PASSWORD `me:secret`.
 pub(crate) const AUTH: &str = "bWU6c2VjcmV0";
@@ -43,9 +45,14 @@ struct Content {
 }
 
 impl Registry {
-    pub(crate) async fn start(needs_auth: bool) -> Self {
+    pub(crate) fn start(needs_auth: bool) -> Self {
+        Self::serve(std::net::TcpListener::bind("127.0.0.1:0").unwrap(), needs_auth)
+    }
+
+    pub(crate) fn serve(listener: std::net::TcpListener, needs_auth: bool) -> Self {
         image();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let listener = TcpListener::from_std(listener).unwrap();
         let port = listener.local_addr().unwrap().port();
         let pulls = Arc::<AtomicUsize>::default();
         let (open, is_open) = watch::channel(true);
@@ -123,8 +130,10 @@ fn sha256(content: &[u8]) -> String {
 async fn answer(mut stream: TcpStream, content: Arc<Content>) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
-        let Ok(byte) = stream.read_u8().await else { return };
-        head.push(byte);
+        match stream.read_u8().await {
+            Ok(TLS) | Err(_) => return,
+            Ok(byte) => head.push(byte),
+        }
     }
     let head = String::from_utf8_lossy(&head).into_owned();
     let path = head.split(' ').nth(1).unwrap().to_owned();

@@ -10,6 +10,7 @@ mod dag;
 mod examples;
 mod postgres;
 mod processes;
+mod progress;
 mod readers;
 mod run;
 mod up;

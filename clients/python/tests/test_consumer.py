@@ -23,7 +23,7 @@ import pytest
 import postq
 from postq import Again, sql
 from postq.sql import Consumer, SqlQueue
-from postq.sql.migrate import directory, migrate
+from postq.sql.migrate import directory, migrate, migrate_on
 
 from .cluster import ROOT, eventually
 
@@ -573,6 +573,21 @@ def test_a_database_made_by_python_is_the_one_a_coordinator_makes(
         assert migrate(own_dsn) == 0
     finally:
         coordinator.kill()
+
+
+def test_functions_that_differ_under_one_revision_are_replaced(own_dsn: str) -> None:
+    migrate(own_dsn)
+    with psycopg.connect(own_dsn, autocommit=True) as connection:
+        connection.execute("select postq.create_roles()")
+        connection.execute("drop function postq.ack(uuid, bigint, jsonb)")
+        connection.execute("update postq.fact set value = 'x' where key = 'functions_digest'")
+        assert migrate_on(connection) == 0
+        sql.publish(connection, "x")
+        [task] = sql.consume(connection, 1)
+        sql.ack(connection, task)
+        ack = "postq.ack(uuid, bigint, jsonb)"
+        may = "select has_function_privilege('postq_consumer', %s, 'execute')"
+        assert connection.execute(may, [ack]).fetchone() == (True,)
 
 
 def test_the_wheel_has_the_schema_and_works_where_nothing_else_is_pj31(

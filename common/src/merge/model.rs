@@ -37,6 +37,8 @@ pub(super) struct Task {
     pub(super) depends: Vec<usize>,
     pub(super) has_files: bool,
     pub(super) edits: Vec<Edit>,
+    /// Those of an attempt before it that did not count, though its files were kept.
+    pub(super) lost: Option<Vec<Edit>>,
 }
 
 /// Where a path stands before or after a task: what lives, and who wrote last.

@@ -87,6 +87,13 @@ fn play(tasks: Vec<Task>, base: Files, mode: OnConflict) {
         };
         assert_eq!(input, state.snapshot(&mut store), "input of task {task}: {state:#?}");
         check_laws(&mut store, &history, &parents, task);
+        if let Some(edits) = &history.tasks[task].lost {
+            // All that it leaves are nodes in the store, in which its task has written what it never did.
+            let mut lost = state.clone();
+            edits.iter().for_each(|edit| apply(&mut lost.files, edit));
+            let output = lost.snapshot(&mut store);
+            recorded(&mut store, &input, &output, task);
+        }
         history.run(Some(state));
         let output = history.outputs[task].as_ref().unwrap().snapshot(&mut store);
         assert_eq!(recorded(&mut store, &input, &output, task), output, "output of task {task}");
@@ -132,18 +139,22 @@ fn edit() -> impl Strategy<Value = Edit> {
 }
 
 fn tasks() -> impl Strategy<Value = Vec<Task>> {
-    let task = (vec(any::<Index>(), 0..=3), prop::bool::weighted(0.85), vec(edit(), 0..=3));
+    let edits = || vec(edit(), 0..=3);
+    let lost = prop::option::weighted(0.25, edits());
+    let task = (vec(any::<Index>(), 0..=3), prop::bool::weighted(0.85), edits(), lost);
     vec(task, 2..=9).prop_map(|drafts| {
         let numbered = drafts.into_iter().enumerate();
-        let task = |(number, (depends, has_files, edits)): (usize, (Vec<Index>, bool, _))| {
-            let mut named: Vec<usize> = Vec::new();
-            for parent in depends.iter().filter(|_| number > 0).map(|index| index.index(number)) {
-                if !named.contains(&parent) {
-                    named.push(parent);
+        let task =
+            |(number, (depends, has_files, edits, lost)): (usize, (Vec<Index>, bool, _, _))| {
+                let mut named: Vec<usize> = Vec::new();
+                for parent in depends.iter().filter(|_| number > 0).map(|index| index.index(number))
+                {
+                    if !named.contains(&parent) {
+                        named.push(parent);
+                    }
                 }
-            }
-            Task { depends: named, has_files, edits }
-        };
+                Task { depends: named, has_files, edits, lost }
+            };
         numbered.map(task).collect()
     })
 }

@@ -1,11 +1,13 @@
 //! Consuming stays cheap whatever the statistics say, however much has been done before, and while
 //! somebody holds back the horizon. Counted in pages, not in time.
 
+use std::time::Instant;
+
 use postq_tests::{Database, PATIENCE, eventually};
 
 use crate::{
     consumer::{consume, take},
-    filled::{Filling, fill, whole_reads},
+    filled::{Filling, analyse_for_the_last_time, fill, whole_reads},
 };
 
 const FILLING: Filling =
@@ -90,4 +92,44 @@ async fn consumers_do_not_walk_over_dead_rows_that_somebody_holds() {
     assert!(held < clean * 2, "{clean} pages before, {held} with dead rows");
     assert!(walked > held + 100, "{walked} from the old floors, {held} from the new ones");
     take(&database, "1").await;
+}
+
+/// Microseconds for each of so many tasks that a new session takes and acks at once.
+async fn cost_of_each(database: &Database, count: i32, when: &str) -> f64 {
+    let publish = format!(
+        "select count(*) from postq.publish_bulk(array(
+             select row('x', null, {when}, null, null, null, null, null)::postq.bulk_job from generate_series(1, {count})))"
+    );
+    assert_eq!(database.value::<i64>(&publish).await, i64::from(count));
+    database.advance_clock("1 min").await;
+    let mut session = database.session().await;
+    let began = Instant::now();
+    let taken = consume(&mut session.connection, &count.to_string()).await;
+    assert_eq!(taken.len(), usize::try_from(count).unwrap());
+    let acked: i64 = session
+        .value(
+            "select count(*)
+             from (select array_agg(job) as jobs, array_agg(attempt) as attempts from postq.open_attempt) o,
+                  postq.ack_many(o.jobs, o.attempts)",
+        )
+        .await;
+    assert_eq!(acked, i64::from(count));
+    began.elapsed().as_secs_f64() * 1e6 / f64::from(count)
+}
+
+/// A queue is empty most of the time, and so its tables are when they are analysed, though they have pages.
+/// The planner takes it that they are empty still, and that reading them whole in a loop costs nothing.
+#[tokio::test]
+async fn a_task_costs_a_consumer_no_more_among_many_on_tables_that_were_drained_when_analysed() {
+    for when in ["null", "postq.now() + interval '1 s'"] {
+        let database = Database::create().await;
+        cost_of_each(&database, 1000, when).await;
+        analyse_for_the_last_time(&database).await;
+        let (mut few, mut many) = (f64::MAX, f64::MAX);
+        for _ in 0..3 {
+            few = few.min(cost_of_each(&database, 100, when).await);
+            many = many.min(cost_of_each(&database, 2000, when).await);
+        }
+        assert!(many < few * 1.5, "{when}: {few:.0} us among 100, {many:.0} us among 2000");
+    }
 }

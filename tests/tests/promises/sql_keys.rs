@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::consumer::{consume, state, take};
+use crate::consumer::{consume, state, take, take_on};
 
 fn keyed(key: &str, limit: i32) -> Value {
     json!({"tasks": {"a": {"handler": "work", "concurrency": {"key": key, "limit": limit}}}})
@@ -230,6 +230,71 @@ async fn a_line_for_a_key_that_is_due_hides_nobody() {
         database.advance_clock("20 s").await;
         let taken = consume(&database.pool, &format!("1{filter}")).await;
         assert_eq!(taken.len(), 1, "{filter}");
+    }
+}
+
+/// Jobs with a key each or with one for all, due a second from now.
+async fn submit_late(database: &Database, count: usize, key: impl Fn(usize) -> String) {
+    for n in 0..count {
+        let mut job = keyed(&key(n), 1);
+        job["attributes"] = json!({"n": 1});
+        job["delay"] = json!("1s");
+        database.submit(&job).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn of_those_that_are_due_one_with_a_free_key_is_started_and_the_others_are_left_alone() {
+    for filter in ["", ", filter => '$.n == 1'"] {
+        let database = Database::create().await;
+        submit_late(&database, 30, |n| format!("key {n}")).await;
+        database.advance_clock("2 s").await;
+        let mut open = database.session().await;
+        open.execute("begin").await;
+        take_on(&mut open, &format!("1{filter}")).await;
+        assert_eq!(open.value::<i64>("select count(*) from postq.parked").await, 0, "{filter}");
+        let others = consume(&database.pool, &format!("9{filter}")).await;
+        assert_eq!(others.len(), 9, "{filter}");
+        open.execute("commit").await;
+        check(&database).await;
+    }
+}
+
+#[tokio::test]
+async fn whoever_stands_in_line_for_a_key_comes_before_one_that_is_due() {
+    let database = Database::create().await;
+    database.submit(&keyed("one", 1)).await.unwrap();
+    let first = take(&database, "1").await;
+    let second = database.submit(&keyed("one", 1)).await.unwrap();
+    submit_late(&database, 1, |_| "one".into()).await;
+    database.advance_clock("2 s").await;
+    database.execute(&first.ack()).await;
+    assert_eq!(take(&database, "1").await.id, second);
+    assert!(consume(&database.pool, "1").await.is_empty());
+}
+
+/// Its transaction may stay open for long, and the line may be of any length.
+#[tokio::test]
+async fn a_consume_lets_a_bounded_number_wait_for_their_key() {
+    for filter in ["", ", filter => '$.n == 1'"] {
+        let database = Database::create().await;
+        database.submit(&keyed("loud", 1)).await.unwrap();
+        take(&database, "1").await;
+        submit_late(&database, 250, |_| "loud".into()).await;
+        database.advance_clock("2 s").await;
+        let quiet = database.submit(&keyed("quiet", 1)).await.unwrap();
+        let mut parked = 0;
+        for _ in 0..3 {
+            let taken = consume(&database.pool, &format!("1{filter}")).await;
+            let now: i64 =
+                database.value("select count(*) from postq.parked where pool = 'key:loud'").await;
+            assert!(now - parked < 110, "{} in one call", now - parked);
+            parked = now;
+            for one in taken {
+                assert_eq!(one.id, quiet);
+            }
+        }
+        assert_eq!(parked, 250);
     }
 }
 

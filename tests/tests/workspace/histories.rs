@@ -1,11 +1,11 @@
-//! Random histories on agents that keep directories: tasks of random graphs edit real files, some
-//! attempts fail, directories are handed over, mended, cloned and dropped. What each task finds, and
-//! what it leaves, is what an agent finds and leaves that keeps nothing and reads everything.
+//! Random histories on agents that keep directories: tasks of random graphs edit real files, attempts
+//! fail and are tried again, directories are handed over, mended, cloned and dropped. What each attempt
+//! finds, and what a task leaves, is what an agent finds and leaves that keeps nothing and reads everything.
 
 use std::{
     fs::{self, File},
     os::unix::fs::{FileExt, MetadataExt, symlink},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -43,8 +43,18 @@ struct Task {
     depends: Vec<usize>,
     agent: Index,
     edits: Vec<Edit>,
-    /// Those of an attempt before it that failed.
-    failed: Option<(Index, Vec<Edit>)>,
+    /// The attempts before it that did not count.
+    failed: Vec<Failed>,
+}
+
+#[derive(Clone, Debug)]
+struct Failed {
+    agent: Index,
+    edits: Vec<Edit>,
+    /// Its command succeeded, and its files were kept; its report came too late.
+    is_kept: bool,
+    /// Its directory is gone when the next one starts.
+    is_gone: bool,
 }
 
 fn apply(dir: &Path, edit: &Edit) {
@@ -114,7 +124,14 @@ fn edit() -> impl Strategy<Value = Edit> {
 
 fn tasks() -> impl Strategy<Value = Vec<Task>> {
     let edits = || vec(edit(), 0..=5);
-    let failed = prop::option::weighted(0.2, (any::<Index>(), edits()));
+    let failed = (any::<Index>(), edits(), any::<bool>(), any::<bool>());
+    let failed = failed.prop_map(|(agent, edits, is_kept, is_gone)| Failed {
+        agent,
+        edits,
+        is_kept,
+        is_gone,
+    });
+    let failed = prop_oneof![4 => Just(Vec::new()), 1 => vec(failed, 1..=2)];
     let task = (vec(any::<Index>(), 0..=2), any::<Index>(), edits(), failed);
     vec(task, 3..=9).prop_map(|drafts| {
         let numbered = drafts.into_iter().enumerate();
@@ -174,15 +191,50 @@ async fn play(tasks: Vec<Task>) {
             continue;
         };
         let input = message(&input);
-        if let Some((agent, edits)) = &task.failed {
-            let dir = served.directory(&format!("failed-{number}"));
-            agents[agent.index(2)].checkout(&input, &dir).await.unwrap();
-            edits.iter().for_each(|edit| apply(&dir, edit));
-            // Its directory is still there while the next one starts.
+        for (at, failed) in task.failed.iter().enumerate() {
+            let agent = &agents[failed.agent.index(2)];
+            fail(&served, agent, &format!("{number}-{at}"), &input, failed).await;
         }
         let agent = &agents[task.agent.index(2)];
         left.push(Some(run(&served, agent, number, &input, &task.edits).await));
     }
+}
+
+/// One attempt of which nothing is left.
+async fn fail(
+    served: &Served,
+    agent: &Workspace,
+    name: &str,
+    input: &v1::Snapshot,
+    failed: &Failed,
+) {
+    let (dir, plain) = checked_out(served, agent, name, input).await;
+    failed.edits.iter().for_each(|edit| apply(&dir, edit));
+    if failed.is_kept {
+        // The number is the task's; whoever runs next writes under the same.
+        let task = name.split('-').next().unwrap().parse().unwrap();
+        agent.snapshot(input, &dir, task).await.unwrap();
+    }
+    // What was kept may have moved to the directories that its agent keeps.
+    if failed.is_gone && dir.exists() {
+        fs::remove_dir_all(&dir).unwrap();
+    }
+    fs::remove_dir_all(&plain).unwrap();
+}
+
+/// What an attempt finds, and the same from an agent that keeps nothing.
+async fn checked_out(
+    served: &Served,
+    agent: &Workspace,
+    name: &str,
+    input: &v1::Snapshot,
+) -> (PathBuf, PathBuf) {
+    let dir = served.directory(&format!("dir-{name}"));
+    let plain = served.directory(&format!("plain-{name}"));
+    agent.checkout(input, &dir).await.unwrap();
+    served.workspace().checkout(input, &plain).await.unwrap();
+    assert_eq!(seen(&dir), seen(&plain), "what attempt {name} finds");
+    (dir, plain)
 }
 
 /// One attempt that succeeds, compared with an agent that keeps nothing.
@@ -193,11 +245,7 @@ async fn run(
     input: &v1::Snapshot,
     edits: &[Edit],
 ) -> Snapshot {
-    let (dir, plain) =
-        (served.directory(&format!("dir-{number}")), served.directory(&format!("plain-{number}")));
-    agent.checkout(input, &dir).await.unwrap();
-    served.workspace().checkout(input, &plain).await.unwrap();
-    assert_eq!(seen(&dir), seen(&plain), "what task {number} finds");
+    let (dir, _) = checked_out(served, agent, &number.to_string(), input).await;
     edits.iter().for_each(|edit| apply(&dir, edit));
     let read = served.workspace().snapshot(input, &dir, number as i32).await.unwrap();
     let taken = agent.snapshot(input, &dir, number as i32).await.unwrap();

@@ -18,7 +18,10 @@ use futures::{FutureExt, StreamExt};
 use postq_runtime::spawn_alone;
 use tracing::{debug, warn};
 
-use super::engine::{Docker, discard, status, tell};
+use super::{
+    engine::{Docker, discard, status, tell},
+    fault,
+};
 use crate::{
     executor::task::{self, DockerProgram, Ended, Resumed, Running, Started, Task, out_of_memory},
     logs::{Output, Stream},
@@ -74,8 +77,8 @@ impl Docker {
                 discard(&self.api, &name).await;
                 let why = tell(&error);
                 let is_hopeless = HOPELESS.iter().any(|word| why.contains(word));
-                let is_final = status(&error) == Some(400) || is_hopeless;
-                Err(not_started(format!("the container could not be started: {why}"), is_final))
+                let is_hopeless = is_hopeless || status(&error) == Some(400);
+                Err(fault::not_started("the container could not be started", &why, is_hopeless))
             }
         }
     }

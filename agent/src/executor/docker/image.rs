@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     engine::{Docker, status, tell},
+    fault,
     progress::Progress,
     pulled::{Hold, PulledImages},
     registry,
@@ -109,14 +110,13 @@ impl Docker {
         say(output, format!("pulling {image}")).await;
         let before = self.api.inspect_image(image).await.ok().and_then(|found| found.id);
         let _before = before.as_ref().map(|id| self.images.pulled.hold(id));
-        self.pull(program, output).await.map_err(|why| Ended::NotStarted {
-            is_final: HOPELESS.iter().any(|word| why.contains(word)),
-            why: unpulled(image, pull, &why),
-        })?;
-        let found = self.find(program).await?.ok_or_else(|| Ended::NotStarted {
-            why: unpulled(image, pull, "the engine does not have it after the pull"),
-            is_final: false,
-        })?;
+        let unpulled = |why: &str| {
+            let is_hopeless = HOPELESS.iter().any(|word| why.contains(word));
+            fault::not_started(&unpulled(image, pull), why, is_hopeless)
+        };
+        self.pull(program, output).await.map_err(|why| unpulled(&why))?;
+        let found = self.find(program).await?;
+        let found = found.ok_or_else(|| unpulled("the engine has none after the pull"))?;
         // A name that somebody else gave stays theirs, whatever it leads to now.
         let pulled = &self.images.pulled;
         if before.is_none_or(|before| pulled.has(image, &before)) {
@@ -140,11 +140,13 @@ impl Docker {
             }
             Ok(_) => Ok(None),
             Err(error) if status(&error) == Some(404) => Ok(None),
-            Err(error) => Err(Ended::NotStarted {
-                why: format!("the Docker engine cannot tell about image {image}: {}", tell(&error)),
-                // Podman calls it a fault of its own.
-                is_final: status(&error) == Some(400) || tell(&error).contains("normalizing name"),
-            }),
+            Err(error) => {
+                let (what, why) =
+                    (format!("the Docker engine cannot tell about image {image}"), tell(&error));
+                // Podman calls a bad name a fault of its own.
+                let is_hopeless = status(&error) == Some(400) || why.contains("normalizing name");
+                Err(fault::not_started(&what, &why, is_hopeless))
+            }
         }
     }
 
@@ -168,11 +170,11 @@ impl Docker {
     }
 }
 
-fn unpulled(image: &str, pull: Pull, why: &str) -> String {
+fn unpulled(image: &str, pull: Pull) -> String {
     match pull {
-        Pull::Always => format!("image {image} could not be pulled: {why}"),
+        Pull::Always => format!("image {image} could not be pulled"),
         Pull::Missing | Pull::Never => {
-            format!("image {image} is not on this host and could not be pulled: {why}")
+            format!("image {image} is not on this host and could not be pulled")
         }
     }
 }

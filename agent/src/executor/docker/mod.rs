@@ -9,6 +9,7 @@
 //! | `progress` | what the log of a task tells of a pull |
 //! | `registry` | credentials |
 //! | `body` | how a container is made |
+//! | `fault` | what it is to an attempt that the engine fails |
 //! | `container` | one container from its making to its removal |
 //! | `owner` | files that it made as another user |
 //! | `host` | where the engine finds the files of an agent that is in a container itself |
@@ -18,6 +19,7 @@
 mod body;
 mod container;
 mod engine;
+mod fault;
 mod garbage;
 mod host;
 mod image;

@@ -71,24 +71,28 @@ def _apply_numbered(connection: psycopg.Connection) -> int:
 
 def _replace_functions(connection: psycopg.Connection) -> None:
     manifest = (directory() / "MANIFEST").read_text()
-    found = re.search(r"^functions (\d+) ", manifest, re.MULTILINE)
+    found = re.search(r"^functions (\d+) (\w+)$", manifest, re.MULTILINE)
     if found is None:
         raise RuntimeError("the manifest does not name the functions' revision")
-    ours = int(found[1])
+    ours, digest = int(found[1]), found[2]
     row = connection.execute(
-        "select value::bigint from postq.fact where key = 'functions_revision'"
+        "select r.value::bigint, d.value from postq.fact r"
+        " left join postq.fact d on d.key = 'functions_digest' where r.key = 'functions_revision'"
     ).fetchone()
-    if row is not None and row[0] >= ours:
+    # Between two releases functions change under one number.
+    if row is not None and (row[0] > ours or tuple(row) == (ours, digest)):
         return
     with connection.transaction():
         connection.execute("set local check_function_bodies = off")
         for path in sorted((directory() / "functions").glob("*.sql")):
             connection.execute(path.read_bytes())
         connection.execute(
-            "insert into postq.fact (key, value) values ('functions_revision', %s)"
+            "insert into postq.fact (key, value)"
+            " values ('functions_revision', %s), ('functions_digest', %s)"
             " on conflict (key) do update set value = excluded.value",
-            [str(ours)],
+            [str(ours), digest],
         )
+        connection.execute("select postq.grant_roles()")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,0 +1,6 @@
+-- They take and tell more now.
+drop function if exists postq.take_scheduled(timestamptz[], uuid[], int[]);
+drop function if exists postq.take_due(bigint[], timestamptz[], timestamptz, int);
+drop function if exists postq.take_level(bigint[], bigint[], timestamptz[], timestamptz[], timestamptz, int);
+drop function if exists postq.take_matching(
+    bigint[], bigint[], timestamptz[], timestamptz[], timestamptz, int, jsonpath);
