@@ -186,6 +186,7 @@ fn hello(config: &Config, agent_id: String, executors: &Executors) -> v1::Hello 
         version: env!("CARGO_PKG_VERSION").to_owned(),
         slots: config.slots.into(),
         executors,
+        fetches_ahead: config.file_limits.fetches_ahead,
         labels: config.labels.clone(),
         resources: config
             .resources

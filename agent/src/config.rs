@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytesize::ByteSize;
-use clap::Parser;
+use clap::{ArgAction, Parser};
 use postq_common::spec::{self, Resources};
 
 use crate::{
@@ -110,6 +110,17 @@ pub struct Options {
         default_value_t = ByteSize::gib(10)
     )]
     pub cache_size: ByteSize,
+
+    /// Whether files of a task that waits are fetched while all slots are taken, into what --cache-size
+    /// allows.
+    #[arg(
+        long,
+        env = "POSTQ_PREFETCH",
+        value_name = "BOOL",
+        default_value_t = true,
+        action = ArgAction::Set
+    )]
+    pub prefetch: bool,
 
     /// How much the files of one task may be.
     #[arg(
@@ -238,6 +249,8 @@ pub struct FileLimits {
     pub workspace: Limits,
     /// Of all finished directories that are kept, in bytes.
     pub cache_bytes: u64,
+    /// Whether files are fetched for tasks that wait.
+    pub fetches_ahead: bool,
 }
 
 /// Why a token file gives no token.
@@ -320,6 +333,7 @@ impl TryFrom<Options> for Config {
                     ..Limits::default()
                 },
                 cache_bytes: options.cache_size.as_u64(),
+                fetches_ahead: options.prefetch && options.cache_size.as_u64() > 0,
             },
             shell: ShellOptions {
                 guard: GuardBinary::default(),
@@ -422,6 +436,7 @@ mod tests {
             "--slots=3",
             "--umask=027",
             "--pids-limit=0",
+            "--prefetch=false",
             "--image-gc-max-age=7d",
             "--image-gc-max-bytes=20GiB",
         ])
@@ -432,6 +447,7 @@ mod tests {
         assert_eq!(config.docker.image_limits.age, Some(week));
         assert_eq!(config.docker.image_limits.bytes, Some(20 << 30));
         assert_eq!((config.shell.processes, config.docker.processes), (None, None));
+        assert!(!config.file_limits.fetches_ahead);
         assert_eq!(config.coordinators, ["http://a:1", "b:2"]);
         assert_eq!(config.executors, [ExecutorName::Shell, ExecutorName::Docker]);
         assert_eq!(config.labels["zone"], "eu");

@@ -10,6 +10,7 @@
 //! | [`retry`] | which failure is tried again, and which retry waits how long |
 //! | [`schedule`] | when a schedule fires, and what becomes of a time that has come |
 //! | [`place`] | which free slot is offered to which lane |
+//! | [`ahead`] | which agent without room is told of which waiting task |
 //! | [`waiting`] | why no agent takes a task |
 //! | [`webhook`] | where a webhook may lead, and when one that failed is tried again |
 //! | [`tail`] | where the last lines of some output begin |
@@ -21,6 +22,7 @@
 //! | [`provenance`] | who wrote what |
 //! | [`merge`] | the workspace of a task whose parents left different ones |
 
+pub mod ahead;
 pub mod chunk;
 pub mod dag;
 pub mod frame;

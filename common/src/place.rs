@@ -80,6 +80,13 @@ pub struct Capacity<'a> {
     pub taken: Resources,
 }
 
+impl Capacity<'_> {
+    /// Whether one more such task fits beside what runs.
+    pub(crate) fn has_room(&self, kind: &Kind) -> bool {
+        Left::of(self).take(&kind.needs.resources)
+    }
+}
+
 /// Whether there is as much of everything.
 fn fits(wanted: &Resources, there: &Resources) -> bool {
     wanted.iter().all(|(name, amount)| there.get(name).is_some_and(|there| there >= amount))

@@ -35,16 +35,12 @@ begin
         from (select distinct g.job from given g where g.is_single order by g.job) g
         cross join lateral (select j.id from postq.job j where j.id = g.job for update) j
     )
-    select array_agg(o.job) as jobs, array_agg(o.n) as ns, array_agg(o.attempt) as attempts,
-           array_agg(o.result) as results,
-           coalesce(array_agg(distinct o.job) filter (where o.is_single), '{}') as singles
-    into v_open
-    from (select o.job, o.n, o.attempt, g.result, g.is_single
-          -- The jobs are locked before.
-          from (select * from given g where (select count(*) from held) >= 0 order by g.job, g.n) g
-          cross join lateral (
-              select o.job, o.n, o.attempt from postq.open_attempt o
-              where o.job = g.job and o.n = g.n and o.attempt = g.attempt for update) o) o;
+    select array_agg(g.job) as jobs, array_agg(g.n) as ns, array_agg(g.attempt) as attempts,
+           array_agg(g.result) as results,
+           -- Null: all of them.
+           case when not bool_and(g.is_single) then coalesce((select array_agg(h.id) from held h), '{}') end as singles,
+           (select count(*) from held) as held
+    into v_open from given g;
     if v_open.jobs is null then
         return;
     end if;

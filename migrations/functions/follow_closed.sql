@@ -1,5 +1,5 @@
 -- What follows from attempts that a consumer has ended, as far as its transaction may: jobs of one task
--- (p_single) go on here, of others it is noted in the inbox. Called by conclude_all.
+-- (p_single; null: all) go on here, of others it is noted in the inbox. Called by conclude_all.
 create or replace function postq.follow_closed(
     p_job uuid[], p_n int[], p_next postq.task_state[], p_single uuid[]
 ) returns void
@@ -13,7 +13,7 @@ set enable_mergejoin = off
 as $$
 declare
     -- Most often there are none, and large batches want no look through all of them for each.
-    v_has_others constant boolean := cardinality(p_job) > cardinality(p_single);
+    v_has_others constant boolean := p_single is not null;
     c_ended constant postq.task_state[] := array['succeeded', 'failed', 'cancelled'];
     v_ready record;
     v_single record;

@@ -9,7 +9,7 @@ use postq_proto::v1;
 use postq_runtime::channel::Channel;
 use tokio::sync::watch;
 use tonic::Code;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::disk;
 use crate::{
@@ -78,6 +78,19 @@ impl Files {
                 Err(error) => return Err(Unfetched::Failed(chain(&error))),
             }
         }
+    }
+
+    /// Fetches what a task may start from that is not given to this agent yet. It may fail: then whoever
+    /// starts from it fetches it.
+    pub(crate) async fn prefetch(&self, input: &v1::Snapshot) {
+        if let Err(error) = Box::pin(self.workspace.prefetch(input)).await {
+            debug!(error = chain(&error), "files are not fetched ahead");
+        }
+    }
+
+    /// Stops that.
+    pub(crate) fn stop_prefetch(&self) {
+        self.workspace.stop_prefetch();
     }
 
     /// What it took to fill `dir`.

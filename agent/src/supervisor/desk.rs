@@ -77,7 +77,7 @@ pub(crate) struct Setup {
 #[derive(Debug)]
 pub(crate) struct Desk {
     identity: Identity,
-    runner: Runner,
+    pub(super) runner: Runner,
     ledger: Ledger,
     shelf: Arc<Shelf>,
     pub(super) drain_timeout: Duration,
@@ -209,9 +209,17 @@ impl Desk {
                 self.outbox.push(Item::Holding(holding));
             }
             Message::Drain(drain) => self.told_to_drain(drain),
+            Message::Prefetch(guess) => self.prefetch(guess),
             // The session has taken it.
             Message::Welcome(_) => {}
         }
+    }
+
+    /// Fetches what may come next. Nobody waits for it, and whatever becomes of it is no attempt's.
+    fn prefetch(&self, guess: v1::Prefetch) {
+        let Some(input) = guess.input.filter(|_| self.takes_nothing().is_none()) else { return };
+        let files = self.runner.files.clone();
+        self.runner.shutdown.spawn("prefetch", async move { files.prefetch(&input).await });
     }
 
     fn told_to_drain(&mut self, drain: v1::Drain) {
@@ -332,6 +340,7 @@ impl Desk {
             }
             Event::Ended(ending) => self.ended(ending),
             Event::DiskFailed(why) => {
+                self.runner.files.stop_prefetch();
                 if self.disk.failed(&why) {
                     self.outbox.renew();
                 }

@@ -79,10 +79,12 @@ impl Stage {
 impl Desk {
     pub(super) fn drain(&mut self) {
         info!(running = self.running(), "taking nothing new, and leaving when what runs has ended");
+        self.runner.files.stop_prefetch();
         self.stage = Stage::drain(self.drain_timeout);
     }
 
     pub(super) fn hand_back(&mut self, at_once: bool) {
+        self.runner.files.stop_prefetch();
         let stop = if at_once { Stop::ReleaseNow } else { Stop::Release };
         for handle in self.entries.values().filter_map(Entry::stop_handle) {
             handle.stop(stop.clone());

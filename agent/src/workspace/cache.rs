@@ -22,16 +22,13 @@ use tracing::{debug, warn};
 use super::{
     clock::{Clock, now_ns},
     error::WorkspaceError,
-    listing::{Listing, What},
+    listing::Listing,
     near::Source,
     plan::Plan,
     present::{self, Present},
     rules::Rules,
     scan::{Counts, scan},
 };
-
-/// What a name takes on a disk besides its content.
-const ENTRY_BYTES: u64 = 4096;
 
 /// How many directories are compared with what a task needs; the most recent are the likeliest.
 const LOOKED_AT: usize = 8;
@@ -76,6 +73,11 @@ impl Kept {
 }
 
 impl Shelved {
+    /// Whether it is what a task with that input starts from.
+    fn holds(&self, snapshot: &Snapshot) -> bool {
+        self.snapshot.content == snapshot.content && self.snapshot.times == snapshot.times
+    }
+
     fn source(&self) -> Source {
         Source { path: self.path.clone(), next: None, listing: self.listing.clone() }
     }
@@ -123,15 +125,39 @@ impl Cache {
         self.clock
     }
 
+    /// Where it is.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// A path on the same file system, for a directory that is to be kept once it is whole.
+    pub(super) fn new_place(&self) -> PathBuf {
+        let mut kept = self.kept();
+        kept.next += 1;
+        self.dir.join(format!("ahead-{}", kept.next))
+    }
+
+    /// Whether a guess may take so many bytes: not if more than half of what is kept went for it.
+    pub(super) fn has_room(&self, bytes: u64) -> bool {
+        bytes <= self.high / 2
+    }
+
+    /// Whether a directory holds just that.
+    pub(super) fn has(&self, snapshot: &Snapshot) -> bool {
+        self.kept().folders.iter().any(|it| it.holds(snapshot))
+    }
+
+    /// What is in the directories that may save most of what `plan` needs.
+    pub(super) fn like(&self, plan: &Plan) -> Vec<Arc<Listing>> {
+        let kept = self.kept();
+        let recent = kept.folders.iter().rev().take(LOOKED_AT);
+        let saves = recent.filter(|it| present::saves(&it.listing, plan).is_some());
+        saves.map(|it| it.listing.clone()).collect()
+    }
+
     /// Takes `dir`, which holds exactly `snapshot`. Where that fails the directory stays.
     pub(super) fn keep(&self, dir: &Path, snapshot: Snapshot, listing: Listing) {
-        let files = listing.folders.iter().flat_map(|folder| &folder.rows);
-        let bytes: u64 = files
-            .map(|row| match row.what {
-                What::File { size, .. } => size + ENTRY_BYTES,
-                _ => ENTRY_BYTES,
-            })
-            .sum();
+        let bytes = listing.weight();
         if bytes > self.high {
             return;
         }
@@ -159,13 +185,10 @@ impl Cache {
         snapshot: &Snapshot,
         dir: &Path,
     ) -> Result<Option<(Listing, Counts)>, WorkspaceError> {
-        let is_same = |it: &Shelved| {
-            it.snapshot.content == snapshot.content && it.snapshot.times == snapshot.times
-        };
         loop {
             let taken = {
                 let mut kept = self.kept();
-                let at = kept.folders.iter().rposition(is_same);
+                let at = kept.folders.iter().rposition(|it| it.holds(snapshot));
                 at.map(|at| kept.pick(at, dir))
             };
             let Some(taken) = taken else { return Ok(None) };

@@ -18,6 +18,7 @@ use tracing::{debug, info};
 
 use super::{
     WorkspaceError,
+    ahead::Ahead,
     cache::{Cache, Shelved},
     checkout::Checkout,
     clock::{Clock, now_ns},
@@ -49,11 +50,12 @@ const READ_AT_ONCE: usize = 8;
 pub struct Workspace {
     pub(super) remote: Remote,
     pub(super) cache: Option<Arc<Cache>>,
-    limits: Limits,
+    pub(super) limits: Limits,
     pub(super) clock: Clock,
     /// What was checked out, and has not been kept yet.
-    open: Arc<Mutex<HashMap<PathBuf, Opened>>>,
-    turns: Turns,
+    pub(super) open: Arc<Mutex<HashMap<PathBuf, Opened>>>,
+    pub(super) turns: Turns,
+    pub(super) ahead: Ahead,
 }
 
 /// A directory that was filled.
@@ -135,6 +137,7 @@ impl Workspace {
             clock: Clock::default(),
             open: Arc::default(),
             turns: Turns::default(),
+            ahead: Ahead::default(),
         }
     }
 
@@ -161,31 +164,39 @@ impl Workspace {
     pub async fn checkout(&self, input: &v1::Snapshot, dir: &Path) -> Result<(), WorkspaceError> {
         let began = Instant::now();
         let input = from_message(input)?;
-        // Siblings that start at once from the same files: the first one fetches, the others copy.
-        let mut _turn = None;
-        let (listing, mut effort) = match self.take_over(input, dir).await? {
-            Some(taken) => {
+        match self.take_over(input, dir).await? {
+            Some((listing, effort)) => {
                 crash::point("checkout.taken");
-                taken
+                self.opened(input, dir, listing, Effort { checkout: began.elapsed(), ..effort });
             }
             None => {
+                let _need = input.content.map(|content| self.ahead.need(content));
+                // Siblings that start at once from the same files: the first one fetches, the others
+                // copy. Whoever fetches it ahead leaves it in the cache.
+                let mut _turn = None;
                 if let Some(content) = input.content.filter(|_| self.cache.is_some()) {
                     _turn = Some(self.turns.wait(content).await);
                 }
-                let plan = Plan::read(&self.remote, &input, self.limits).await?;
+                let mut plan = Plan::read(&self.remote, &input, self.limits).await?;
                 crash::point("checkout.read");
-                self.fill(plan, dir.to_owned()).await?
+                plan.read_chunks(&self.remote).await?;
+                let lent = self.borrow(&plan, dir).await;
+                let (listing, effort) = self.fill(plan, dir.to_owned(), lent).await?;
+                self.opened(input, dir, listing, Effort { checkout: began.elapsed(), ..effort });
             }
-        };
+        }
+        Ok(())
+    }
+
+    /// Notes a directory that was filled.
+    fn opened(&self, input: Snapshot, dir: &Path, listing: Listing, effort: Effort) {
         crash::point("checkout.done");
-        effort.checkout = began.elapsed();
         debug!(entries = listing.entries(), ?effort, "workspace checked out");
         let opened = Opened { input, listing: Arc::new(listing), effort };
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         // Attempts that failed leave theirs behind.
         open.retain(|dir, _| dir.exists());
         open.insert(dir.to_owned(), opened);
-        Ok(())
     }
 
     /// What it took to fill `dir`, which has not been kept yet.
@@ -327,14 +338,23 @@ impl Workspace {
     ) -> Option<(Shelved, BTreeMap<Digest, ChunkList>)> {
         let cache = self.cache.as_ref()?;
         let loan = cache.lend(plan, dir)?;
-        let lists = present::lists_of(&loan.lent().listing, plan);
+        let chunks = self.to_change(&loan.lent().listing, plan).await?;
+        Some((loan.keep(), chunks))
+    }
+
+    /// The chunks of a directory's large files that are to be changed to what `plan` wants, where that is
+    /// worth it.
+    pub(super) async fn to_change(
+        &self,
+        listing: &Listing,
+        plan: &Plan,
+    ) -> Option<BTreeMap<Digest, ChunkList>> {
         // What cannot be read is only less to borrow.
-        let nodes = self.remote.nodes(lists).await.unwrap_or_default();
+        let nodes = self.remote.nodes(present::lists_of(listing, plan)).await.unwrap_or_default();
         let parsed =
             nodes.into_iter().map(|(digest, bytes)| Some((digest, ChunkList::parse(bytes).ok()?)));
         let chunks: BTreeMap<_, _> = parsed.flatten().collect();
-        let is_worth_it = present::is_worth_it(&loan.lent().listing, plan, &chunks);
-        is_worth_it.then(|| (loan.keep(), chunks))
+        present::is_worth_it(listing, plan, &chunks).then_some(chunks)
     }
 
     /// Directories that may hold what a task needs. Those of tasks that run stand last: their files
@@ -350,14 +370,14 @@ impl Workspace {
         sources
     }
 
-    async fn fill(
+    /// Makes an empty directory what `plan` says, with what is here and what has to be fetched.
+    pub(super) async fn fill(
         &self,
-        mut plan: Plan,
+        plan: Plan,
         dir: PathBuf,
+        lent: Option<(Shelved, BTreeMap<Digest, ChunkList>)>,
     ) -> Result<(Listing, Effort), WorkspaceError> {
-        plan.read_chunks(&self.remote).await?;
         let cache = self.cache.clone();
-        let lent = self.borrow(&plan, &dir).await;
         let sources = self.sources();
         let begun = off(move || {
             let present = lent.and_then(|(lent, chunks)| {

@@ -11,6 +11,9 @@ use postq_common::tree::Digest;
 
 use super::clock::Clock;
 
+/// What a name takes on a disk besides its content.
+const ENTRY_BYTES: u64 = 4096;
+
 /// All folders below a root. Parents stand before what is in them.
 #[derive(Default)]
 pub(super) struct Listing {
@@ -82,6 +85,11 @@ impl Listing {
     pub(super) fn bytes(&self) -> u64 {
         let rows = self.folders.iter().flat_map(|folder| &folder.rows);
         rows.map(|row| if let What::File { size, .. } = row.what { size } else { 0 }).sum()
+    }
+
+    /// What it takes on a disk, more or less.
+    pub(super) fn weight(&self) -> u64 {
+        self.bytes() + self.entries() as u64 * ENTRY_BYTES
     }
 
     /// Forgets the stamps of files that could have changed, or could still change, after `now_ns`

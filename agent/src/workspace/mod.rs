@@ -13,6 +13,7 @@
 //! | `checkout` | a plan made into files |
 //! | `present` | what is there already when a plan is made into a directory |
 //! | `cache` | directories of finished tasks, handed over to the next ones |
+//! | `ahead` | files of a task that may come next, fetched while others run |
 //! | `turns` | who fetches what of those that need the same |
 //! | `near` | files that are on this disk already, cloned or copied |
 //! | `remote` | blobs to and from a coordinator, verified, sent again where the way broke |
@@ -20,6 +21,7 @@
 //!
 //! It knows nothing of attempts. The command line uses it too.
 
+mod ahead;
 mod cache;
 mod checkout;
 mod clock;

@@ -9,7 +9,9 @@
 //! | `rate` | short tasks per second |
 //! | `output` | what tasks print, to whoever reads it |
 //! | `container` | one task in a container |
+//! | `ahead` | jobs whose files are fetched while the one before runs |
 
+mod ahead;
 mod bed;
 mod container;
 mod figure;
@@ -44,7 +46,7 @@ pub(crate) struct Options {
 /// Measures.
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     let mut figures: Vec<Figure> = Vec::new();
-    for name in ["memory", "rate", "output", "container"] {
+    for name in ["memory", "rate", "output", "container", "ahead"] {
         if !name.contains(&options.only) {
             continue;
         }
@@ -52,6 +54,7 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
             "memory" => memory::measure(options).await?,
             "rate" => rate::measure(options).await?,
             "output" => output::measure(options).await?,
+            "ahead" => ahead::measure(options).await?,
             _ => container::measure(options).await?,
         };
         for figure in &more {

@@ -35,11 +35,11 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Hands out what was claimed. Cheap to clone.
 #[derive(Clone)]
 pub struct Delivery {
-    store: Store,
-    roster: Arc<Roster>,
+    pub(super) store: Store,
+    pub(super) roster: Arc<Roster>,
     finishes: Finishes,
     joins: Joins,
-    shutdown: Shutdown,
+    pub(super) shutdown: Shutdown,
     graphs: Graphs,
 }
 
@@ -186,7 +186,11 @@ impl Delivery {
     }
 
     /// What a task's files are made from, merged where it is more than one snapshot.
-    async fn input(&self, row: &AssignmentRow, sources: Sources) -> Result<Snapshot, Unfit> {
+    pub(super) async fn input(
+        &self,
+        row: &AssignmentRow,
+        sources: Sources,
+    ) -> Result<Snapshot, Unfit> {
         let (job, task) = row.task();
         let parents: Vec<Snapshot> = sources
             .iter()

@@ -12,7 +12,7 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
-use super::{Delivery, Roster, lanes::Lanes};
+use super::{Delivery, Roster, ahead::Ahead, lanes::Lanes};
 use crate::{
     errors,
     metrics::Metrics,
@@ -85,6 +85,7 @@ pub struct Dispatcher {
     store: Store,
     roster: Arc<Roster>,
     delivery: Delivery,
+    ahead: Ahead,
     signals: Arc<Signals>,
     metrics: Arc<Metrics>,
     wakes: mpsc::Receiver<Wake>,
@@ -105,11 +106,13 @@ impl Dispatcher {
         wakes: mpsc::Receiver<Wake>,
     ) -> Self {
         let lanes = Lanes::new();
+        let ahead = Ahead::new(store.clone(), Arc::clone(&roster), delivery.clone());
         Self {
             id,
             store,
             roster,
             delivery,
+            ahead,
             signals,
             metrics,
             wakes,
@@ -144,14 +147,16 @@ impl Dispatcher {
                     next_safety = next_safety.min(Instant::now() + AFTER_ERROR);
                 }
             }
+            self.ahead.look(&self.lanes).await;
             let is_idle = last_find.elapsed() > IDLE_BEFORE_SLEEP;
             if is_idle && self.register(true).await {
                 // What came between the last look and the registration was not hinted.
                 self.refresh_lanes().await;
                 continue;
             }
-            let pause =
-                if is_idle { next_safety } else { (Instant::now() + LOOK).min(next_safety) };
+            let next =
+                if is_idle { self.ahead.due(&self.lanes) } else { Some(Instant::now() + LOOK) };
+            let pause = next.map_or(next_safety, |next| next.min(next_safety));
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep_until(pause) => {

@@ -100,6 +100,11 @@ impl Lanes {
         .collect()
     }
 
+    /// Whether any lane is believed to have rows.
+    pub fn has_hot(&self) -> bool {
+        self.tracks.values().any(|track| track.is_hot)
+    }
+
     /// Where those were left whose tasks gain priority while they wait.
     pub fn aging(&self) -> Vec<(LaneId, i64)> {
         let aging = self.tracks.iter().filter(|(_, track)| track.is_hot && track.aging > 0.0);

@@ -10,15 +10,17 @@ use std::{
 };
 
 use postq_common::{
+    ahead::{self, Busy, TaskKey, Upcoming},
     id::{AgentId, AttemptId, LaneId, SessionId},
     place::{self, Abilities, LaneView},
     spec::Resources,
 };
 use postq_proto::v1::{ConnectResponse, Drain, WhatDoYouHold, connect_response::Message};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use super::pace::Pace;
 use crate::store::Claimed;
 
 /// Words on their way to one agent: a few per slot, so a full channel means an agent that does not
@@ -36,6 +38,8 @@ pub struct Seat {
     pub slots: u32,
     /// What it has.
     pub abilities: Abilities,
+    /// It makes use of a guess what comes next.
+    pub fetches_ahead: bool,
     /// What it holds already, and what that takes.
     pub open: HashMap<AttemptId, Resources>,
     /// The way to it.
@@ -55,6 +59,7 @@ struct Entry {
     cancelled: HashSet<AttemptId>,
     /// Told to leave.
     is_draining: bool,
+    pace: Pace,
 }
 
 /// The agents connected here. Shared by sessions, dispatcher and committer.
@@ -132,12 +137,7 @@ impl Roster {
         let mut entries = self.lock();
         let capacities: Vec<place::Capacity<'_>> = entries
             .iter()
-            .map(|(session, entry)| place::Capacity {
-                session: *session,
-                free: entry.free(),
-                abilities: &entry.seat.abilities,
-                taken: entry.taken(),
-            })
+            .map(|(session, entry)| entry.capacity(*session))
             .filter(|capacity| capacity.free > 0)
             .collect();
         let offers = place::place(lanes, &capacities, max_slots, turn);
@@ -157,6 +157,7 @@ impl Roster {
             if let Some(entry) = entries.get_mut(&row.session) {
                 let resources = entry.unreserve(row.lane);
                 entry.preparing.insert(row.attempt, resources);
+                entry.pace.begun(Instant::now());
             }
         }
         // One claim is under way at a time: what is still reserved was offered in vain.
@@ -194,6 +195,7 @@ impl Roster {
             entry.seat.open.remove(&attempt);
             entry.preparing.remove(&attempt);
             entry.cancelled.remove(&attempt);
+            entry.pace.ended(Instant::now());
         }
     }
 
@@ -237,10 +239,44 @@ impl Roster {
         }
     }
 
+    /// When the next agent has been busy for so long that it may be told what comes next.
+    pub fn steady_at(&self) -> Option<Instant> {
+        self.lock().values().filter_map(Entry::steady_at).min()
+    }
+
+    /// How many steady agents could run tasks of these lanes but have no room, and of which lanes.
+    pub fn crowded(&self, lanes: Vec<LaneView>) -> (usize, Vec<LaneView>) {
+        let entries = self.lock();
+        let agents: Vec<Busy<'_>> = steady(&entries);
+        let lacks = |lane: &LaneView| agents.iter().any(|agent| agent.lacks_room(&lane.kind));
+        (agents.len(), lanes.into_iter().filter(lacks).collect())
+    }
+
+    /// Which of these tasks each steady agent is to be told of; each is told of a task once.
+    pub fn guess(&self, waiting: &[Upcoming]) -> Vec<(SessionId, TaskKey)> {
+        let mut entries = self.lock();
+        let guesses = ahead::guess(waiting, &steady(&entries));
+        for (session, task) in &guesses {
+            if let Some(entry) = entries.get_mut(session) {
+                entry.pace.tell(*task);
+            }
+        }
+        guesses
+    }
+
     /// Ends every stream.
     pub fn close_all(&self) {
         self.lock().values().for_each(|entry| entry.seat.closed.cancel());
     }
+}
+
+/// The agents that may be told what comes next, those first that have run the same for longest.
+fn steady(entries: &HashMap<SessionId, Entry>) -> Vec<Busy<'_>> {
+    let now = Instant::now();
+    let is_steady = |entry: &Entry| entry.steady_at().is_some_and(|at| at <= now);
+    let mut steady: Vec<_> = entries.iter().filter(|(_, entry)| is_steady(entry)).collect();
+    steady.sort_by_key(|(session, entry)| (entry.pace.changed_at(), **session));
+    steady.into_iter().map(|(session, entry)| entry.busy(*session)).collect()
 }
 
 impl Entry {
@@ -251,7 +287,28 @@ impl Entry {
             preparing: HashMap::new(),
             cancelled: HashSet::new(),
             is_draining: false,
+            pace: Pace::new(Instant::now()),
         }
+    }
+
+    fn capacity(&self, session: SessionId) -> place::Capacity<'_> {
+        place::Capacity {
+            session,
+            free: self.free(),
+            abilities: &self.seat.abilities,
+            taken: self.taken(),
+        }
+    }
+
+    fn busy(&self, session: SessionId) -> Busy<'_> {
+        Busy { agent: self.seat.agent, capacity: self.capacity(session), told: self.pace.told() }
+    }
+
+    /// From when on it is steady, if nothing changes; none where it has nothing to do, or is to do nothing.
+    fn steady_at(&self) -> Option<Instant> {
+        let is_busy = !self.seat.open.is_empty() || !self.preparing.is_empty();
+        let is_asked = self.seat.fetches_ahead && self.seat.slots > 0 && !self.is_draining;
+        (is_asked && is_busy).then(|| self.pace.steady_at())
     }
 
     fn free(&self) -> u32 {

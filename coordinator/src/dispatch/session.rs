@@ -112,6 +112,7 @@ impl Sessions {
             name: card.name.clone(),
             slots: u32::try_from(card.slots).unwrap_or(0),
             abilities,
+            fetches_ahead: hello.fetches_ahead,
             open,
             outbox,
             closed: closed.clone(),

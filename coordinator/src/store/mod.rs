@@ -38,6 +38,7 @@ mod sessions;
 mod submissions;
 mod sweep;
 mod tasks;
+mod upcoming;
 mod waiting;
 
 pub use admit::{Admitted, AdmittedMany, NewJob, Readied};
@@ -72,6 +73,7 @@ pub use sessions::{AgentCard, Holding};
 pub use submissions::Submission;
 pub use sweep::{Applied, CancelFilter, Expired, Opened, Promoted};
 pub use tasks::TaskRow;
+pub use upcoming::UpcomingRow;
 pub use waiting::LaneWaiting;
 
 /// The three roots of a snapshot: digests of 32 bytes; empty for the empty tree.

@@ -189,15 +189,18 @@ pub fn assignment(
         attributes: row.job_spec.get("attributes").and_then(object),
         data: data.map(convert::value_from_json),
         inputs: inputs.iter().map(|row| (row.name.clone(), input_of(row))).collect(),
-        input: input.map(|snapshot| {
-            let [content, provenance, times] = snapshot.to_fields();
-            v1::Snapshot { content, provenance, times }
-        }),
+        input: input.map(snapshot),
         traceparent: row.traceparent.clone().unwrap_or_default(),
         is_exclusive: row.is_exclusive,
         ignore,
         resources: amounts(&row.needs.resources),
     })
+}
+
+/// The files of a task.
+pub fn snapshot(snapshot: &Snapshot) -> v1::Snapshot {
+    let [content, provenance, times] = snapshot.to_fields();
+    v1::Snapshot { content, provenance, times }
 }
 
 /// Amounts for the wire.

@@ -29,6 +29,7 @@ mod e2e_logs;
 mod e2e_memory;
 mod e2e_otlp;
 mod e2e_outputs;
+mod e2e_prefetch;
 mod e2e_queues;
 mod e2e_recovery;
 mod e2e_relations;

@@ -83,6 +83,26 @@ async fn a_claim_touches_pages_by_what_it_takes_not_by_what_waits() {
     assert!(first < 60 * i64::try_from(TAKEN).unwrap(), "{first} pages");
 }
 
+#[tokio::test]
+async fn what_comes_next_is_read_by_index_and_no_further_than_it_is_looked_at() {
+    let database = Database::create().await;
+    fill(&database, FILLING).await;
+    let mut session = database.session().await;
+    let look = "select * from postq.upcoming(array[1::bigint], array[7::bigint], 64)";
+    // The first call plans.
+    session.pages(look).await;
+    let pages = session.pages(look).await;
+    assert!(pages < 64 * 8, "{pages} pages");
+    session.execute("begin").await;
+    let seen: Vec<i64> =
+        session.value(&format!("select array_agg(seq order by seq) from ({look}) x")).await;
+    assert_eq!(seen, (8..72).collect::<Vec<_>>());
+    assert_eq!(whole_reads(&mut session).await, [""; 0]);
+    session.execute("select postq.pause('default')").await;
+    assert_eq!(session.value::<i64>(&format!("select count(*) from ({look}) x")).await, 0);
+    session.execute("rollback").await;
+}
+
 /// Microseconds that claiming and finishing takes a new session per task, when so many jobs of one task are
 /// taken at a time.
 async fn cost_of_each(database: &Database, worker: &Worker, at_once: usize) -> f64 {

@@ -24,7 +24,7 @@ class ConnectRequest(_message.Message):
     def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., holding: _Optional[_Union[Holding, _Mapping]] = ...) -> None: ...
 
 class ConnectResponse(_message.Message):
-    __slots__ = ("welcome", "assignment", "cancel", "abandon", "recorded", "what_do_you_hold", "drain")
+    __slots__ = ("welcome", "assignment", "cancel", "abandon", "recorded", "what_do_you_hold", "drain", "prefetch")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     ASSIGNMENT_FIELD_NUMBER: _ClassVar[int]
     CANCEL_FIELD_NUMBER: _ClassVar[int]
@@ -32,6 +32,7 @@ class ConnectResponse(_message.Message):
     RECORDED_FIELD_NUMBER: _ClassVar[int]
     WHAT_DO_YOU_HOLD_FIELD_NUMBER: _ClassVar[int]
     DRAIN_FIELD_NUMBER: _ClassVar[int]
+    PREFETCH_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     assignment: Assignment
     cancel: Cancel
@@ -39,10 +40,11 @@ class ConnectResponse(_message.Message):
     recorded: Recorded
     what_do_you_hold: WhatDoYouHold
     drain: Drain
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., assignment: _Optional[_Union[Assignment, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., abandon: _Optional[_Union[Abandon, _Mapping]] = ..., recorded: _Optional[_Union[Recorded, _Mapping]] = ..., what_do_you_hold: _Optional[_Union[WhatDoYouHold, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ...) -> None: ...
+    prefetch: Prefetch
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., assignment: _Optional[_Union[Assignment, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., abandon: _Optional[_Union[Abandon, _Mapping]] = ..., recorded: _Optional[_Union[Recorded, _Mapping]] = ..., what_do_you_hold: _Optional[_Union[WhatDoYouHold, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., prefetch: _Optional[_Union[Prefetch, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("agent_id", "boot_id", "name", "host", "version", "slots", "executors", "handlers", "labels", "held", "resources")
+    __slots__ = ("agent_id", "boot_id", "name", "host", "version", "slots", "executors", "handlers", "labels", "held", "resources", "fetches_ahead")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -68,6 +70,7 @@ class Hello(_message.Message):
     LABELS_FIELD_NUMBER: _ClassVar[int]
     HELD_FIELD_NUMBER: _ClassVar[int]
     RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    FETCHES_AHEAD_FIELD_NUMBER: _ClassVar[int]
     agent_id: str
     boot_id: str
     name: str
@@ -79,7 +82,8 @@ class Hello(_message.Message):
     labels: _containers.ScalarMap[str, str]
     held: _containers.RepeatedCompositeFieldContainer[Held]
     resources: _containers.ScalarMap[str, int]
-    def __init__(self, agent_id: _Optional[str] = ..., boot_id: _Optional[str] = ..., name: _Optional[str] = ..., host: _Optional[str] = ..., version: _Optional[str] = ..., slots: _Optional[int] = ..., executors: _Optional[_Iterable[str]] = ..., handlers: _Optional[_Iterable[str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., held: _Optional[_Iterable[_Union[Held, _Mapping]]] = ..., resources: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    fetches_ahead: bool
+    def __init__(self, agent_id: _Optional[str] = ..., boot_id: _Optional[str] = ..., name: _Optional[str] = ..., host: _Optional[str] = ..., version: _Optional[str] = ..., slots: _Optional[int] = ..., executors: _Optional[_Iterable[str]] = ..., handlers: _Optional[_Iterable[str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., held: _Optional[_Iterable[_Union[Held, _Mapping]]] = ..., resources: _Optional[_Mapping[str, int]] = ..., fetches_ahead: bool = ...) -> None: ...
 
 class Held(_message.Message):
     __slots__ = ("attempt", "job_id", "task")
@@ -233,6 +237,12 @@ class Drain(_message.Message):
     TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     timeout: _duration_pb2.Duration
     def __init__(self, timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class Prefetch(_message.Message):
+    __slots__ = ("input",)
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    input: Snapshot
+    def __init__(self, input: _Optional[_Union[Snapshot, _Mapping]] = ...) -> None: ...
 
 class Holding(_message.Message):
     __slots__ = ("question", "held")
