@@ -15,6 +15,7 @@ declare
     c_result constant int := 1048576;
     v_count constant int := coalesce(cardinality(ack_many.ids), 0);
     v_concluded record;
+    v_letters tid[];
 begin
     perform postq.check_argument('ids', case when v_count > c_most
         then format('has %s elements; it may have %s', v_count, c_most) end);
@@ -27,12 +28,12 @@ begin
     from postq.conclude_all(ack_many.ids, ack_many.attempts, 'succeeded', null, p_result => coalesce(ack_many.results, '{}'));
     return query select * from unnest(v_concluded.o_job, v_concluded.o_attempt);
     if cardinality(v_concluded.o_attempt) < v_count then
-        return query
-            delete from postq.dead_letter d where d.ctid = any (array(
-                select d.ctid from unnest(ack_many.ids, ack_many.attempts) as x (id, attempt)
-                cross join lateral (
-                    select d.ctid from postq.dead_letter d where d.job = x.id and d.attempt = x.attempt for update) d))
-            returning d.job, d.attempt;
+        -- As record does it: a statement that locks a row which was just renewed does not see it.
+        v_letters := array(
+            select d.ctid from unnest(ack_many.ids, ack_many.attempts) as x (id, attempt)
+            cross join lateral (
+                select d.ctid from postq.dead_letter d where d.job = x.id and d.attempt = x.attempt for update) d);
+        return query delete from postq.dead_letter d where d.ctid = any (v_letters) returning d.job, d.attempt;
     end if;
 end;
 $$;

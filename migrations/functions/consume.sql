@@ -37,7 +37,8 @@ declare
     v_room record;
     v_num int;
     v_many int;
-    v_park int;
+    -- So many of those that are due it may let wait for a slot of their key instead, more or less.
+    v_park int := 1000;
     v_aging double precision;
     v_path jsonpath := postq.filter_path(consume.filter);
 begin
@@ -54,8 +55,6 @@ begin
     perform postq.apply_cancels_of(consume.queue);
     select * into v_room from postq.consume_room(consume.queue, num, v_now);
     v_num := least(num, v_room.o_room);
-    -- So many of those that are due it may let wait for a slot of their key instead.
-    v_park := v_num * 2 + 100;
     v_aging := coalesce((select q.aging from postq.queue q where q.name = consume.queue), 0);
     loop
         -- Where tasks gain priority while they wait, the next one may be of any lane.
@@ -94,6 +93,10 @@ begin
         end loop;
         exit when v_many >= v_num or cardinality(v_n) < v_many;
     end loop;
+    if v_park <= 0 and cardinality(v_n) < v_num then
+        -- What stands behind them is for the next call, and nobody else tells of it.
+        perform postq.wake(consume.queue, 1);
+    end if;
     if v_n = '{}' then
         return;
     end if;

@@ -18,7 +18,7 @@ declare
     v_done jsonb;
 begin
     with over as materialized (
-        select o.ctid as line
+        select o.ctid as row
         from postq.lane l
         cross join lateral (
             select o.ctid from postq.open_attempt o
@@ -29,7 +29,7 @@ begin
     ), locked as materialized (
         select o.job, o.n, o.attempt
         from postq.open_attempt o
-        where o.ctid = any (array(select x.line from over x)) and o.lease_until <= postq.now()
+        where o.ctid = any (array(select x.row from over x)) and o.lease_until <= postq.now()
         order by o.lease_until limit p_limit for update skip locked
     ), held as materialized (
         select j.id from postq.job j where j.id in (select l.job from locked l)

@@ -22,11 +22,19 @@ set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
 declare
+    v_row tid[];
     v_dead text[];
 begin
+    -- A statement of its own: one that locks a row which somebody has just changed does not see it changed.
+    select array_agg(x.row order by x.ord) into v_row
+    from (select u.ord, (select o.ctid from postq.open_attempt o
+                         where o.job = u.job and o.n = u.n and o.attempt = u.attempt
+                           and o.session is not distinct from u.session for update) as row
+          from (select * from unnest(p_attempt, p_session, p_job, p_n) with ordinality as u (attempt, session, job, n, ord)
+                order by u.job, u.n, u.attempt) u) x;
     if 'succeeded' = all (p_outcome) then
         select r.* into o_attempt, o_job, o_n, o_agent, o_next
-        from postq.record_success(p_attempt, p_session, p_job, p_n, p_exit_code, p_signal, p_reason, p_results, p_errors,
+        from postq.record_success(v_row, p_attempt, p_session, p_job, p_n, p_exit_code, p_signal, p_reason, p_results, p_errors,
             p_content, p_provenance, p_times, p_ran_ms, p_log_chunks, p_result, p_image, p_effort) r;
         perform postq.leave_slots(o_attempt);
         return;
@@ -35,19 +43,16 @@ begin
         select * from unnest(
             p_attempt, p_session, p_job, p_n, p_outcome::postq.outcome[], p_exit_code, p_signal,
             p_reason, p_results, p_errors, p_content, p_provenance, p_times, p_ran_ms,
-            p_log_chunks, p_is_final, p_result, p_retry_at, p_image, p_effort
+            p_log_chunks, p_is_final, p_result, p_retry_at, p_image, p_effort, v_row
         ) with ordinality as u (attempt, session, job, n, outcome, exit_code, signal, reason, results,
-             errors, content, provenance, times, ran_ms, log_chunks, is_final, result, retry_at, image, effort, ord)
+             errors, content, provenance, times, ran_ms, log_chunks, is_final, result, retry_at, image, effort, row, ord)
     ), closed as materialized (
-        select i.*, o.agent, o.started_at, o.is_final as is_last, o.ctid as line
-        from (select distinct on (i.job, i.n, i.attempt, i.session) i.* from input i
-              order by i.job, i.n, i.attempt, i.session, i.ord) i
-        cross join lateral (
-            select o.ctid, o.agent, o.started_at, o.is_final from postq.open_attempt o
-            where o.job = i.job and o.n = i.n and o.attempt = i.attempt and o.session is not distinct from i.session
-            for update) o
+        select i.*, o.agent, o.started_at, o.is_final as is_last
+        from (select distinct on (i.job, i.n, i.attempt) i.* from input i where i.row is not null
+              order by i.job, i.n, i.attempt, i.ord) i
+        cross join lateral (select o.agent, o.started_at, o.is_final from postq.open_attempt o where o.ctid = i.row offset 0) o
     ), deleted as (
-        delete from postq.open_attempt o where o.ctid = any (array(select c.line from closed c))
+        delete from postq.open_attempt o where o.ctid = any (v_row)
     ), meant as (
         select c.*, j.queue, j.cancel_requested_at is not null as is_cancelled, j.overdue,
                case when j.overdue is not null and c.outcome = 'cancelled' then 'timed_out'

@@ -1,7 +1,7 @@
 -- What record does where all attempts have succeeded, as most do: nothing of their jobs or of what is
--- retried has to be looked up for it. Called by record.
+-- retried has to be looked up for it. p_row: the rows of the attempts, locked. Called by record.
 create or replace function postq.record_success(
-    p_attempt bigint[], p_session bigint[], p_job uuid[], p_n int[], p_exit_code int[], p_signal int[],
+    p_row tid[], p_attempt bigint[], p_session bigint[], p_job uuid[], p_n int[], p_exit_code int[], p_signal int[],
     p_reason text[], p_results bytea[], p_errors bytea[], p_content bytea[], p_provenance bytea[],
     p_times bytea[], p_ran_ms bigint[], p_log_chunks bigint[], p_result jsonb[], p_image text[], p_effort jsonb[],
     out o_attempt bigint[], out o_job uuid[], out o_n int[], out o_agent uuid[], out o_next postq.task_state[]
@@ -18,19 +18,16 @@ begin
     with input as (
         select * from unnest(
             p_attempt, p_session, p_job, p_n, p_exit_code, p_signal, p_reason, p_results, p_errors, p_content,
-            p_provenance, p_times, p_ran_ms, p_log_chunks, p_result, p_image, p_effort
+            p_provenance, p_times, p_ran_ms, p_log_chunks, p_result, p_image, p_effort, p_row
         ) with ordinality as u (attempt, session, job, n, exit_code, signal, reason, results, errors, content,
-             provenance, times, ran_ms, log_chunks, result, image, effort, ord)
+             provenance, times, ran_ms, log_chunks, result, image, effort, row, ord)
     ), closed as materialized (
-        select i.*, o.agent, o.started_at, o.ctid as line
-        from (select distinct on (i.job, i.n, i.attempt, i.session) i.* from input i
-              order by i.job, i.n, i.attempt, i.session, i.ord) i
-        cross join lateral (
-            select o.ctid, o.agent, o.started_at from postq.open_attempt o
-            where o.job = i.job and o.n = i.n and o.attempt = i.attempt and o.session is not distinct from i.session
-            for update) o
+        select i.*, o.agent, o.started_at
+        from (select distinct on (i.job, i.n, i.attempt) i.* from input i where i.row is not null
+              order by i.job, i.n, i.attempt, i.ord) i
+        cross join lateral (select o.agent, o.started_at from postq.open_attempt o where o.ctid = i.row offset 0) o
     ), deleted as (
-        delete from postq.open_attempt o where o.ctid = any (array(select c.line from closed c))
+        delete from postq.open_attempt o where o.ctid = any (p_row)
     ), recorded as (
         insert into postq.attempt (id, job, n, agent, session, started_at, finished_at, outcome,
             exit_code, signal, reason, results, errors, ran_ms, log_chunks, result, image, effort)
@@ -57,5 +54,5 @@ begin
 end;
 $$;
 revoke all on function postq.record_success(
-    bigint[], bigint[], uuid[], int[], int[], int[], text[], bytea[], bytea[], bytea[], bytea[], bytea[],
+    tid[], bigint[], bigint[], uuid[], int[], int[], int[], text[], bytea[], bytea[], bytea[], bytea[], bytea[],
     bigint[], bigint[], jsonb[], text[], jsonb[]) from public;

@@ -7,7 +7,7 @@ as $$
 begin
     perform 1 from postq.task_spec s
     where s.job = p_job and s.n = p_n and exists (
-        select from postq.parked k where k.pool = coalesce('key:' || s.concurrency_key, 'rate:' || s.rate_key));
+        select from postq.parked k where k.pool = any (array['key:' || s.concurrency_key, 'rate:' || s.rate_key]));
     return not found and (select x.o_is_ready from postq.take_keys(p_job, p_n, true) x);
 end;
 $$;

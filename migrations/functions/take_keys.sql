@@ -1,4 +1,4 @@
--- Takes for a parked task, which the caller holds, the slots that it wants and that are free: of its
+-- Takes for a task that is parked or due, which the caller holds, the slots that it wants and that are free: of its
 -- concurrency key first, then of its rate. With p_is_start it is about to be started in this transaction.
 -- o_is_ready: it has all of them. Else o_pool is what it waits for; o_has_changed: no longer what it
 -- waited for before.

@@ -16,35 +16,14 @@ as $$
 declare
     c_window constant int := 1000;
     c_jump constant int := 4000;
-    v_row tid[];
-    v_run_at timestamptz[];
-    v_job uuid[];
-    v_n int[];
     v_more record;
     v_from bigint[];
 begin
     perform postq.expire_now(p_lane, p_lease_floor, p_now, p_limit, p_filter);
-    o_job := '{}';
-    o_n := '{}';
-    o_parked := 0;
-    loop
-        select array_agg(d.ctid), array_agg(d.run_at), array_agg(d.job), array_agg(d.n) into v_row, v_run_at, v_job, v_n
-        from (select s.ctid, s.run_at, s.job, s.n from postq.scheduled s
-              where s.ctid = any (array(
-                  select x.ctid
-                  from unnest(p_lane, p_due_floor) as l (lane, floor)
-                  cross join lateral (
-                      select s.ctid, s.job from postq.scheduled s
-                      where s.lane = l.lane and s.run_at > l.floor and s.run_at <= p_now order by s.run_at limit c_window) x
-                  where (select js.attributes @@ p_filter from postq.job_spec js where js.job = x.job)))
-              order by s.run_at limit p_limit - cardinality(o_n) for update skip locked) d;
-        select * into v_more from postq.take_scheduled(v_row, v_run_at, v_job, v_n);
-        o_job := o_job || v_more.o_job;
-        o_n := o_n || v_more.o_n;
-        o_parked := o_parked + v_more.o_parked;
-        exit when v_more.o_parked = 0 or o_parked >= p_park or cardinality(o_n) >= p_limit;
-    end loop;
-
+    select * into v_more from postq.take_due(p_lane, p_due_floor, p_now, p_limit, p_park, p_filter);
+    o_job := v_more.o_job;
+    o_n := v_more.o_n;
+    o_parked := v_more.o_parked;
     select * into v_more from postq.take_ready_matching(p_lane, p_floor, c_window, p_limit - cardinality(o_n), p_filter);
     o_job := o_job || v_more.o_job;
     o_n := o_n || v_more.o_n;

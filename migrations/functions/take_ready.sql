@@ -30,7 +30,7 @@ begin
             v_is_all := true;
         else
             with near as materialized (
-                select r.ctid as line, r.place
+                select r.ctid as row, r.place
                 from unnest(p_lane, p_floor) as l (lane, floor)
                 cross join lateral (
                     select r.ctid, row_number() over (order by r.seq) as place
@@ -42,7 +42,7 @@ begin
                    not exists (select from near x where x.place = v_window)
             into v_row, v_seq, v_job, v_n, v_is_all
             from (select r.ctid, r.seq, r.job, r.n from postq.ready r
-                  where r.ctid = any (array(select x.line from near x)) and r.seq <> all (v_busy)
+                  where r.ctid = any (array(select x.row from near x)) and r.seq <> all (v_busy)
                   order by r.since, r.seq limit p_limit - cardinality(o_n) for update skip locked) r;
             v_window := v_window * 4;
         end if;

@@ -30,11 +30,7 @@ begin
     end loop;
     o_parked := cardinality(v_parked);
     if o_parked > 0 then
-        perform postq.park(array(select p_job[i] from unnest(v_parked) as i), array(select p_n[i] from unnest(v_parked) as i),
-                           array_fill(null::uuid, array[o_parked]));
-        insert into postq.inbox (job, kind, n)
-        select p_job[i], 'note', p_n[i] from unnest(v_parked) as i
-        join postq.job_spec s on s.job = p_job[i] where s.task_count > 1;
+        perform postq.park_due(array(select p_job[i] from unnest(v_parked) as i), array(select p_n[i] from unnest(v_parked) as i));
     end if;
     o_job := array(select p_job[i] from unnest(v_held.o_ord) as i where i <> all (v_parked));
     o_n := array(select p_n[i] from unnest(v_held.o_ord) as i where i <> all (v_parked));

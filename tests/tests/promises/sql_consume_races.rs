@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use futures::future::join_all;
-use postq_tests::{Database, End, Session, Worker, finish_on};
+use postq_tests::{Database, End, PATIENCE, Session, Worker, eventually, finish_on};
 use serde_json::json;
 use tokio::sync::Barrier;
 use uuid::Uuid;
@@ -72,6 +72,60 @@ async fn a_consumer_passes_over_what_another_open_transaction_has_taken() {
     let mut wanted: Vec<Uuid> = held.iter().map(|one| one.id).collect();
     wanted.sort();
     assert_eq!(back, wanted);
+}
+
+/// Says it on a connection of its own, and commits the open transaction as soon as it waits for that.
+async fn say_against(open: &mut Session, database: &Database, word: &str) {
+    let mut other = database.session().await;
+    let backend: i32 = other.value("select pg_backend_pid()").await;
+    let waits = format!("select cardinality(pg_blocking_pids({backend})) > 0");
+    let commit = async {
+        eventually("a word that waits", PATIENCE, async || {
+            database.value::<bool>(&waits).await.then_some(())
+        })
+        .await;
+        open.execute("commit").await;
+    };
+    tokio::join!(other.execute(word), commit);
+}
+
+/// The row of an attempt that was just renewed is another one than the one that was looked up.
+#[tokio::test]
+async fn a_word_about_an_attempt_that_is_just_being_renewed_ends_it() {
+    let database = Database::create().await;
+    for word in ["ack", "ack_many", "nack", "release", "dead letter"] {
+        publish(&database, "'mail'").await;
+        let mut taken = take(&database, "1").await;
+        if word == "dead letter" {
+            let dies =
+                format!("select postq.nack('{}', {}, is_final => true)", taken.id, taken.attempt);
+            database.execute(&dies).await;
+            taken = take(&database, "1, 'dlq@default'").await;
+        }
+        let said = match word {
+            "ack" => taken.ack(),
+            "nack" => taken.nack("no"),
+            "release" => taken.release(),
+            _ => format!(
+                "select 1 / count(*) from postq.ack_many(array['{}'::uuid], array[{}])",
+                taken.id, taken.attempt
+            ),
+        };
+        let mut renews = database.session().await;
+        renews.execute(&format!("begin; {}", taken.renew("10 min"))).await;
+        say_against(&mut renews, &database, &said).await;
+        let left = "select (select count(*) from postq.open_attempt) + (select count(*) from postq.dead_letter)";
+        assert_eq!(database.value::<i64>(left).await, 0, "{word}");
+        // What is left behind would be in everybody's way once its lease is over.
+        database.advance_clock("20 min").await;
+        database.execute("select postq.sweep()").await;
+        for one in consume(&database.pool, "9").await {
+            database.execute(&one.ack()).await;
+        }
+    }
+    let others: i64 =
+        database.value("select count(*) from postq.task where state <> 'succeeded'").await;
+    assert_eq!(others, 1, "the dead one");
 }
 
 /// Ack against the end of the lease, on two connections at once: one of them counts.

@@ -275,27 +275,52 @@ async fn whoever_stands_in_line_for_a_key_comes_before_one_that_is_due() {
 
 /// Its transaction may stay open for long, and the line may be of any length.
 #[tokio::test]
-async fn a_consume_lets_a_bounded_number_wait_for_their_key() {
+async fn a_consume_lets_a_bounded_number_wait_for_their_key_and_wakes_who_looks_behind_them() {
     for filter in ["", ", filter => '$.n == 1'"] {
         let database = Database::create().await;
         database.submit(&keyed("loud", 1)).await.unwrap();
         take(&database, "1").await;
-        submit_late(&database, 250, |_| "loud".into()).await;
-        database.advance_clock("2 s").await;
-        let quiet = database.submit(&keyed("quiet", 1)).await.unwrap();
-        let mut parked = 0;
-        for _ in 0..3 {
-            let taken = consume(&database.pool, &format!("1{filter}")).await;
-            let now: i64 =
-                database.value("select count(*) from postq.parked where pool = 'key:loud'").await;
-            assert!(now - parked < 110, "{} in one call", now - parked);
-            parked = now;
-            for one in taken {
-                assert_eq!(one.id, quiet);
-            }
-        }
-        assert_eq!(parked, 250);
+        let many = json!({"tasks": {"a": {"handler": "work", "concurrency": {"key": "loud", "limit": 1}}},
+                          "attributes": {"n": 1}, "delay": "1s"});
+        database
+            .execute(&format!("select postq.submit_many(array_fill('{many}'::jsonb, array[1500]))"))
+            .await;
+        submit_late(&database, 1, |_| "quiet".into()).await;
+        database.advance_clock("5 s").await;
+        let mut sleeper = database.session().await;
+        let channel: String = sleeper.value("select postq.listen('default')").await;
+        assert!(consume(&database.pool, &format!("1{filter}")).await.is_empty());
+        let parked: i64 =
+            database.value("select count(*) from postq.parked where pool = 'key:loud'").await;
+        assert!((1000..1100).contains(&parked), "{parked} in one call");
+        let asleep = format!("select count(*) from postq.sleeper where '{channel}' <> ''");
+        assert_eq!(database.value::<i64>(&asleep).await, 0, "woken");
+        assert_eq!(consume(&database.pool, &format!("1{filter}")).await.len(), 1, "the quiet one");
     }
+}
+
+/// One that has a key of its own and wants a rate does not overtake who stands in line for that.
+#[tokio::test]
+async fn whoever_stands_in_line_for_a_rate_comes_before_one_with_a_free_key() {
+    let database = Database::create().await;
+    let rated = |key: Option<&str>| {
+        let mut job = json!({"tasks": {"a": {"handler": "work", "rate": {"key": "r", "limit": 1, "period": "60s"}}}});
+        if let Some(key) = key {
+            job["tasks"]["a"]["concurrency"] = json!({"key": key, "limit": 1});
+            job["delay"] = json!("1s");
+        }
+        job
+    };
+    database.submit(&rated(None)).await.unwrap();
+    take(&database, "1").await;
+    database.submit(&rated(None)).await.unwrap();
+    database.submit(&rated(Some("own"))).await.unwrap();
+    database.advance_clock("61 s").await;
+    let mut open = database.session().await;
+    open.execute("begin").await;
+    take_on(&mut open, "1").await;
+    let waits: i64 = open.value("select count(*) from postq.scheduled").await;
+    assert_eq!(waits, 0, "the late one has joined a line");
 }
 
 /// What runs of each key must stay within its limit.
