@@ -92,7 +92,7 @@ pub(crate) enum Ended {
 }
 
 /// The exit code of what was killed by SIGKILL, as shells and engines tell it.
-const KILLED: i32 = 137;
+pub(super) const KILLED: i32 = 137;
 
 impl Ended {
     /// As a guard told it of a task with that bound of memory.

@@ -38,7 +38,9 @@ async fn a_process_of_a_task_gets_no_more_memory_than_the_task_asked_for() {
 async fn a_container_that_wants_more_memory_than_asked_for_is_told_as_out_of_memory() {
     let dir = tempdir().unwrap();
     let (_fake, _agent, mut session) = connected_with(dir.path(), &[]).await;
-    let report = session.run(bound(container(1, &format!("exec {GREEDY}")), 32 * MIB)).await;
+    // The engine does not hear of what comes before it listens.
+    let late = format!("sleep 1; exec {GREEDY}");
+    let report = session.run(bound(container(1, &late), 32 * MIB)).await;
     assert_eq!(report.outcome(), Outcome::Failed, "{report:?}");
     assert_eq!(report.reason, "exit code 137: killed: out of memory (limit 32 MiB)");
     let report = session.run(bound(container(2, "true"), 32 * MIB)).await;

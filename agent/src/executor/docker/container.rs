@@ -15,6 +15,7 @@ use bollard::{
     },
 };
 use futures::{FutureExt, StreamExt};
+use postq_common::spec::shown_bytes;
 use postq_runtime::spawn_alone;
 use tracing::{debug, warn};
 
@@ -23,7 +24,9 @@ use super::{
     fault,
 };
 use crate::{
-    executor::task::{self, DockerProgram, Ended, Resumed, Running, Started, Task, out_of_memory},
+    executor::task::{
+        self, DockerProgram, Ended, KILLED, Resumed, Running, Started, Task, out_of_memory,
+    },
     logs::{Output, Stream},
 };
 
@@ -225,9 +228,14 @@ fn judge(state: &ContainerState, limit: Option<u64>) -> Ended {
     let problem = state.error.as_deref().unwrap_or_default();
     match state.exit_code.and_then(|code| i32::try_from(code).ok()) {
         Some(code) if !is_running => {
-            let note = match (state.oom_killed.unwrap_or(false), problem) {
-                (true, _) => out_of_memory(limit),
-                (false, problem) => problem.to_owned(),
+            let note = match (state.oom_killed.unwrap_or(false), problem, limit) {
+                (true, ..) => out_of_memory(limit),
+                // Of one that dies as soon as it has started the engine does not hear why.
+                (false, "", Some(limit)) if code == KILLED => format!(
+                    "killed, perhaps out of memory (limit {}): the Docker engine does not say",
+                    shown_bytes(limit)
+                ),
+                (false, problem, _) => problem.to_owned(),
             };
             Ended::Exited { code, note }
         }
@@ -253,6 +261,14 @@ mod tests {
             judge(&state(false, 137, true), Some(512 << 20)),
             exited(137, "killed: out of memory (limit 512 MiB)")
         );
+        assert_eq!(
+            judge(&state(false, 137, false), Some(512 << 20)),
+            exited(
+                137,
+                "killed, perhaps out of memory (limit 512 MiB): the Docker engine does not say"
+            )
+        );
+        assert_eq!(judge(&state(false, 137, false), None), exited(137, ""));
         assert!(matches!(judge(&state(true, 0, false), Some(512 << 20)), Ended::Unknown(_)));
     }
 }
