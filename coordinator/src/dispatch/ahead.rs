@@ -7,17 +7,20 @@ use std::{cmp::Reverse, collections::HashMap, sync::Arc, time::Duration};
 
 use postq_common::{
     ahead::{TaskKey, Upcoming},
-    id::{AttemptId, LaneId, SessionId},
+    id::{AttemptId, LaneId},
     place::LaneView,
 };
 use postq_proto::v1::{Prefetch, connect_response::Message};
-use tokio::time::Instant;
+use tokio::{
+    sync::{Mutex, OwnedMutexGuard},
+    time::Instant,
+};
 use tracing::{debug, warn};
 
-use super::{Delivery, Roster, deliver::Unfit, lanes::Lanes};
+use super::{Delivery, deliver::Unfit, lanes::Lanes};
 use crate::{
     errors,
-    store::{Store, StoreError, UpcomingRow},
+    store::{StoreError, UpcomingRow},
     wire::convert,
 };
 
@@ -30,40 +33,58 @@ const DEPTH: usize = 64;
 
 /// Who looks ahead, now and then.
 pub(super) struct Ahead {
-    store: Store,
-    roster: Arc<Roster>,
     delivery: Delivery,
-    next: Instant,
+    looks: Looks,
+}
+
+/// When it is time for the next look. Locked as long as one is under way, which nobody waits for.
+struct Looks(Arc<Mutex<Instant>>);
+
+impl Looks {
+    /// The next look, if it is time for it and none is under way. It ends with what this returns.
+    fn begin(&self, now: Instant) -> Option<OwnedMutexGuard<Instant>> {
+        let mut next = Arc::clone(&self.0).try_lock_owned().ok().filter(|next| **next <= now)?;
+        *next = now + EVERY;
+        Some(next)
+    }
+
+    /// When it is worth to ask again.
+    fn next(&self, now: Instant) -> Instant {
+        self.0.try_lock().map_or(now + EVERY, |next| *next)
+    }
 }
 
 impl Ahead {
-    pub(super) fn new(store: Store, roster: Arc<Roster>, delivery: Delivery) -> Self {
-        Self { store, roster, delivery, next: Instant::now() }
+    pub(super) fn new(delivery: Delivery) -> Self {
+        Self { delivery, looks: Looks(Arc::new(Mutex::new(Instant::now()))) }
     }
 
     /// When it is time to look, if anybody should be told of anything.
     pub(super) fn due(&self, lanes: &Lanes) -> Option<Instant> {
-        let steady_at = self.roster.steady_at().filter(|_| lanes.has_hot())?;
-        Some(steady_at.max(self.next))
+        let steady_at = self.delivery.roster.steady_at().filter(|_| lanes.has_hot())?;
+        Some(steady_at.max(self.looks.next(Instant::now())))
     }
 
-    /// Tells agents that have had no room for some time what they are likely to be given next.
-    pub(super) async fn look(&mut self, lanes: &Lanes) {
-        if Instant::now() < self.next {
-            return;
-        }
-        self.next = Instant::now() + EVERY;
-        let (agents, mut hot) = self.roster.crowded(lanes.hot());
+    /// Tells agents that have had no room for some time what they are likely to be given next. Returns
+    /// at once: free slots do not wait for a hint.
+    pub(super) fn look(&self, lanes: &Lanes) {
+        let Some(mut next) = self.looks.begin(Instant::now()) else { return };
+        let (agents, mut hot) = self.delivery.roster.crowded(lanes.hot());
         if hot.is_empty() {
             return;
         }
         hot.sort_by_key(|lane| Reverse(lane.priority));
         hot.truncate(LANES);
         let cursors = lanes.cursors(hot.iter().map(|view| view.lane));
-        match self.store.upcoming(&cursors, DEPTH.min(2 * agents)).await {
-            Ok(rows) => self.delivery.foretell(self.roster.guess(&in_order(rows, &hot))),
-            Err(error) => warn!(error = errors::chain(&error), "cannot look ahead"),
-        }
+        let (delivery, stop) = (self.delivery.clone(), self.delivery.shutdown.token());
+        // One at a time.
+        self.delivery.shutdown.spawn("look ahead", async move {
+            let told = delivery.foretell(&cursors, &hot, DEPTH.min(2 * agents));
+            if let Some(Err(error)) = stop.run_until_cancelled(told).await {
+                warn!(error = errors::chain(&error), "cannot look ahead");
+            }
+            *next = Instant::now() + EVERY;
+        });
     }
 }
 
@@ -80,21 +101,18 @@ fn in_order(mut rows: Vec<UpcomingRow>, lanes: &[LaneView]) -> Vec<Upcoming> {
 }
 
 impl Delivery {
-    /// Tells agents what they may be given next. Returns at once.
-    fn foretell(&self, guesses: Vec<(SessionId, TaskKey)>) {
+    /// Tells agents what of the first `depth` rows of these lanes they may be given next.
+    async fn foretell(
+        &self,
+        cursors: &[(LaneId, i64)],
+        lanes: &[LaneView],
+        depth: usize,
+    ) -> Result<(), StoreError> {
+        let rows = self.store.upcoming(cursors, depth).await?;
+        let guesses = self.roster.guess(&in_order(rows, lanes));
         if guesses.is_empty() {
-            return;
+            return Ok(());
         }
-        let this = self.clone();
-        // Bounded by the agents: each is told of one task, and of another one only when that is gone.
-        self.shutdown.spawn("foretell", async move {
-            if let Err(error) = this.tell_all(&guesses).await {
-                debug!(error = errors::chain(&error), "what comes next cannot be read");
-            }
-        });
-    }
-
-    async fn tell_all(&self, guesses: &[(SessionId, TaskKey)]) -> Result<(), StoreError> {
         let tasks: Vec<TaskKey> = guesses.iter().map(|(_, task)| *task).collect();
         // They have no attempts yet; nothing is asked by one.
         let asked: Vec<_> = tasks.iter().map(|(job, n)| (AttemptId(0), *job, *n)).collect();
@@ -118,5 +136,25 @@ impl Delivery {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_look_is_under_way_at_a_time_and_the_next_is_counted_from_its_end() {
+        let start = Instant::now();
+        let looks = Looks(Arc::new(Mutex::new(start)));
+        let mut look = looks.begin(start).unwrap();
+        let end = start + 5 * EVERY;
+        assert!(looks.begin(end).is_none(), "one is under way");
+        assert_eq!(looks.next(end), end + EVERY);
+        *look = end + EVERY;
+        drop(look);
+        assert_eq!(looks.next(end), end + EVERY);
+        assert!(looks.begin(end).is_none(), "too soon");
+        assert!(looks.begin(end + EVERY).is_some());
     }
 }

@@ -106,7 +106,7 @@ impl Dispatcher {
         wakes: mpsc::Receiver<Wake>,
     ) -> Self {
         let lanes = Lanes::new();
-        let ahead = Ahead::new(store.clone(), Arc::clone(&roster), delivery.clone());
+        let ahead = Ahead::new(delivery.clone());
         Self {
             id,
             store,
@@ -147,7 +147,7 @@ impl Dispatcher {
                     next_safety = next_safety.min(Instant::now() + AFTER_ERROR);
                 }
             }
-            self.ahead.look(&self.lanes).await;
+            self.ahead.look(&self.lanes);
             let is_idle = last_find.elapsed() > IDLE_BEFORE_SLEEP;
             if is_idle && self.register(true).await {
                 // What came between the last look and the registration was not hinted.
