@@ -174,6 +174,8 @@ impl Roster {
         let Some(entry) = entries.get_mut(&session) else { return false };
         let resources = entry.preparing.remove(&attempt).unwrap_or_default();
         entry.seat.open.insert(attempt, resources);
+        // What it was told since the claim it no longer fetches: this task's files come first.
+        entry.pace.begun(Instant::now());
         entry.send(message)
     }
 
@@ -344,5 +346,56 @@ impl Entry {
             self.seat.closed.cancel();
         }
         sent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use postq_common::{
+        id::{JobId, TaskNumber},
+        place::Kind,
+        spec::{Executor, Needs},
+    };
+    use postq_proto::v1::Assignment;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn seat(outbox: mpsc::Sender<Result<ConnectResponse, tonic::Status>>) -> Seat {
+        Seat {
+            agent: AgentId(Uuid::nil()),
+            name: "a".into(),
+            slots: 1,
+            abilities: Abilities { executors: [Executor::Shell].into(), ..Abilities::default() },
+            fetches_ahead: true,
+            open: HashMap::new(),
+            outbox,
+            closed: CancellationToken::new(),
+        }
+    }
+
+    #[test]
+    fn what_was_told_between_claim_and_assignment_is_told_again() {
+        let ((outbox, _inbox), roster, session) = (mpsc::channel(8), Roster::new(), SessionId(1));
+        roster.enter(session, seat(outbox));
+        let long_ago = Instant::now() - Duration::from_secs(9);
+        {
+            let mut entries = roster.lock();
+            let entry = entries.get_mut(&session).unwrap();
+            entry.preparing.insert(AttemptId(1), Resources::new());
+            entry.pace = Pace::new(long_ago);
+            // It has long tasks.
+            entry.pace.ended(long_ago + Duration::from_secs(2));
+        }
+        let kind = Kind { executor: Executor::Shell, handler: None, needs: Needs::default() };
+        let task = (JobId(Uuid::nil()), TaskNumber(7));
+        let waiting = [Upcoming { task, kind: Arc::new(kind), prefer: None }];
+        assert_eq!(roster.guess(&waiting), [(session, task)]);
+        assert_eq!(roster.guess(&waiting), []);
+        let assignment = Message::Assignment(Assignment::default());
+        assert!(roster.assign(session, AttemptId(1), assignment));
+        assert_eq!(roster.guess(&waiting), [(session, task)]);
     }
 }
