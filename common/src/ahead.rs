@@ -3,12 +3,18 @@
 //! Nothing is claimed: a guess that turns out wrong costs what was fetched. Invariant: no two agents
 //! are told of the same task, and who was told of a task is told of no other while that one waits.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use crate::{
     id::{AgentId, JobId, SessionId, TaskNumber},
     place::{Capacity, Kind},
 };
+
+/// Guesses that are made at a time: what they start from is read for each.
+const MOST: usize = 64;
 
 /// A task, by its job and its number.
 pub type TaskKey = (JobId, TaskNumber);
@@ -33,6 +39,8 @@ pub struct Busy<'a> {
     pub capacity: Capacity<'a>,
     /// The task that it was told of last.
     pub told: Option<TaskKey>,
+    /// It may be told of another one now, if that is gone.
+    pub may_be_told: bool,
 }
 
 impl Busy<'_> {
@@ -49,10 +57,18 @@ pub fn guess(waiting: &[Upcoming], agents: &[Busy<'_>]) -> Vec<(SessionId, TaskK
     let is_told = |agent: &&Busy<'_>| agent.told.is_some_and(|task| still.contains(&task));
     let mut given: HashSet<TaskKey> =
         agents.iter().filter(is_told).filter_map(|agent| agent.told).collect();
+    // Tasks of one lane share it.
+    let kinds: HashMap<*const Kind, &Kind> =
+        waiting.iter().map(|one| (Arc::as_ptr(&one.kind), &*one.kind)).collect();
     let mut guesses = Vec::new();
-    for agent in agents.iter().filter(|agent| !is_told(agent)) {
-        let open = waiting.iter().filter(|one| !given.contains(&one.task));
-        let mut open = open.filter(|one| agent.lacks_room(&one.kind)).peekable();
+    for agent in agents.iter().filter(|agent| agent.may_be_told && !is_told(agent)) {
+        if guesses.len() == MOST {
+            break;
+        }
+        let lacking = kinds.iter().filter(|(_, kind)| agent.lacks_room(kind));
+        let lacking: HashSet<*const Kind> = lacking.map(|(lane, _)| *lane).collect();
+        let open = waiting.iter().filter(|one| lacking.contains(&Arc::as_ptr(&one.kind)));
+        let mut open = open.filter(|one| !given.contains(&one.task)).peekable();
         let first = open.peek().map(|one| one.task);
         // What prefers another agent has its files there, so others fetch it last.
         let suits = |one: &&Upcoming| one.prefer.is_none_or(|prefer| prefer == agent.agent);
@@ -89,6 +105,7 @@ mod tests {
             agent: agent_id(n.into()),
             capacity: Capacity { session, free: 0, abilities, taken },
             told,
+            may_be_told: true,
         }
     }
 
@@ -122,6 +139,22 @@ mod tests {
         let agents = [busy(1, &able, None), busy(2, &able, Some(7))];
         assert_eq!(guessed(&[shell(7), shell(8)], &agents), [(1, 8)]);
         assert_eq!(guessed(&[shell(8), shell(9)], &agents), [(1, 8), (2, 9)]);
+    }
+
+    #[test]
+    fn who_was_told_of_a_task_that_is_gone_may_have_to_wait_for_another() {
+        let able = abilities(Executor::Shell);
+        let waits = |told| Busy { may_be_told: false, ..busy(1, &able, Some(told)) };
+        assert_eq!(guessed(&[shell(7), shell(8)], &[waits(6), busy(2, &able, None)]), [(2, 7)]);
+        assert_eq!(guessed(&[shell(7), shell(8)], &[waits(7), busy(2, &able, None)]), [(2, 8)]);
+    }
+
+    #[test]
+    fn no_more_are_told_at_a_time_than_is_good() {
+        let able = abilities(Executor::Shell);
+        let agents: Vec<_> = (0..99).map(|n| busy(n, &able, None)).collect();
+        let waiting: Vec<_> = (0..99).map(shell).collect();
+        assert_eq!(guessed(&waiting, &agents).len(), MOST);
     }
 
     #[test]

@@ -83,7 +83,13 @@ pub struct Capacity<'a> {
 impl Capacity<'_> {
     /// Whether one more such task fits beside what runs.
     pub(crate) fn has_room(&self, kind: &Kind) -> bool {
-        Left::of(self).take(&kind.needs.resources)
+        let amount = |of: &Resources, name| of.get(name).copied();
+        let left = |name| {
+            let taken = amount(&self.taken, name).unwrap_or_default();
+            Some(amount(&self.abilities.resources, name)?.saturating_sub(taken))
+        };
+        let mut wanted = kind.needs.resources.iter();
+        self.free > 0 && wanted.all(|(name, amount)| left(name).is_some_and(|left| left >= *amount))
     }
 }
 

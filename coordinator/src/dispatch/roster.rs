@@ -249,7 +249,7 @@ impl Roster {
     /// How many steady agents could run tasks of these lanes but have no room, and of which lanes.
     pub fn crowded(&self, lanes: Vec<LaneView>) -> (usize, Vec<LaneView>) {
         let entries = self.lock();
-        let agents: Vec<Busy<'_>> = steady(&entries);
+        let agents: Vec<Busy<'_>> = steady(&entries, Instant::now());
         let lacks = |lane: &LaneView| agents.iter().any(|agent| agent.lacks_room(&lane.kind));
         (agents.len(), lanes.into_iter().filter(lacks).collect())
     }
@@ -257,10 +257,11 @@ impl Roster {
     /// Which of these tasks each steady agent is to be told of; each is told of a task once.
     pub fn guess(&self, waiting: &[Upcoming]) -> Vec<(SessionId, TaskKey)> {
         let mut entries = self.lock();
-        let guesses = ahead::guess(waiting, &steady(&entries));
+        let now = Instant::now();
+        let guesses = ahead::guess(waiting, &steady(&entries, now));
         for (session, task) in &guesses {
             if let Some(entry) = entries.get_mut(session) {
-                entry.pace.tell(*task);
+                entry.pace.tell(*task, now);
             }
         }
         guesses
@@ -273,12 +274,11 @@ impl Roster {
 }
 
 /// The agents that may be told what comes next, those first that have run the same for longest.
-fn steady(entries: &HashMap<SessionId, Entry>) -> Vec<Busy<'_>> {
-    let now = Instant::now();
+fn steady(entries: &HashMap<SessionId, Entry>, now: Instant) -> Vec<Busy<'_>> {
     let is_steady = |entry: &Entry| entry.steady_at().is_some_and(|at| at <= now);
     let mut steady: Vec<_> = entries.iter().filter(|(_, entry)| is_steady(entry)).collect();
     steady.sort_by_key(|(session, entry)| (entry.pace.changed_at(), **session));
-    steady.into_iter().map(|(session, entry)| entry.busy(*session)).collect()
+    steady.into_iter().map(|(session, entry)| entry.busy(*session, now)).collect()
 }
 
 impl Entry {
@@ -302,8 +302,13 @@ impl Entry {
         }
     }
 
-    fn busy(&self, session: SessionId) -> Busy<'_> {
-        Busy { agent: self.seat.agent, capacity: self.capacity(session), told: self.pace.told() }
+    fn busy(&self, session: SessionId, now: Instant) -> Busy<'_> {
+        Busy {
+            agent: self.seat.agent,
+            capacity: self.capacity(session),
+            told: self.pace.told(),
+            may_be_told: self.pace.may_be_told(now),
+        }
     }
 
     /// From when on it is steady, if nothing changes; none where it has nothing to do, or is to do nothing.
