@@ -169,7 +169,7 @@ impl Workspace {
         let (listing, effort) = self.fill(plan, dir.to_owned(), None).await?;
         info!(bytes = effort.received_bytes, "fetched ahead");
         let (cache, dir) = (cache.clone(), dir.to_owned());
-        off(move || cache.keep(&dir, input, listing)).await;
+        off(move || cache.keep_guess(&dir, input, listing)).await;
         Ok(())
     }
 

@@ -47,7 +47,7 @@ pub(super) struct Cache {
 struct Kept {
     next: u64,
     bytes: u64,
-    /// The most recently used stands last.
+    /// The most recently used stands last, what was fetched ahead and not used yet first.
     folders: Vec<Shelved>,
     /// On their way to a task, or there.
     moving: Vec<Source>,
@@ -58,6 +58,7 @@ pub(super) struct Shelved {
     path: PathBuf,
     snapshot: Snapshot,
     bytes: u64,
+    is_guess: bool,
     pub(super) listing: Arc<Listing>,
 }
 
@@ -69,6 +70,17 @@ impl Kept {
         self.moving.retain(|it| it.next.as_ref().is_some_and(|next| next.exists()));
         self.moving.push(Source { next: Some(dir.to_owned()), ..picked.source() });
         picked
+    }
+
+    /// Takes out the first ones until no more than `low` is left; where they are.
+    fn shrink(&mut self, low: u64) -> Vec<PathBuf> {
+        let mut gone = Vec::new();
+        while self.bytes > low && !self.folders.is_empty() {
+            let first = self.folders.remove(0);
+            self.bytes -= first.bytes;
+            gone.push(first.path);
+        }
+        gone
     }
 }
 
@@ -157,6 +169,16 @@ impl Cache {
 
     /// Takes `dir`, which holds exactly `snapshot`. Where that fails the directory stays.
     pub(super) fn keep(&self, dir: &Path, snapshot: Snapshot, listing: Listing) {
+        self.put(dir, snapshot, listing, false);
+    }
+
+    /// As [`Cache::keep`], of what nobody has used: it goes before anything that a task has left, the
+    /// oldest first.
+    pub(super) fn keep_guess(&self, dir: &Path, snapshot: Snapshot, listing: Listing) {
+        self.put(dir, snapshot, listing, true);
+    }
+
+    fn put(&self, dir: &Path, snapshot: Snapshot, listing: Listing, is_guess: bool) {
         let bytes = listing.weight();
         if bytes > self.high {
             return;
@@ -170,13 +192,17 @@ impl Cache {
             debug!(%error, "a workspace is not cached");
             return;
         }
-        {
+        let gone = {
             let mut kept = self.kept();
             kept.bytes += bytes;
+            let gone = if kept.bytes > self.high { kept.shrink(self.low) } else { Vec::new() };
+            let guesses = kept.folders.iter().take_while(|it| it.is_guess).count();
+            let at = if is_guess { guesses } else { kept.folders.len() };
             let listing = Arc::new(listing);
-            kept.folders.push(Shelved { path, snapshot, bytes, listing });
-        }
-        self.shrink();
+            kept.folders.insert(at, Shelved { path, snapshot, bytes, is_guess, listing });
+            gone
+        };
+        gone.iter().for_each(|path| remove(path));
     }
 
     /// Moves a directory that holds exactly `snapshot` to the empty directory `dir`, if there is one.
@@ -256,21 +282,6 @@ impl Cache {
         kept.folders.iter().rev().map(Shelved::source).chain(kept.moving.iter().cloned()).collect()
     }
 
-    fn shrink(&self) {
-        let mut gone = Vec::new();
-        {
-            let mut kept = self.kept();
-            if kept.bytes > self.high {
-                while kept.bytes > self.low && !kept.folders.is_empty() {
-                    let oldest = kept.folders.remove(0);
-                    kept.bytes -= oldest.bytes;
-                    gone.push(oldest.path);
-                }
-            }
-        }
-        gone.iter().for_each(|path| remove(path));
-    }
-
     fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -279,5 +290,44 @@ impl Cache {
 fn remove(path: &Path) {
     if let Err(error) = crate::scratch::remove_tree(path) {
         warn!(%error, path = %path.display(), "a cached directory cannot be removed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(text: &str) -> Snapshot {
+        Snapshot { content: Some(Digest::of(text.as_bytes())), ..Snapshot::default() }
+    }
+
+    /// A directory with a file of so many bytes.
+    fn directory(home: &Path, bytes: usize) -> (PathBuf, Listing) {
+        let dir = home.join("new");
+        fs::create_dir(&dir).unwrap();
+        fs::write(dir.join("file"), vec![0; bytes]).unwrap();
+        let listing = scan(&dir, &Rules::default(), None).unwrap().listing;
+        (dir, listing)
+    }
+
+    #[test]
+    fn what_was_fetched_ahead_goes_before_what_tasks_have_left_and_the_newest_last() {
+        let home = tempfile::tempdir().unwrap();
+        let (_, listing) = directory(home.path(), 1000);
+        fs::remove_dir_all(home.path().join("new")).unwrap();
+        let cache = Cache::open(&home.path().join("cache"), 5 * listing.weight()).unwrap();
+        let keep = |name, is_guess| {
+            let (dir, listing) = directory(home.path(), 1000);
+            cache.put(&dir, snapshot(name), listing, is_guess);
+        };
+        keep("left", false);
+        ["guess 1", "guess 2", "guess 3"].iter().for_each(|name| keep(name, true));
+        keep("left 2", false);
+        // One too many.
+        keep("guess 4", true);
+        let has = |names: &[&str]| names.iter().all(|name| cache.has(&snapshot(name)));
+        assert!(has(&["left", "left 2", "guess 3", "guess 4"]));
+        assert!(!has(&["guess 1"]) && !has(&["guess 2"]));
+        assert_eq!(fs::read_dir(cache.dir()).unwrap().count(), 4);
     }
 }
