@@ -13,7 +13,7 @@ use nix::sys::statvfs::statvfs;
 use postq_common::tree::{Digest, Snapshot};
 use postq_proto::v1;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{debug, info};
 
 use super::{
@@ -40,7 +40,11 @@ struct Guess {
 }
 
 /// A checkout that waits for files.
-pub(super) struct Need(Arc<State>);
+pub(super) struct Need {
+    state: Arc<State>,
+    /// What it took over ends with it: nobody else stops that.
+    _adopted: Option<DropGuard>,
+}
 
 impl Default for State {
     fn default() -> Self {
@@ -56,21 +60,20 @@ impl State {
 
 impl Drop for Need {
     fn drop(&mut self) {
-        self.0.needs.send_modify(|needs| *needs -= 1);
+        self.state.needs.send_modify(|needs| *needs -= 1);
     }
 }
 
 impl Ahead {
     /// A task needs files now. What is fetched ahead ends, unless it is just that: then it is the task's
-    /// from here, and nobody stops it.
+    /// from here, and ends when the task no longer waits.
     pub(super) fn need(&self, content: Digest) -> Need {
         self.0.needs.send_modify(|needs| *needs += 1);
-        if let Some(guess) = self.0.guess().take()
-            && !(guess.has_begun && guess.content == content)
-        {
-            guess.stop.cancel();
-        }
-        Need(self.0.clone())
+        // Ends what is not adopted.
+        let guess = self.0.guess().take();
+        let guess = guess.map(|guess| (guess.has_begun, guess.content, guess.stop.drop_guard()));
+        let adopted = guess.filter(|(has_begun, of, _)| *has_begun && *of == content);
+        Need { state: self.0.clone(), _adopted: adopted.map(|(.., stop)| stop) }
     }
 
     /// Nothing is fetched ahead from here, until the next guess.
@@ -236,10 +239,13 @@ mod tests {
 
         let same = ahead.replace(content("a")).unwrap();
         assert!(ahead.begin(content("a")));
-        let _need = ahead.need(content("a"));
+        let need = ahead.need(content("a"));
         let _newer = ahead.replace(content("b")).unwrap();
         ahead.stop();
+        let _other = ahead.need(content("c"));
         assert!(!same.is_cancelled(), "a task waits for it");
+        drop(need);
+        assert!(same.is_cancelled(), "its task was stopped");
     }
 
     #[test]
