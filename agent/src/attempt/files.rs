@@ -82,9 +82,12 @@ impl Files {
 
     /// Fetches what a task may start from that is not given to this agent yet. It may fail: then whoever
     /// starts from it fetches it.
-    pub(crate) async fn prefetch(&self, input: &v1::Snapshot) {
-        if let Err(error) = Box::pin(self.workspace.prefetch(input)).await {
-            debug!(error = chain(&error), "files are not fetched ahead");
+    pub(crate) fn prefetch(&self, input: &v1::Snapshot) -> impl Future<Output = ()> + use<> {
+        let fetched = Box::pin(self.workspace.prefetch(input));
+        async move {
+            if let Err(error) = fetched.await {
+                debug!(error = chain(&error), "files are not fetched ahead");
+            }
         }
     }
 

@@ -218,8 +218,7 @@ impl Desk {
     /// Fetches what may come next. Nobody waits for it, and whatever becomes of it is no attempt's.
     fn prefetch(&self, guess: v1::Prefetch) {
         let Some(input) = guess.input.filter(|_| self.takes_nothing().is_none()) else { return };
-        let files = self.runner.files.clone();
-        self.runner.shutdown.spawn("prefetch", async move { files.prefetch(&input).await });
+        self.runner.shutdown.spawn("prefetch", self.runner.files.prefetch(&input));
     }
 
     fn told_to_drain(&mut self, drain: v1::Drain) {

@@ -39,6 +39,14 @@ struct Guess {
     has_begun: bool,
 }
 
+/// A guess whose files are not here.
+struct Wanted {
+    cache: Arc<Cache>,
+    input: Snapshot,
+    content: Digest,
+    stop: CancellationToken,
+}
+
 /// A checkout that waits for files.
 pub(super) struct Need {
     state: Arc<State>,
@@ -121,13 +129,30 @@ impl Ahead {
 impl Workspace {
     /// Fetches the files of `input` into the cache, as a directory that can be handed over, where they
     /// are not here and there is room for them. Replaces what was fetched ahead before; ends early where
-    /// a task needs other files.
-    pub async fn prefetch(&self, input: &v1::Snapshot) -> Result<(), WorkspaceError> {
-        let input = from_message(input)?;
-        let (Some(cache), Some(content)) = (self.cache.clone(), input.content) else {
-            return Ok(());
-        };
-        let Some(stop) = self.ahead.replace(content) else { return Ok(()) };
+    /// a task needs other files. Both, and [`Workspace::stop_prefetch`], count from the call on, before
+    /// what it returns is awaited.
+    pub fn prefetch(
+        &self,
+        input: &v1::Snapshot,
+    ) -> impl Future<Output = Result<(), WorkspaceError>> + use<> {
+        let guess = from_message(input).map(|input| self.note(input));
+        let this = self.clone();
+        async move {
+            match guess? {
+                Some(wanted) => this.fetch_until_stopped(wanted).await,
+                None => Ok(()),
+            }
+        }
+    }
+
+    fn note(&self, input: Snapshot) -> Option<Wanted> {
+        let (cache, content) = (self.cache.clone()?, input.content?);
+        let stop = self.ahead.replace(content)?;
+        Some(Wanted { cache, input, content, stop })
+    }
+
+    async fn fetch_until_stopped(&self, wanted: Wanted) -> Result<(), WorkspaceError> {
+        let Wanted { cache, input, content, stop } = wanted;
         let dir = cache.new_place();
         let fetched = stop.run_until_cancelled(self.fetch_ahead(&cache, (input, content), &dir));
         let fetched = fetched.await.unwrap_or(Ok(()));
@@ -255,5 +280,21 @@ mod tests {
         assert!(ahead.idle().now_or_never().is_none());
         drop(needs);
         assert!(ahead.idle().now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_guess_can_be_stopped_before_anybody_works_on_it() {
+        let home = tempfile::tempdir().unwrap();
+        let nowhere = postq_runtime::channel::connect_lazy("http://127.0.0.1:1", None).unwrap();
+        let files = Workspace::over(nowhere).with_cache(home.path(), 1 << 20).unwrap();
+        let input = v1::Snapshot {
+            content: content("a").as_bytes().to_vec(),
+            provenance: content("b").as_bytes().to_vec(),
+            ..Default::default()
+        };
+        let work = files.prefetch(&input);
+        files.stop_prefetch();
+        // Else it fails: nobody is there.
+        work.await.unwrap();
     }
 }
