@@ -7,7 +7,7 @@ use std::{cmp::Reverse, collections::HashMap, sync::Arc, time::Duration};
 
 use postq_common::{
     ahead::{TaskKey, Upcoming},
-    id::{AttemptId, LaneId},
+    id::{JobId, LaneId},
     place::LaneView,
 };
 use postq_proto::v1::{Prefetch, connect_response::Message};
@@ -114,25 +114,26 @@ impl Delivery {
             return Ok(());
         }
         let tasks: Vec<TaskKey> = guesses.iter().map(|(_, task)| *task).collect();
-        // They have no attempts yet; nothing is asked by one.
-        let asked: Vec<_> = tasks.iter().map(|(job, n)| (AttemptId(0), *job, *n)).collect();
-        let rows = self.store.assignments(&asked).await?;
-        let mut sources = self.store.sources(&tasks).await?;
-        for row in rows {
-            let task = row.task();
-            let sources = sources.remove(&task).unwrap_or_default();
-            let input = match self.input(&row, sources).await {
-                Ok(input) => input,
-                Err(Unfit::Fails(why) | Unfit::Waits(why)) => {
-                    debug!(job.id = %task.0, task.name = row.name, why, "no files to fetch ahead");
-                    continue;
+        let sources = self.store.sources(&tasks).await?;
+        let merged = sources.iter().filter(|(_, sources)| sources.len() > 1);
+        let merged: Vec<JobId> = merged.map(|((job, _), _)| *job).collect();
+        let rules = match merged.is_empty() {
+            true => HashMap::new(),
+            false => self.store.conflict_rules(&merged).await?,
+        };
+        for (session, task) in guesses {
+            let Some(sources) = sources.get(&task) else { continue };
+            let on_conflict = convert::conflict_rule(rules.get(&task.0).map(String::as_str));
+            match self.input(task, sources.clone(), on_conflict).await {
+                Ok(input) if input.content.is_some() => {
+                    debug!(job.id = %task.0, task = %task.1, session.id = %session, "foretold");
+                    let input = Some(convert::snapshot(&input));
+                    self.roster.send(session, Message::Prefetch(Prefetch { input }));
                 }
-            };
-            let sessions = guesses.iter().filter(|(_, of)| *of == task && input.content.is_some());
-            for (session, _) in sessions {
-                debug!(job.id = %task.0, task.name = row.name, session.id = %session, "foretold");
-                let input = Some(convert::snapshot(&input));
-                self.roster.send(*session, Message::Prefetch(Prefetch { input }));
+                Ok(_) => {}
+                Err(Unfit::Fails(why) | Unfit::Waits(why)) => {
+                    debug!(job.id = %task.0, task = %task.1, why, "no files to fetch ahead");
+                }
             }
         }
         Ok(())

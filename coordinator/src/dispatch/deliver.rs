@@ -8,6 +8,8 @@ use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Durati
 
 use futures::{FutureExt, StreamExt, stream};
 use postq_common::{
+    ahead::TaskKey,
+    merge::OnConflict,
     state::Outcome,
     tree::{BadDigest, Snapshot},
 };
@@ -141,7 +143,10 @@ impl Delivery {
         let sources = std::mem::take(&mut one.sources);
         let row = &one.row;
         let input = match row.has_workspace {
-            true => self.input(row, sources).await.map(Some),
+            true => {
+                let on_conflict = convert::on_conflict(&row.job_spec);
+                self.input(row.task(), sources, on_conflict).await.map(Some)
+            }
             false => Ok(None),
         };
         let assignment = input.and_then(|input| {
@@ -188,10 +193,10 @@ impl Delivery {
     /// What a task's files are made from, merged where it is more than one snapshot.
     pub(super) async fn input(
         &self,
-        row: &AssignmentRow,
+        (job, task): TaskKey,
         sources: Sources,
+        on_conflict: OnConflict,
     ) -> Result<Snapshot, Unfit> {
-        let (job, task) = row.task();
         let parents: Vec<Snapshot> = sources
             .iter()
             .map(|(_, roots)| snapshot(roots))
@@ -204,7 +209,6 @@ impl Delivery {
         }
         let is_ancestor =
             self.graphs.of(job).await.map_err(|error| Unfit::Waits(errors::chain(&error)))?;
-        let on_conflict = convert::on_conflict(&row.job_spec);
         let join = Join { job: job.0, task: task.0, parents, on_conflict, is_ancestor };
         match self.joins.merge(join).await {
             Ok(merged) => Ok(merged),

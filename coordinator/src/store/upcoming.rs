@@ -1,4 +1,6 @@
-//! `upcoming`: the first tasks with files that wait in some lanes.
+//! `upcoming`: the first tasks with files that wait in some lanes; `conflict_rules`: how they are merged.
+
+use std::collections::HashMap;
 
 use postq_common::{
     ahead::TaskKey,
@@ -49,5 +51,25 @@ impl Store {
             prefer: prefer.map(AgentId),
         };
         Ok(rows.into_iter().map(row).collect())
+    }
+
+    /// What these jobs say about conflicts, as far as they say anything.
+    pub async fn conflict_rules(
+        &self,
+        jobs: &[JobId],
+    ) -> Result<HashMap<JobId, String>, StoreError> {
+        let jobs: Vec<Uuid> = jobs.iter().map(|job| job.0).collect();
+        let rows: Vec<(Uuid, Option<String>)> = self
+            .once("conflict_rules", |pool| async move {
+                sqlx::query_as(
+                    "/* conflict_rules */ select job, coalesce(spec->>'onConflict', spec->>'on_conflict')
+                     from postq.job_spec where job = any($1)",
+                )
+                .bind(jobs)
+                .fetch_all(&pool)
+                .await
+            })
+            .await?;
+        Ok(rows.into_iter().filter_map(|(job, rule)| Some((JobId(job), rule?))).collect())
     }
 }

@@ -221,7 +221,12 @@ fn input_of(row: &InputRow) -> v1::Input {
 /// What the job says about conflicts.
 pub fn on_conflict(job_spec: &Value) -> OnConflict {
     let given = job_spec.get("onConflict").or_else(|| job_spec.get("on_conflict"));
-    match given.and_then(Value::as_str) {
+    conflict_rule(given.and_then(Value::as_str))
+}
+
+/// What that word says about conflicts.
+pub fn conflict_rule(word: Option<&str>) -> OnConflict {
+    match word {
         Some("PREFER_LAST_DEPENDENCY") => OnConflict::PreferLast,
         _ => OnConflict::Fail,
     }

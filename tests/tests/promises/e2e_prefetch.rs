@@ -106,6 +106,24 @@ async fn the_files_of_what_comes_next_are_fetched_while_the_last_one_runs() {
 }
 
 #[tokio::test]
+async fn what_the_job_says_about_conflicts_counts_for_what_is_fetched_ahead() {
+    let cluster = cluster(&[("ahead", &[]), ("maker", &[])]).await;
+    occupy(&cluster, "ahead").await;
+    let make = |name: &str| {
+        let command = format!("echo {name} > by; head -c {SIZE} /dev/urandom > large");
+        json!({"command": command, "requires": [{"label": "maker", "exists": true}]})
+    };
+    let mut tasks = task("ahead", "grep -q two by && stat -c %s large");
+    tasks["a"]["depends"] = json!(["one", "two"]);
+    (tasks["one"], tasks["two"]) = (make("one"), make("two"));
+    let job = json!({"on_conflict": "PREFER_LAST_DEPENDENCY", "tasks": tasks});
+    let id = cluster.submit(&job).await;
+    is_fetched(&cluster, 1).await;
+    cluster.touch("go");
+    assert_eq!(effort(&cluster.client().wait(id, LIMIT).await).received_bytes, 0);
+}
+
+#[tokio::test]
 async fn a_task_goes_to_whoever_is_free_first_whoever_has_its_files() {
     let mut cluster = cluster(&[("any", &[])]).await;
     let first = occupy(&cluster, "any").await;
