@@ -26,9 +26,12 @@ use crate::{
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(1);
-/// Lanes that are looked into, by their priority.
-const LANES: usize = 16;
-/// Tasks of each that are looked at: two for each agent, since not all of them suit, up to so many.
+/// Lanes that are looked into, by their priority. Not by turns: who was told of a task that is not seen any
+/// more is told of another one.
+const LANES: usize = 256;
+/// Tasks of all of them that are looked at.
+const TASKS: usize = 1024;
+/// Tasks of each: two for each agent, since not all of them suit, up to so many.
 const DEPTH: usize = 64;
 
 /// Who looks ahead, now and then.
@@ -73,19 +76,25 @@ impl Ahead {
         if hot.is_empty() {
             return;
         }
-        hot.sort_by_key(|lane| Reverse(lane.priority));
-        hot.truncate(LANES);
+        let depth = narrow(&mut hot, agents);
         let cursors = lanes.cursors(hot.iter().map(|view| view.lane));
         let (delivery, stop) = (self.delivery.clone(), self.delivery.shutdown.token());
         // One at a time.
         self.delivery.shutdown.spawn("look ahead", async move {
-            let told = delivery.foretell(&cursors, &hot, DEPTH.min(2 * agents));
+            let told = delivery.foretell(&cursors, &hot, depth);
             if let Some(Err(error)) = stop.run_until_cancelled(told).await {
                 warn!(error = errors::chain(&error), "cannot look ahead");
             }
             *next = Instant::now() + EVERY;
         });
     }
+}
+
+/// Which of these lanes are looked into, and how deep.
+fn narrow(lanes: &mut Vec<LaneView>, agents: usize) -> usize {
+    lanes.sort_by_key(|lane| Reverse(lane.priority));
+    lanes.truncate(LANES);
+    DEPTH.min(2 * agents).min(TASKS / lanes.len().max(1))
 }
 
 /// As they are likely to be claimed: by the priority of their lanes, then as they became ready.
@@ -142,7 +151,30 @@ impl Delivery {
 
 #[cfg(test)]
 mod tests {
+    use postq_common::{
+        place::Kind,
+        spec::{Executor, Needs},
+    };
+
     use super::*;
+
+    #[test]
+    fn the_more_lanes_there_are_the_less_deep_each_is_looked_into() {
+        let kind = Kind { executor: Executor::Shell, handler: None, needs: Needs::default() };
+        let kind = Arc::new(kind);
+        let narrowed = |count: i64, agents| {
+            let lane = |n: i64| LaneView { lane: LaneId(n), priority: 0, kind: kind.clone() };
+            let mut lanes: Vec<_> = (0..count).map(lane).collect();
+            lanes.push(LaneView { priority: 1, ..lane(count) });
+            let depth = narrow(&mut lanes, agents);
+            assert_eq!(lanes[0].lane, LaneId(count));
+            (lanes.len(), depth)
+        };
+        assert_eq!(narrowed(0, 3), (1, 6));
+        assert_eq!(narrowed(0, 99), (1, DEPTH));
+        assert_eq!(narrowed(63, 99), (64, 16));
+        assert_eq!(narrowed(999, 99), (LANES, 4));
+    }
 
     #[test]
     fn one_look_is_under_way_at_a_time_and_the_next_is_counted_from_its_end() {
