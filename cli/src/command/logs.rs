@@ -64,6 +64,7 @@ impl Logs {
             attempt: self.attempt,
             follow: self.follow,
             tail_lines: self.tail.unwrap_or_default(),
+            ..ReadLogsRequest::default()
         };
         let mut escapes = self.plain.then(Escapes::default);
         feed::logs(coordinator.clone(), request).map_ok(move |chunk| match &mut escapes {

@@ -182,10 +182,9 @@ struct Logs {
 }
 
 impl Logs {
-    /// Once something was told, the last lines are others, and what is between would be left out.
+    /// Goes on behind what was told.
     fn next_request(&self) -> ReadLogsRequest {
-        let tail_lines = if self.seen.is_empty() { self.request.tail_lines } else { 0 };
-        ReadLogsRequest { tail_lines, ..self.request.clone() }
+        ReadLogsRequest { after: self.seen.clone(), ..self.request.clone() }
     }
 }
 
@@ -232,14 +231,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_chunk_read_again_after_a_break_is_told_once() {
-        let request = ReadLogsRequest { tail_lines: 5, ..Default::default() };
+        let request = ReadLogsRequest { tail_lines: 5, ..ReadLogsRequest::default() };
         let mut logs = Logs { coordinator: unconnected(), request, seen: BTreeMap::new() };
         let chunk =
             |attempt, number| ReadLogsResponse { attempt, number, ..ReadLogsResponse::default() };
-        assert_eq!(logs.next_request().tail_lines, 5);
+        assert_eq!(logs.next_request(), logs.request);
         assert!(logs.accept(chunk(1, 1)).is_some());
-        assert_eq!(logs.next_request().tail_lines, 0);
         assert!(logs.accept(chunk(1, 2)).is_some());
+        let next = logs.next_request();
+        assert_eq!((next.after, next.tail_lines), ([(1, 2)].into(), 5));
         assert!(logs.accept(chunk(1, 1)).is_none());
         assert!(logs.accept(chunk(2, 1)).is_some());
         assert!(logs.accept(chunk(1, 3)).is_some());

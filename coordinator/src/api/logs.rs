@@ -154,6 +154,9 @@ impl Reader {
     }
 
     async fn start_of(&self, attempt: &LoggedAttempt) -> Result<Start, Status> {
+        if let Some(&after) = self.request.after.get(&attempt.id) {
+            return Ok(Start { after, skip: 0 });
+        }
         match u64::try_from(self.request.tail_lines) {
             Ok(0) | Err(_) => Ok(Start::default()),
             Ok(lines) => {

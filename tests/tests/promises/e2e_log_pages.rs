@@ -176,6 +176,18 @@ async fn the_last_lines_are_the_same_wherever_output_is() {
             let first = found[0].number as usize;
             assert!(found.len() + first == output.len() + 1, "{when}: no more chunks than that");
         }
+        // As a client goes on whose connection broke.
+        let (attempt, job_id) = (output[0].attempt, id.to_string());
+        for seen in [1, output.len() / 2, output.len() - 1, output.len()] {
+            let after = [(attempt, seen as i64), (attempt + 1, 0)].into();
+            let request = ReadLogsRequest {
+                job_id: job_id.clone(),
+                tail_lines: 1,
+                after,
+                ..Default::default()
+            };
+            same(&read(&cluster, request).await, &output[seen..], "behind what was read");
+        }
         logs::pass(&store, &blobs).await.unwrap();
     }
     assert!(count(&cluster, "log_page").await > 1);

@@ -293,7 +293,7 @@ class AsyncClient:
             follow=follow,
             tail_lines=tail,
         )
-        seen: dict[int, int] = {}
+        seen = request.after
 
         def read() -> Any:
             return self._link.stub(JobServiceStub).ReadLogs(request, metadata=self._link.headers())
@@ -301,8 +301,6 @@ class AsyncClient:
         async for message in self._link.resumed(read):
             if message.number > seen.get(message.attempt, 0):
                 seen[message.attempt] = message.number
-                # After a break the last lines are others, and what is between would be left out.
-                request.tail_lines = 0
                 yield LogChunk.from_proto(message)
 
     async def download(

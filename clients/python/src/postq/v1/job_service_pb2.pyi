@@ -217,18 +217,27 @@ class RetryJobsResponse(_message.Message):
     def __init__(self, retried: _Optional[_Iterable[_Union[RetryJobsResponse.Retried, _Mapping]]] = ...) -> None: ...
 
 class ReadLogsRequest(_message.Message):
-    __slots__ = ("job_id", "tasks", "attempt", "follow", "tail_lines")
+    __slots__ = ("job_id", "tasks", "attempt", "follow", "tail_lines", "after")
+    class AfterEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: int
+        value: int
+        def __init__(self, key: _Optional[int] = ..., value: _Optional[int] = ...) -> None: ...
     JOB_ID_FIELD_NUMBER: _ClassVar[int]
     TASKS_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     FOLLOW_FIELD_NUMBER: _ClassVar[int]
     TAIL_LINES_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
     job_id: str
     tasks: _containers.RepeatedScalarFieldContainer[str]
     attempt: int
     follow: bool
     tail_lines: int
-    def __init__(self, job_id: _Optional[str] = ..., tasks: _Optional[_Iterable[str]] = ..., attempt: _Optional[int] = ..., follow: bool = ..., tail_lines: _Optional[int] = ...) -> None: ...
+    after: _containers.ScalarMap[int, int]
+    def __init__(self, job_id: _Optional[str] = ..., tasks: _Optional[_Iterable[str]] = ..., attempt: _Optional[int] = ..., follow: bool = ..., tail_lines: _Optional[int] = ..., after: _Optional[_Mapping[int, int]] = ...) -> None: ...
 
 class ReadLogsResponse(_message.Message):
     __slots__ = ("task", "attempt", "number", "stream", "data")
