@@ -231,12 +231,11 @@ def test_a_cancel_interrupts_a_handler_and_the_worker_goes_on(
     with worker(q, client.target, concurrency=1):
         job_id = blocking.push()
         assert started.wait(30)
-        asked = time.monotonic()
         client.cancel(job_id, "enough")
         job = client.wait(job_id, timeout=30)
         assert job.state is JobState.CANCELLED
-        assert ended.is_set()
-        assert time.monotonic() - asked < 5
+        # It would never end by itself. A job whose worker falls silent for seconds is over before.
+        assert ended.wait(30), job
         assert client.result(ok.push(), timeout=30) == "ok"
 
 
