@@ -37,7 +37,8 @@ class Contender(ABC):
 class PostqSql(Contender):
     """PostQ's SQL consumer: no coordinator has a part in it."""
 
-    left = "select count(*) from postq.job where finished_at is null"
+    # Jobs that have ended stay: to look for the others among them takes longer with each round.
+    left = "select (select count(*) from postq.ready) + (select count(*) from postq.open_attempt)"
 
     def prepare(self) -> None:
         from postq.sql.migrate import migrate

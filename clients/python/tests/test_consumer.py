@@ -367,6 +367,27 @@ def test_a_cancel_reaches_a_running_handler(q: SqlQueue, database: psycopg.Conne
     eventually(lambda: states(database, q.name) == {"cancelled": 1})
 
 
+def test_what_is_cancelled_while_it_is_held_ready_does_not_begin(
+    q: SqlQueue, database: psycopg.Connection
+) -> None:
+    begun: list[int] = []
+    go_on = threading.Event()
+
+    @q.handler()
+    def hold(i: int) -> None:
+        begun.append(i)
+        go_on.wait(30)
+
+    ids = [hold.push(i) for i in range(3)]
+    with consuming(q, concurrency=1, prefetch=2, lease=3, poll=0.2):
+        eventually(lambda: states(database, q.name) == {"running": 3})
+        sql.cancel(database, ids[1], "enough")
+        eventually(lambda: states(database, q.name) == {"running": 2, "cancelled": 1})
+        go_on.set()
+        eventually(lambda: states(database, q.name) == {"succeeded": 2, "cancelled": 1})
+    assert begun == [0, 2]
+
+
 def test_a_job_is_queued_again_by_its_own_handler_dq20(
     q: SqlQueue, database: psycopg.Connection
 ) -> None:

@@ -56,7 +56,8 @@ class Call:
         self.context = context
         self._task: asyncio.Task[Any] | None = None
         self._stopped: tuple[Outcome, str] | None = None
-        self._given_up: asyncio.Future[None] | None = None
+        self._verdict: asyncio.Future[Verdict] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._guard = threading.Lock()
         self._thread: int | None = None
         self._child: Child | None = None
@@ -65,19 +66,22 @@ class Call:
         self, runners: Runners, timeout: float | None = None, grace: float = 10.0
     ) -> Verdict:
         """The verdict; no exception of the handler leaves this."""
+        return await self.start(runners, timeout, grace)
+
+    def start(
+        self, runners: Runners, timeout: float | None = None, grace: float = 10.0
+    ) -> asyncio.Future[Verdict]:
+        """The same, without a task of the caller's that waits for it."""
         loop = asyncio.get_running_loop()
-        timer = (
-            loop.call_later(
-                timeout, self.stop, Outcome.TIMED_OUT, f"longer than {timeout:g} s", grace
-            )
-            if timeout
-            else None
-        )
-        try:
-            return await self._verdict(runners)
-        finally:
-            if timer is not None:
-                timer.cancel()
+        self._verdict = loop.create_future()
+        if timeout:
+            reason = f"longer than {timeout:g} s"
+            self._timer = loop.call_later(timeout, self.stop, Outcome.TIMED_OUT, reason, grace)
+        self._task = loop.create_task(self._invoke(runners))
+        self._task.add_done_callback(self._judge)
+        if self._stopped is not None:
+            self._interrupt()
+        return self._verdict
 
     def stop(self, outcome: Outcome, reason: str, grace: float = 10.0) -> None:
         """Asks the handler to end. Once `grace` is over its process is killed; nobody waits for a
@@ -87,7 +91,7 @@ class Call:
         self._stopped = (outcome, reason)
         self.context.stopping.set()
         self._interrupt()
-        if self._given_up is not None:
+        if self._verdict is not None:
             loop = asyncio.get_running_loop()
             loop.call_later(grace, self._give_up)
 
@@ -101,29 +105,23 @@ class Call:
         if self._task is not None and not self._task.done():
             await asyncio.wait({self._task})
 
-    async def _verdict(self, runners: Runners) -> Verdict:
-        loop = asyncio.get_running_loop()
-        self._given_up = loop.create_future()
-        self._task = loop.create_task(self._invoke(runners))
-        self._task.add_done_callback(lambda _: _resolve(self._given_up))
-        if self._stopped is not None:
-            self._interrupt()
-        await self._given_up
-        if not self._task.done():
-            # It goes on until it ends by itself; what it returns then counts no more.
-            self._task.add_done_callback(_forget)
-            outcome, reason = self._stopped or (Outcome.FAILED, "")
-            return Verdict(outcome, f"{reason}; it did not stop within its grace")
-        return self._judged(self._task)
-
-    def _judged(self, task: asyncio.Task[Verdict]) -> Verdict:
+    def _judge(self, task: asyncio.Task[Verdict]) -> None:
         error = Cancelled() if task.cancelled() else task.exception()
         if error is None and task.result().outcome is Outcome.SUCCEEDED:
-            return task.result()
-        if self._stopped is not None:
-            outcome, reason = self._stopped
-            return Verdict(outcome, reason)
-        return failure(error, self.handler.options.retry_on) if error else task.result()
+            self._resolve(task.result())
+        elif self._stopped is not None:
+            self._resolve(Verdict(*self._stopped))
+        elif error is not None:
+            self._resolve(failure(error, self.handler.options.retry_on))
+        else:
+            self._resolve(task.result())
+
+    def _resolve(self, verdict: Verdict) -> None:
+        """What comes first counts."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._verdict is not None and not self._verdict.done():
+            self._verdict.set_result(verdict)
 
     async def _invoke(self, runners: Runners) -> Verdict:
         context, handler = self.context, self.handler
@@ -206,7 +204,9 @@ class Call:
 
     def _give_up(self) -> None:
         if self._child is None:
-            _resolve(self._given_up)
+            # It goes on until it ends by itself; what it returns then counts no more.
+            outcome, reason = self._stopped or (Outcome.FAILED, "")
+            self._resolve(Verdict(outcome, f"{reason}; it did not stop within its grace"))
             return
         # Under the guard it is this call's: what was given back may run another one. Only calls
         # with a child come here: a thread may have been interrupted while it held the guard.
@@ -219,13 +219,3 @@ def _raise_in(thread: int, error: type[BaseException] | None) -> None:
     """Raises it there at the next step of Python code; None takes back what has not been raised."""
     what = ctypes.py_object(error) if error is not None else None
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), what)
-
-
-def _resolve(future: asyncio.Future[None] | None) -> None:
-    if future is not None and not future.done():
-        future.set_result(None)
-
-
-def _forget(task: asyncio.Task[Any]) -> None:
-    if not task.cancelled():
-        task.exception()

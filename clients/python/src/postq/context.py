@@ -55,8 +55,16 @@ class Context:
     workspace: Path | None = None
     """With `workspace="FILES"`: a private directory with the files that its ancestors left; what it
     holds in the end is there for those that depend on this task."""
-    stopping: threading.Event = field(default_factory=threading.Event, repr=False)
-    """Set when the attempt is to end: cancelled, or over its time."""
+    _stopping: threading.Event | None = field(default=None, init=False, repr=False)
+
+    @property
+    def stopping(self) -> threading.Event:
+        """Set when the attempt is to end: cancelled, or over its time."""
+        # Most handlers end without it, and it takes longer to make than all the rest.
+        with _one_at_a_time:
+            if self._stopping is None:
+                self._stopping = threading.Event()
+            return self._stopping
 
     def log(self, text: str, stream: Stream = Stream.STDOUT) -> None:
         """Writes a line to the attempt's output."""
@@ -65,12 +73,12 @@ class Context:
     @property
     def is_cancelled(self) -> bool:
         """Whether the attempt is to end."""
-        return self.stopping.is_set()
+        return self._stopping is not None and self._stopping.is_set()
 
     def heartbeat(self) -> None:
         """Keeps a long run alive where a lease must be renewed; raises Cancelled where it is to
         end. Good to call in loops."""
-        if self.stopping.is_set() or not self.backend.heartbeat():
+        if self.is_cancelled or not self.backend.heartbeat():
             raise Cancelled
 
     def inputs(self) -> Mapping[str, Input]:
@@ -78,6 +86,7 @@ class Context:
         return self.backend.inputs()
 
 
+_one_at_a_time = threading.Lock()
 _current: contextvars.ContextVar[Context | None] = contextvars.ContextVar("postq", default=None)
 
 

@@ -78,6 +78,9 @@ class Verdict:
     """It asked to be run again, and nothing went wrong."""
 
 
+_RETURNED_NOTHING = Verdict(Outcome.SUCCEEDED)
+
+
 def failure(
     error: BaseException, retry_on: tuple[type[BaseException], ...] | None = None
 ) -> Verdict:
@@ -95,11 +98,13 @@ def failure(
 
 def success(result: str) -> Verdict:
     """A run that returned `result`, as JSON."""
+    if result == "null":
+        return _RETURNED_NOTHING
     size = len(result.encode())
     if size > RESULT_BYTES:
         reason = f"its return value has {size} bytes as JSON; it may have {RESULT_BYTES}: use files"
         return Verdict(Outcome.FAILED, reason, is_final=True)
-    return Verdict(Outcome.SUCCEEDED, result="" if result == "null" else result)
+    return Verdict(Outcome.SUCCEEDED, result=result)
 
 
 def seconds(value: Duration) -> float:

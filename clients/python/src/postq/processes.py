@@ -42,7 +42,7 @@ QUIT_WITHIN = 5.0
 """Seconds for an idle child to leave before it is killed."""
 _TO_A_SERVICE = (signal.SIGTERM, signal.SIGINT)
 """Meant for whoever started a child, also where they come to the child as well."""
-_OF_THE_PARENT = ("backend", "connection", "stopping")
+_OF_THE_PARENT = ("backend", "connection", "_stopping")
 # A fork would copy the locks of other threads and the sockets of gRPC.
 _spawning = multiprocessing.get_context("spawn")
 

@@ -50,9 +50,7 @@ def to_duration(value: Duration | None) -> protobuf.Duration | None:
 
 def dumps(value: Json) -> str:
     """JSON text; TypeError for what JSON cannot hold."""
-    return json.dumps(
-        value, default=_plain, allow_nan=False, separators=(",", ":"), ensure_ascii=False
-    )
+    return _encoder.encode(value)
 
 
 def plain(value: Json) -> Json:
@@ -73,6 +71,12 @@ def _plain(value: object) -> Json:
     if isinstance(value, UUID | Decimal):
         return str(value)
     raise TypeError(f"{type(value).__name__} cannot be written as JSON: {value!r}")
+
+
+# One for all: making it takes longer than most values take.
+_encoder = json.JSONEncoder(
+    default=_plain, allow_nan=False, separators=(",", ":"), ensure_ascii=False
+)
 
 
 def revive(value: Json) -> Json:

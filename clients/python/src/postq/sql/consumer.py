@@ -8,6 +8,7 @@ Invariant: no transaction is open while a handler works, but that one.
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import functools
 import json
@@ -86,8 +87,10 @@ class Consumer:
         self.is_listening = listen
         self.tasks = [_literally(name) for name in queue.handlers] if only_known else None
         self.drain_for = drain
-        self._running: dict[asyncio.Task[None], tuple[Delivery, Call | None]] = {}
+        self._waiting: collections.deque[Delivery] = collections.deque()
+        self._running: dict[asyncio.Future[Verdict], tuple[Delivery, Call]] = {}
         self._ended: list[tuple[Delivery, Verdict]] = []
+        self._backend = _Backend()
         self._idle: dict[bool, list[Any]] = {True: [], False: []}
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
@@ -115,7 +118,7 @@ class Consumer:
             while taken := await self._take(self.concurrency):
                 done += len(taken)
                 self._start(taken)
-                await asyncio.wait(set(self._running))
+                await self._all_run()
                 telling = asyncio.ensure_future(self._all_told.wait())
                 parts: set[asyncio.Future[Any]] = {telling, *sides}
                 await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
@@ -129,7 +132,6 @@ class Consumer:
     async def _working(self) -> AsyncIterator[list[asyncio.Task[None]]]:
         self._loop = asyncio.get_running_loop()
         self._runners = Runners(self.concurrency)
-        self._turns = asyncio.Semaphore(self.concurrency)
         self._free = asyncio.Event()
         self._has_ended = asyncio.Event()
         self._all_told = asyncio.Event()
@@ -165,7 +167,7 @@ class Consumer:
 
     async def _round(self) -> None:
         self._free.clear()
-        room = self.concurrency + self.prefetch - len(self._running)
+        room = self.concurrency + self.prefetch - len(self._waiting) - len(self._running)
         # Half of it at a time: a statement costs nearly the same for one task as for twenty.
         if room <= self.prefetch // 2:
             await self._free.wait()
@@ -191,43 +193,42 @@ class Consumer:
         return taken
 
     def _start(self, taken: list[Delivery]) -> None:
-        for delivery in taken:
-            task = self._loop.create_task(self._execute(delivery))
-            self._running.setdefault(task, (delivery, None))
-            task.add_done_callback(self._forget)
+        self._waiting.extend(taken)
+        while self._waiting and len(self._running) < self.concurrency:
+            self._begin(self._waiting.popleft())
 
-    def _forget(self, task: asyncio.Task[None]) -> None:
-        delivery, _ = self._running.pop(task)
-        self._free.set()
-        if task.cancelled():  # Before its turn came.
-            self._note_ended(delivery, Verdict(Outcome.RELEASED, LEAVING))
-        elif (error := task.exception()) is not None:
-            _log.error("an attempt could not be run", exc_info=error)
-
-    async def _execute(self, delivery: Delivery) -> None:
-        async with self._turns:
-            await self._work(delivery)
-
-    async def _work(self, delivery: Delivery) -> None:
-        context = context_of(delivery, _Backend(self, delivery))
+    def _begin(self, delivery: Delivery) -> None:
+        context = context_of(delivery, self._backend)
         handler = self.queue.handlers.get(delivery.task)
         note_start(context)
-        began = time.monotonic()
         if handler is None:
             verdict = Verdict(Outcome.FAILED, unknown_handler(self.queue, delivery.task))
-        else:
-            if self.mode == "exactly_once":
-                handler = self._with_ack(handler, delivery)
-            call = Call(handler, delivery.arguments, context)
-            task = asyncio.current_task()
-            assert task is not None, "invariant: this coroutine was made a task"
-            self._running[task] = (delivery, call)
-            verdict = await call.run(self._runners)
-        note_end(context, verdict, time.monotonic() - began)
-        if handler is not None:
-            verdict = handler.paused(verdict, delivery.attempts)
-        if self.mode != "exactly_once" or verdict.outcome is not Outcome.SUCCEEDED:
+            note_end(context, verdict, 0)
             self._note_ended(delivery, verdict)
+            return
+        if self.mode == "exactly_once":
+            handler = self._with_ack(handler, delivery)
+        call = Call(handler, delivery.arguments, context)
+        running = call.start(self._runners)
+        self._running[running] = (delivery, call)
+        running.add_done_callback(functools.partial(self._ended_one, time.monotonic()))
+
+    def _ended_one(self, began: float, running: asyncio.Future[Verdict]) -> None:
+        delivery, call = self._running.pop(running)
+        self._free.set()
+        try:
+            verdict = running.result()
+            note_end(call.context, verdict, time.monotonic() - began)
+            verdict = call.handler.paused(verdict, delivery.attempts)
+            if self.mode != "exactly_once" or verdict.outcome is not Outcome.SUCCEEDED:
+                self._note_ended(delivery, verdict)
+        finally:
+            self._start([])
+
+    async def _all_run(self, timeout: float | None = None) -> None:
+        """Until nothing runs, or for so many seconds."""
+        if self._running:
+            await asyncio.wait(set(self._running), timeout=timeout)
 
     def _note_ended(self, delivery: Delivery, verdict: Verdict) -> None:
         self._ended.append((delivery, verdict))
@@ -292,7 +293,8 @@ class Consumer:
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(self.lease / 3)
-            for delivery, call in list(self._running.values()):
+            held = [(delivery, None) for delivery in self._waiting]
+            for delivery, call in [*held, *self._running.values()]:
                 with contextlib.suppress(psycopg.OperationalError):
                     await self._renew_one(delivery, call)
 
@@ -305,18 +307,17 @@ class Consumer:
             outcome, reason = Outcome.CANCELLED, "its lease ended"
         if call is not None:
             call.stop(outcome, reason)
+        elif delivery in self._waiting:
+            self._waiting.remove(delivery)
+            self._note_ended(delivery, Verdict(outcome, reason))
 
     async def _leave(self) -> None:
-        for task, (_, call) in list(self._running.items()):
-            if call is None:
-                task.cancel()
-        if self._running:
-            await asyncio.wait(set(self._running), timeout=self.drain_for)
+        while self._waiting:
+            self._note_ended(self._waiting.popleft(), Verdict(Outcome.RELEASED, LEAVING))
+        await self._all_run(self.drain_for)
         for _, call in list(self._running.values()):
-            if call is not None:
-                call.stop(Outcome.RELEASED, LEAVING, 1.0)
-        if self._running:
-            await asyncio.wait(set(self._running), timeout=5)
+            call.stop(Outcome.RELEASED, LEAVING, 1.0)
+        await self._all_run(5)
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._all_told.wait(), 5)
 
@@ -419,9 +420,6 @@ class _Line:
 
 class _Backend:
     """What a handler's context does here."""
-
-    def __init__(self, consumer: Consumer, delivery: Delivery) -> None:
-        self._consumer, self._delivery = consumer, delivery
 
     def write(self, stream: Stream, data: bytes) -> None:
         """SQL consumers have no output to write to."""

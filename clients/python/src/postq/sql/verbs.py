@@ -20,7 +20,7 @@ from ..values import Duration, Json, dumps, revive
 from .drivers import Row, Verb
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Delivery:
     """A task that a consumer holds, until its lease ends."""
 
@@ -325,30 +325,30 @@ def listen(queue: str) -> Verb[str]:
 def ack_many(ended: Sequence[tuple[Delivery, str]]) -> Verb[set[int]]:
     """Several at once, with their results as JSON text: the attempts that count. The others are not
     held any more."""
-    rows = [
-        {"id": delivery.id, "attempt": delivery.attempt, "result": json.loads(result or "null")}
-        for delivery, result in ended
-    ]
+    has_results = any(result for _, result in ended)
+    results = ",".join(result or "null" for _, result in ended) if has_results else ""
     return Verb(
         "ack_many",
-        "select a.attempt from (select array_agg(cast(e.value ->> 'id' as uuid)) as ids,"
-        " array_agg(cast(e.value ->> 'attempt' as bigint)) as attempts,"
-        " array_agg(nullif(e.value -> 'result', 'null')) as results"
-        " from jsonb_array_elements(cast(cast($1 as text) as jsonb)) e) x,"
-        " postq.ack_many(x.ids, x.attempts, x.results) a",
-        (json.dumps(rows),),
+        "select a.attempt from postq.ack_many(cast(cast($1 as text) as uuid[]),"
+        " cast(cast($2 as text) as bigint[]), array(select nullif(e.value, 'null')"
+        " from jsonb_array_elements(cast(cast($3 as text) as jsonb)) with ordinality as e"
+        " order by e.ordinality)) a",
+        (
+            "{" + ",".join(delivery.id for delivery, _ in ended) + "}",
+            "{" + ",".join(str(delivery.attempt) for delivery, _ in ended) + "}",
+            f"[{results}]",
+        ),
         lambda found: {int(row[0]) for row in found},
     )
 
 
 def _delivery(row: Row, queue: str) -> Delivery:
-    arguments = None if row[3] is None else json.loads(row[3])
     return Delivery(
-        id=str(row[0]),
-        attempt=int(row[1]),
+        id=row[0],
+        attempt=row[1],
         task=row[2],
-        arguments=arguments,
-        attributes=json.loads(row[4]),
+        arguments=None if row[3] is None else json.loads(row[3]),
+        attributes={} if row[4] == "{}" else json.loads(row[4]),
         priority=row[5],
         attempts=row[6],
         max_attempts=row[7],
