@@ -24,8 +24,7 @@ begin
     perform postq.check_argument('results', x.fault)
     from (select postq.size_fault(postq.json_bytes(r.result), c_result) as fault from unnest(ack_many.results) as r (result)) x
     where x.fault is not null;
-    select * into v_concluded
-    from postq.conclude_all(ack_many.ids, ack_many.attempts, 'succeeded', null, p_result => coalesce(ack_many.results, '{}'));
+    v_concluded := postq.conclude_all(ack_many.ids, ack_many.attempts, 'succeeded', null, p_result => coalesce(ack_many.results, '{}'));
     return query select * from unnest(v_concluded.o_job, v_concluded.o_attempt);
     if cardinality(v_concluded.o_attempt) < v_count then
         -- As record does it: a statement that locks a row which was just renewed does not see it.

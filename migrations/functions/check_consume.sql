@@ -2,7 +2,7 @@
 create or replace function postq.check_consume(
     p_num int, p_queue text, p_tasks text[], p_lease interval, p_delivery text
 ) returns void
-language plpgsql immutable
+language plpgsql stable
 set search_path = pg_catalog, postq, pg_temp
 as $$
 begin
@@ -12,8 +12,9 @@ begin
     if p_queue is null then
         perform postq.check_argument('queue', 'is null; name the queue to consume from');
     end if;
-    perform postq.check_argument('queue', f.fault) from (select postq.queue_fault(p_queue) as fault) f
-    where f.fault is not null;
+    if postq.queue_fault(p_queue) is not null then
+        perform postq.check_argument('queue', postq.queue_fault(p_queue));
+    end if;
     if p_tasks = '{}' or array_ndims(p_tasks) > 1 or array_position(p_tasks, null) is not null then
         perform postq.check_argument('tasks', 'is empty, holds a null, or is no list; leave it out to consume all tasks');
     end if;
@@ -22,7 +23,7 @@ begin
         perform postq.check_argument('tasks', format('holds "%s", which ends with an escape; double its last \', postq.shown(t.pattern)))
         from unnest(p_tasks) as t (pattern) where t.pattern ~ '(^|[^\\])(\\\\)*\\$';
     end if;
-    if p_lease is not null then
+    if postq.lease_fault(p_lease) is not null then
         perform postq.check_argument('lease', postq.lease_fault(p_lease));
     end if;
     if p_delivery is null or p_delivery not in ('at_least_once', 'at_most_once') then

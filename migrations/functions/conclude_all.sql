@@ -44,14 +44,22 @@ begin
     if v_open.jobs is null then
         return;
     end if;
-    v_count := cardinality(v_open.jobs);
-    select * into v_closed from postq.record(
-        v_open.attempts, '{}', v_open.jobs, v_open.ns, array_fill(p_outcome, array[v_count]), '{}', '{}',
-        array_fill(p_reason, array[v_count]), '{}', array_fill(p_errors, array[v_count]), '{}', '{}', '{}', '{}',
-        '{}', array_fill(p_is_final, array[v_count]), v_open.results, array_fill(p_retry_at, array[v_count]));
-    perform postq.follow_closed(v_closed.o_job, v_closed.o_n, v_closed.o_next, v_open.singles);
-    if v_closed.o_due is not null then
-        perform postq.hint('due');
+    if p_outcome = 'succeeded' and v_open.singles is null then
+        v_closed := postq.succeed_singles(v_open.jobs, v_open.attempts, v_open.results);
+    else
+        v_count := cardinality(v_open.jobs);
+        v_closed := postq.record(
+            v_open.attempts, '{}', v_open.jobs, v_open.ns, array_fill(p_outcome, array[v_count]), '{}', '{}',
+            array_fill(p_reason, array[v_count]), '{}', array_fill(p_errors, array[v_count]), '{}', '{}', '{}', '{}',
+            '{}', array_fill(p_is_final, array[v_count]), v_open.results, array_fill(p_retry_at, array[v_count]));
+        perform postq.follow_closed(v_closed.o_job, v_closed.o_n, v_closed.o_next, v_open.singles);
+        if v_closed.o_due is not null then
+            perform postq.hint('due');
+        end if;
+    end if;
+    -- What leave_keys has written, for one.
+    if exists (select from postq.vacancy) then
+        perform postq.hint('parked');
     end if;
     o_job := v_closed.o_job;
     o_attempt := v_closed.o_attempt;

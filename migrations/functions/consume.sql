@@ -53,7 +53,7 @@ begin
     perform pg_current_xact_id();
     v_now := postq.lease_start();
     perform postq.apply_cancels_of(consume.queue);
-    select * into v_room from postq.consume_room(consume.queue, num, v_now);
+    v_room := postq.consume_room(consume.queue, num, v_now);
     v_num := least(num, v_room.o_room);
     v_aging := coalesce((select q.aging from postq.queue q where q.name = consume.queue), 0);
     loop
@@ -73,20 +73,20 @@ begin
         loop
             exit when cardinality(v_n) >= v_many;
             if v_path is not null then
-                select * into v_taken from postq.take_matching(v_level.lane, v_level.floor, v_level.due_floor,
+                v_taken := postq.take_matching(v_level.lane, v_level.floor, v_level.due_floor,
                     v_level.lease_floor, v_now, v_many - cardinality(v_n), v_park, v_path);
                 v_park := v_park - v_taken.o_parked;
                 v_job := v_job || v_taken.o_job;
                 v_n := v_n || v_taken.o_n;
                 continue;
             end if;
-            select * into v_taken from postq.take_level(v_level.lane, v_level.floor, v_level.due_floor,
+            v_taken := postq.take_level(v_level.lane, v_level.floor, v_level.due_floor,
                 v_level.lease_floor, v_now, v_many - cardinality(v_n), v_park);
             v_park := v_park - v_taken.o_parked;
             v_job := v_job || v_taken.o_job;
             v_n := v_n || v_taken.o_n;
             if cardinality(v_n) < v_many and exists (select from postq.parked k where k.lane = any (v_level.lane)) then
-                select * into v_taken from postq.take_parked(v_level.lane, v_many - cardinality(v_n));
+                v_taken := postq.take_parked(v_level.lane, v_many - cardinality(v_n));
                 v_job := v_job || v_taken.o_job;
                 v_n := v_n || v_taken.o_n;
             end if;

@@ -18,9 +18,9 @@ declare
     v_ready record;
     v_single record;
 begin
-    select array_agg(x.job) as jobs, array_agg(x.n) as ns, array_agg(null::uuid) as agents into v_ready
-    from unnest(p_job, p_n, p_next) as x (job, n, next) where x.next = 'ready';
-    if v_ready.jobs is not null then
+    if 'ready' = any (p_next) then
+        select array_agg(x.job) as jobs, array_agg(x.n) as ns, array_agg(null::uuid) as agents into v_ready
+        from unnest(p_job, p_n, p_next) as x (job, n, next) where x.next = 'ready';
         perform postq.make_ready(v_ready.jobs, v_ready.ns, v_ready.agents);
     end if;
     select array_agg(x.job) as jobs,
@@ -36,10 +36,6 @@ begin
         select x.job, case when x.next = any (c_ended) then 'settle' else 'note' end, x.n
         from unnest(p_job, p_n, p_next) as x (job, n, next) where x.job <> all (p_single);
         perform postq.hint('inbox');
-    end if;
-    if exists (select from unnest(p_job, p_n) as x (job, n)
-               join postq.task t on t.job = x.job and t.n = x.n where t.has_key) then
-        perform postq.hint('parked');
     end if;
 end;
 $$;

@@ -11,6 +11,9 @@ set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
+declare
+    v_told uuid[];
+    v_delivered uuid[];
 begin
     if p_job = '{}' then
         return;
@@ -27,8 +30,16 @@ begin
             perform postq.hint('inbox');
         end if;
     end if;
-    perform postq.tell('postq_completed', p_job);
-    perform postq.deliver(p_job);
+    -- Most ask for neither: then this is all.
+    select array_agg(s.job) filter (where s.notify), array_agg(s.job) filter (where s.webhook is not null)
+    into v_told, v_delivered
+    from postq.job_spec s where s.job = any (p_job) and (s.notify or s.webhook is not null);
+    if v_told is not null then
+        perform postq.tell('postq_completed', v_told);
+    end if;
+    if v_delivered is not null then
+        perform postq.deliver(v_delivered);
+    end if;
 end;
 $$;
 revoke all on function postq.job_ended(uuid[]) from public;

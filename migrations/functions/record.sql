@@ -23,6 +23,7 @@ set enable_mergejoin = off
 as $$
 declare
     v_row tid[];
+    v_closed record;
     v_dead text[];
 begin
     -- A statement of its own: one that locks a row which somebody has just changed does not see it changed.
@@ -33,9 +34,13 @@ begin
           from (select * from unnest(p_attempt, p_session, p_job, p_n) with ordinality as u (attempt, session, job, n, ord)
                 order by u.job, u.n, u.attempt) u) x;
     if 'succeeded' = all (p_outcome) then
-        select r.* into o_attempt, o_job, o_n, o_agent, o_next
-        from postq.record_success(v_row, p_attempt, p_session, p_job, p_n, p_exit_code, p_signal, p_reason, p_results, p_errors,
-            p_content, p_provenance, p_times, p_ran_ms, p_log_chunks, p_result, p_image, p_effort) r;
+        v_closed := postq.record_success(v_row, p_attempt, p_session, p_job, p_n, p_exit_code, p_signal, p_reason, p_results,
+            p_errors, p_content, p_provenance, p_times, p_ran_ms, p_log_chunks, p_result, p_image, p_effort);
+        o_attempt := v_closed.o_attempt;
+        o_job := v_closed.o_job;
+        o_n := v_closed.o_n;
+        o_agent := v_closed.o_agent;
+        o_next := v_closed.o_next;
         perform postq.leave_slots(o_attempt);
         return;
     end if;

@@ -4,8 +4,8 @@ language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
 as $$
 begin
-    -- Nobody sleeps while there is much to do: then this is all.
-    if exists (select from postq.sleeper s) then
+    -- Who takes one thing after the other does not sleep: then this is all.
+    if exists (select from postq.sleeper s where s.queue = p_queue and s.backend = pg_backend_pid()) then
         delete from postq.sleeper s
         where s.ctid = any (array(
             select s.ctid from postq.sleeper s

@@ -47,20 +47,20 @@ begin
     end if;
     if v_due > 0 then
         perform postq.expire_now(p_lane, p_lease_floor, p_now, v_over) where v_over > 0;
-        select * into v_more from postq.take_due(p_lane, p_due_floor, p_now, v_due, p_park);
+        v_more := postq.take_due(p_lane, p_due_floor, p_now, v_due, p_park);
         o_job := v_more.o_job;
         o_n := v_more.o_n;
         o_parked := v_more.o_parked;
     end if;
     if cardinality(o_n) < p_limit then
-        select * into v_more from postq.take_ready(p_lane, p_floor, p_limit - cardinality(o_n));
+        v_more := postq.take_ready(p_lane, p_floor, p_limit - cardinality(o_n));
         o_job := o_job || v_more.o_job;
         o_n := o_n || v_more.o_n;
     end if;
     if v_has_old and cardinality(o_n) < p_limit then
         -- What was counted as ready is in other hands.
         perform postq.expire_now(p_lane, p_lease_floor, p_now, p_limit - cardinality(o_n));
-        select * into v_more from postq.take_due(p_lane, p_due_floor, p_now, p_limit - cardinality(o_n), p_park - o_parked);
+        v_more := postq.take_due(p_lane, p_due_floor, p_now, p_limit - cardinality(o_n), p_park - o_parked);
         o_job := o_job || v_more.o_job;
         o_n := o_n || v_more.o_n;
         o_parked := o_parked + v_more.o_parked;

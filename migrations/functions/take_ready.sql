@@ -47,7 +47,7 @@ begin
             v_window := v_window * 4;
         end if;
         if v_seq is not null then
-            select * into v_held from postq.hold_tasks(v_job, v_n, v_seq, '{}');
+            v_held := postq.hold_tasks(v_job, v_n, v_seq, '{}');
             delete from postq.ready r where r.ctid = any (array(select v_row[i] from unnest(v_held.o_ord || v_held.o_gone) as i));
             o_job := o_job || array(select v_job[i] from unnest(v_held.o_ord) as i);
             o_n := o_n || array(select v_n[i] from unnest(v_held.o_ord) as i);

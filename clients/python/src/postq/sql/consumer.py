@@ -117,7 +117,8 @@ class Consumer:
         async with self._working() as sides:
             while taken := await self._take(self.concurrency):
                 done += len(taken)
-                self._start(taken)
+                self._waiting.extend(taken)
+                self._begin_some()
                 await self._all_run()
                 telling = asyncio.ensure_future(self._all_told.wait())
                 parts: set[asyncio.Future[Any]] = {telling, *sides}
@@ -194,6 +195,10 @@ class Consumer:
 
     def _start(self, taken: list[Delivery]) -> None:
         self._waiting.extend(taken)
+        # The next statement goes out before they begin.
+        self._loop.call_soon(self._begin_some)
+
+    def _begin_some(self) -> None:
         while self._waiting and len(self._running) < self.concurrency:
             self._begin(self._waiting.popleft())
 
@@ -223,7 +228,7 @@ class Consumer:
             if self.mode != "exactly_once" or verdict.outcome is not Outcome.SUCCEEDED:
                 self._note_ended(delivery, verdict)
         finally:
-            self._start([])
+            self._begin_some()
 
     async def _all_run(self, timeout: float | None = None) -> None:
         """Until nothing runs, or for so many seconds."""

@@ -7,6 +7,7 @@ Invariant: nothing is committed or rolled back here.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -85,11 +86,16 @@ def is_in_transaction(connection: Connection) -> bool:
 
 
 def _kind(connection: Connection) -> str:
-    for base in type(connection).__mro__:
+    return _kind_of(connection.__class__)
+
+
+@functools.cache
+def _kind_of(made: type) -> str:
+    for base in made.__mro__:
         top = base.__module__.partition(".")[0]
         if top in ("psycopg", "asyncpg", "sqlalchemy", "django"):
             return top
-    name = f"{type(connection).__module__}.{type(connection).__qualname__}"
+    name = f"{made.__module__}.{made.__qualname__}"
     raise TypeError(f"{name} is no connection of psycopg 3, asyncpg, SQLAlchemy or Django")
 
 
@@ -138,8 +144,14 @@ def _tuples() -> Any:
 
 
 def _for_percent(verb: Verb[Any]) -> tuple[str, list[Any]]:
-    used = [verb.arguments[int(place) - 1] for place in _PLACE.findall(verb.sql)]
-    return _PLACE.sub("%s", verb.commented().replace("%", "%%")), used
+    sql, places = _with_percent(verb.commented())
+    return sql, [verb.arguments[place] for place in places]
+
+
+@functools.lru_cache(1000)
+def _with_percent(sql: str) -> tuple[str, list[int]]:
+    places = [int(place) - 1 for place in _PLACE.findall(sql)]
+    return _PLACE.sub("%s", sql.replace("%", "%%")), places
 
 
 def _for_sqlalchemy(verb: Verb[Any]) -> tuple[Any, dict[str, Any]]:
