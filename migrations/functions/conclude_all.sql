@@ -1,10 +1,10 @@
 -- Ends attempts in their consumers' own transaction, which may stay open for long. A job of one task
 -- is nobody else's, so it ends here as well; of any other job nothing but the task is touched, and
 -- what follows waits in the inbox for the commit.
--- Called by ack_many and, for one, by conclude. Tells the attempts that were open and are ended.
+-- Called by ack_many, expire_now and, for one, by conclude. Tells the attempts that were open and are ended.
 create or replace function postq.conclude_all(
     p_job uuid[], p_attempt bigint[], p_outcome text, p_reason text, p_errors bytea default null,
-    p_result jsonb[] default '{}', p_retry_at timestamptz default null, p_is_final boolean default false,
+    p_result jsonb[] default '{}', p_retry_at timestamptz[] default '{}', p_is_final boolean default false,
     out o_job uuid[], out o_attempt bigint[]
 )
 language plpgsql volatile
@@ -24,9 +24,9 @@ begin
     o_attempt := '{}';
     -- By look-ups, whatever the planner makes of tables that were empty when they were analysed.
     with given as materialized (
-        select o.job, o.n, o.attempt, x.result,
+        select o.job, o.n, o.attempt, x.result, x.retry_at,
                (select s.task_count = 1 from postq.job_spec s where s.job = o.job) as is_single
-        from unnest(p_job, p_attempt, p_result) as x (job, attempt, result)
+        from unnest(p_job, p_attempt, p_result, p_retry_at) as x (job, attempt, result, retry_at)
         cross join lateral (
             select o.job, o.n, o.attempt from postq.open_attempt o
             where o.job = x.job and o.attempt = x.attempt and o.lease_until is not null offset 0) o
@@ -36,7 +36,7 @@ begin
         cross join lateral (select j.id from postq.job j where j.id = g.job for update) j
     )
     select array_agg(g.job) as jobs, array_agg(g.n) as ns, array_agg(g.attempt) as attempts,
-           array_agg(g.result) as results,
+           array_agg(g.result) as results, array_agg(g.retry_at) as retry_ats,
            -- Null: all of them.
            case when not bool_and(g.is_single) then coalesce((select array_agg(h.id) from held h), '{}') end as singles,
            (select count(*) from held) as held
@@ -51,7 +51,7 @@ begin
         v_closed := postq.record(
             v_open.attempts, '{}', v_open.jobs, v_open.ns, array_fill(p_outcome, array[v_count]), '{}', '{}',
             array_fill(p_reason, array[v_count]), '{}', array_fill(p_errors, array[v_count]), '{}', '{}', '{}', '{}',
-            '{}', array_fill(p_is_final, array[v_count]), v_open.results, array_fill(p_retry_at, array[v_count]));
+            '{}', array_fill(p_is_final, array[v_count]), v_open.results, v_open.retry_ats);
         perform postq.follow_closed(v_closed.o_job, v_closed.o_n, v_closed.o_next, v_open.singles);
         if v_closed.o_due is not null then
             perform postq.hint('due');
@@ -66,4 +66,4 @@ begin
 end;
 $$;
 revoke all on function postq.conclude_all(
-    uuid[], bigint[], text, text, bytea, jsonb[], timestamptz, boolean) from public;
+    uuid[], bigint[], text, text, bytea, jsonb[], timestamptz[], boolean) from public;

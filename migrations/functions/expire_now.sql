@@ -9,27 +9,25 @@ language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
 as $$
 declare
-    v_one record;
-    v_left int := p_limit;
+    v_over record;
 begin
-    for v_one in
-        select x.job, x.n, x.attempt, x.retry_at, s.task_count = 1 as is_single
+    select array_agg(x.job) as job, array_agg(x.attempt) as attempt, array_agg(x.retry_at) as retry_at into v_over
+    from (
+        select x.job, x.attempt, x.retry_at
         from postq.leases_over(p_lane, p_floor, p_now, p_limit * 2 + 100, p_filter) x
         join postq.job_spec s on s.job = x.job
-        order by x.retry_at
-    loop
-        exit when v_left = 0;
-        perform 1 from postq.open_attempt o
-        where o.job = v_one.job and o.n = v_one.n and o.attempt = v_one.attempt and o.lease_until <= p_now
-        for update skip locked;
-        continue when not found;
-        if v_one.is_single then
-            perform 1 from postq.job j where j.id = v_one.job for update skip locked;
-            continue when not found;
-        end if;
-        perform postq.conclude(v_one.job, v_one.attempt, 'timed_out', postq.lease_over(), p_retry_at => v_one.retry_at);
-        v_left := v_left - 1;
-    end loop;
+        cross join lateral (
+            select from postq.open_attempt o
+            where o.job = x.job and o.n = x.n and o.attempt = x.attempt and o.lease_until <= p_now
+            for update skip locked) o
+        left join lateral (
+            select j.id from postq.job j where j.id = x.job and s.task_count = 1 for update skip locked) j on true
+        where s.task_count > 1 or j.id is not null
+        -- In the order in which they come: a sort would have all of them locked first.
+        limit p_limit) x;
+    if v_over.job is not null then
+        perform postq.conclude_all(v_over.job, v_over.attempt, 'timed_out', postq.lease_over(), p_retry_at => v_over.retry_at);
+    end if;
 end;
 $$;
 revoke all on function postq.expire_now(bigint[], timestamptz[], timestamptz, int, jsonpath) from public;
