@@ -1,5 +1,6 @@
--- The last step of every verb that changes tasks: gives each job its next revision, counts what has
--- ended, and ends the jobs that have no open task left. The caller holds the jobs' rows.
+-- The last step of every verb that changes tasks, but for succeed_singles, which does the same on its way: gives
+-- each job its next revision, counts what has ended, and ends the jobs that have no open task left. The caller
+-- holds the jobs' rows.
 -- Returns the jobs that ended.
 create or replace function postq.advance(
     p_job uuid[], p_ended_job uuid[], p_ended_n int[]

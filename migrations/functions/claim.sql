@@ -34,7 +34,7 @@ declare
     v_begun uuid[];
     v_now timestamptz;
 begin
-    select * into v_room from postq.claim_room(p_lane, p_after, p_slot_lane);
+    v_room := postq.claim_room(p_lane, p_after, p_slot_lane);
     select array_agg(s.lane order by s.ord), array_agg(s.session order by s.ord), array_agg(a.id order by s.ord)
     into v_slot_lane, v_slot_session, v_slot_agent
     from unnest(p_slot_lane, p_slot_session) with ordinality as s (lane, session, ord)

@@ -26,6 +26,9 @@ begin
     o_queue := '{}';
     o_pool := '{}';
     o_slot := '{}';
+    if not exists (select from postq.queue q where q.is_paused or q.max_running is not null or q.rate_limit is not null) then
+        return;
+    end if;
     for v_queue in
         select q.name, sum(x.wanted)::int as wanted
         from (select s.lane, count(*) as wanted from unnest(p_slot_lane) as s (lane) group by s.lane) x

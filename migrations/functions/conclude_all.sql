@@ -19,6 +19,7 @@ declare
     v_open record;
     v_closed record;
     v_count int;
+    v_has_key boolean;
 begin
     o_job := '{}';
     o_attempt := '{}';
@@ -46,6 +47,7 @@ begin
     end if;
     if p_outcome = 'succeeded' and v_open.singles is null then
         v_closed := postq.succeed_singles(v_open.jobs, v_open.attempts, v_open.results);
+        v_has_key := v_closed.o_has_key;
     else
         v_count := cardinality(v_open.jobs);
         v_closed := postq.record(
@@ -56,9 +58,10 @@ begin
         if v_closed.o_due is not null then
             perform postq.hint('due');
         end if;
+        v_has_key := exists (select from unnest(v_closed.o_job, v_closed.o_n) as x (job, n)
+                             join postq.task t on t.job = x.job and t.n = x.n where t.has_key);
     end if;
-    -- What leave_keys has written, for one.
-    if exists (select from postq.vacancy) then
+    if v_has_key then
         perform postq.hint('parked');
     end if;
     o_job := v_closed.o_job;

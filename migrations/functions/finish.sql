@@ -31,7 +31,10 @@ set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
 declare
+    c_ended constant postq.task_state[] := array['succeeded', 'failed', 'cancelled'];
+    v_retry_at timestamptz[] := '{}';
     v_closed record;
+    v_next record;
     v_settled record;
     v_ready jsonb;
     v_ended uuid[];
@@ -45,25 +48,28 @@ begin
           order by x.job) x
     cross join lateral (select from postq.job j where j.id = x.job for update) j;
 
-    select * into v_closed from postq.record(
+    if p_retry_ms <> '{}' then
+        v_retry_at := array(select postq.now() + make_interval(secs => r.ms / 1000.0)
+                            from unnest(p_retry_ms) with ordinality as r (ms, ord) order by r.ord);
+    end if;
+    v_closed := postq.record(
         p_attempt, p_session, p_job, p_n, p_outcome, p_exit_code, p_signal, p_reason, p_results, p_errors,
-        p_content, p_provenance, p_times, p_ran_ms, p_log_chunks, p_is_final, p_result,
-        array(select postq.now() + make_interval(secs => r.ms / 1000.0)
-              from unnest(p_retry_ms) with ordinality as r (ms, ord) order by r.ord), p_image, p_effort);
-
-    select * into v_settled from postq.settle(
-        array(select x.job from unnest(v_closed.o_job, v_closed.o_next) with ordinality as x (job, next, ord)
-              where x.next in ('succeeded', 'failed', 'cancelled') order by x.ord),
-        array(select x.n from unnest(v_closed.o_n, v_closed.o_next) with ordinality as x (n, next, ord)
-              where x.next in ('succeeded', 'failed', 'cancelled') order by x.ord),
-        array(select x.agent from unnest(v_closed.o_agent, v_closed.o_next) with ordinality as x (agent, next, ord)
-              where x.next in ('succeeded', 'failed', 'cancelled') order by x.ord));
-    v_ready := v_settled.o_ready || postq.make_ready(
-        array(select x.job from unnest(v_closed.o_job, v_closed.o_next) with ordinality as x (job, next, ord)
-              where x.next = 'ready' order by x.ord),
-        array(select x.n from unnest(v_closed.o_n, v_closed.o_next) with ordinality as x (n, next, ord)
-              where x.next = 'ready' order by x.ord),
-        array(select null::uuid from unnest(v_closed.o_next) as x (next) where x.next = 'ready'));
+        p_content, p_provenance, p_times, p_ran_ms, p_log_chunks, p_is_final, p_result, v_retry_at, p_image, p_effort);
+    if v_closed.o_next <@ c_ended then
+        v_settled := postq.settle(v_closed.o_job, v_closed.o_n, v_closed.o_agent);
+        v_ready := v_settled.o_ready;
+    else
+        select coalesce(array_agg(x.job order by x.ord) filter (where x.next = any (c_ended)), '{}') as ended_job,
+               coalesce(array_agg(x.n order by x.ord) filter (where x.next = any (c_ended)), '{}') as ended_n,
+               coalesce(array_agg(x.agent order by x.ord) filter (where x.next = any (c_ended)), '{}') as ended_agent,
+               coalesce(array_agg(x.job order by x.ord) filter (where x.next = 'ready'), '{}') as ready_job,
+               coalesce(array_agg(x.n order by x.ord) filter (where x.next = 'ready'), '{}') as ready_n,
+               coalesce(array_agg(null::uuid) filter (where x.next = 'ready'), '{}') as ready_agent
+        into v_next
+        from unnest(v_closed.o_job, v_closed.o_n, v_closed.o_agent, v_closed.o_next) with ordinality as x (job, n, agent, next, ord);
+        v_settled := postq.settle(v_next.ended_job, v_next.ended_n, v_next.ended_agent);
+        v_ready := v_settled.o_ready || postq.make_ready(v_next.ready_job, v_next.ready_n, v_next.ready_agent);
+    end if;
     v_ended := postq.advance(v_closed.o_job, v_settled.o_ended_job, v_settled.o_ended_n);
     v_ready := v_ready || postq.grant_vacant();
     if v_closed.o_due is not null then

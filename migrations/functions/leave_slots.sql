@@ -1,6 +1,6 @@
 -- Sets the slots free that attempts have which began before their queue had a limit (see count_running), and
--- tells who waits. Called by record, which has just ended them. What ends an attempt without seeing that it
--- has one leaves it to free_slots.
+-- tells who waits. Called by record and succeed_singles, which have just ended them. What ends an attempt
+-- without seeing that it has one leaves it to free_slots.
 create or replace function postq.leave_slots(p_attempt bigint[]) returns void
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp

@@ -13,6 +13,9 @@ declare
     c_soon constant bigint := 3000;
     v_least bigint;
 begin
+    if not exists (select from postq.job_spec s where s.job = any (p_job) and (s.notify or s.timeout_ms is not null)) then
+        return;
+    end if;
     perform postq.tell('postq_picked', p_job);
     with limited as (
         insert into postq.deadline (at, job, kind)

@@ -33,6 +33,10 @@ begin
     while cardinality(v_job) > 0 loop
         o_ended_job := o_ended_job || v_job;
         o_ended_n := o_ended_n || v_n;
+        -- Jobs of tasks that nothing depends on: then this is all.
+        exit when not exists (
+            select from unnest(v_job) as x (job)
+            cross join lateral (select from postq.gate_parent p where p.job = x.job limit 1) p);
         with ended as (
             select t.job, t.n, x.agent, t.state,
                    t.state = 'failed' or t.state = 'skipped' and own.failed > 0 as is_failure

@@ -54,9 +54,9 @@ begin
                l.created_at, l.lease_until
         from leased l order by l.ord;
 
-    -- Most want none of this.
+    -- Most want none of this. (What one statement of a client's takes, gives back and takes again is told of twice.)
     select array_agg(j.id) filter (where s.task_count = 1 and j.started_at = postq.now()) as limited,
-           bool_or(s.task_count > 1) as is_noted
+           bool_or(s.task_count > 1 and j.state in ('scheduled', 'queued')) as is_noted
     into v_after
     from postq.job_spec s join postq.job j on j.id = s.job
     where s.job = any (p_job) and (s.task_count > 1 or s.notify or s.timeout_ms is not null);

@@ -1,8 +1,9 @@
 -- Ends jobs of one task each whose attempts have succeeded: what record and advance do for any attempts
 -- of any jobs, in one statement, because this is what consumers tell most often. The caller holds the
--- jobs' rows. Tells the attempts that were open and are ended. Called by conclude_all.
+-- jobs' rows. Tells the attempts that were open and are ended, and whether any of their tasks has a key.
+-- Called by conclude_all.
 create or replace function postq.succeed_singles(
-    p_job uuid[], p_attempt bigint[], p_result jsonb[], out o_job uuid[], out o_attempt bigint[]
+    p_job uuid[], p_attempt bigint[], p_result jsonb[], out o_job uuid[], out o_attempt bigint[], out o_has_key boolean
 )
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
@@ -38,6 +39,7 @@ begin
         set state = 'succeeded', attempts = t.attempts + 1, run_at = null, finished_at = postq.now(), reason = null,
             revision = c.revision
         from closed c where t.job = c.job and t.n = 0
+        returning t.has_key
     ), noted as (
         insert into postq.job_progress (job, revision, open, failed, cancelled)
         select c.job, c.revision, c.open, c.failed, c.cancelled from closed c
@@ -49,8 +51,8 @@ begin
         returning j.id
     )
     select coalesce(array_agg(c.job order by c.ord), '{}'), coalesce(array_agg(c.attempt order by c.ord), '{}'),
-           coalesce((select array_agg(d.id) from done d), '{}')
-    into o_job, o_attempt, v_ended
+           (select bool_or(m.has_key) from moved m), coalesce((select array_agg(d.id) from done d), '{}')
+    into o_job, o_attempt, o_has_key, v_ended
     from closed c;
     perform postq.leave_slots(o_attempt);
     perform postq.job_ended(v_ended);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import os
 import random
 import subprocess
@@ -365,6 +366,104 @@ def test_a_cancel_reaches_a_running_handler(q: SqlQueue, database: psycopg.Conne
         sql.cancel(database, job_id, "enough")
         assert ended.wait(30)
     eventually(lambda: states(database, q.name) == {"cancelled": 1})
+
+
+def test_unknown_handlers_that_fill_every_place_hold_up_nobody(
+    q: SqlQueue, database: psycopg.Connection
+) -> None:
+    for _ in range(3):
+        sql.publish(database, "nobody_has_this", queue=q.name)
+
+    @q.handler()
+    def known() -> None:
+        pass
+
+    for _ in range(3):
+        known.push()
+    with consuming(q, concurrency=3):
+        eventually(lambda: states(database, q.name) == {"failed": 3, "succeeded": 3})
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise AttributeError("it has no words")
+
+
+def test_an_exception_that_cannot_be_told_is_a_failure_as_well(
+    q: SqlQueue, database: psycopg.Connection
+) -> None:
+    @q.handler()
+    async def worse() -> None:
+        raise Unspeakable
+
+    @q.handler()
+    def fine() -> None:
+        pass
+
+    worse.push()
+    fine.push()
+    with consuming(q, concurrency=1):
+        eventually(lambda: states(database, q.name) == {"failed": 1, "succeeded": 1})
+
+
+class FailsOnce(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_failed = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not self.has_failed:
+            self.has_failed = True
+            raise RuntimeError("the disk of logs is full")
+
+
+def test_a_log_handler_that_fails_costs_one_attempt(
+    q: SqlQueue, database: psycopg.Connection
+) -> None:
+    @q.handler()
+    async def noted() -> None:
+        pass
+
+    for _ in range(6):
+        noted.push()
+    log, failing = logging.getLogger("postq.task"), FailsOnce()
+    level = log.level
+    log.addHandler(failing)
+    log.setLevel(logging.INFO)
+    try:
+        with consuming(q, concurrency=2, prefetch=4):
+            eventually(lambda: states(database, q.name) == {"succeeded": 5, "running": 1})
+    finally:
+        log.removeHandler(failing)
+        log.setLevel(level)
+    assert failing.has_failed
+
+
+def test_a_consumer_that_is_cancelled_begins_nothing_more(
+    q: SqlQueue, database: psycopg.Connection
+) -> None:
+    begun: list[int] = []
+
+    @q.handler()
+    async def wait(i: int) -> None:
+        begun.append(i)
+        if len(begun) == 2:
+            both_begun.set()
+        await asyncio.sleep(60)
+
+    for i in range(6):
+        wait.push(i)
+    both_begun = asyncio.Event()
+
+    async def cancelled() -> None:
+        running = asyncio.ensure_future(Consumer(q, concurrency=2, prefetch=4).run(asyncio.Event()))
+        await asyncio.wait_for(both_begun.wait(), 30)
+        assert states(database, q.name) == {"running": 6}
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(cancelled())
+    assert begun == [0, 1]
 
 
 def test_what_is_cancelled_while_it_is_held_ready_does_not_begin(

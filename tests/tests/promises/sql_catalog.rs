@@ -88,9 +88,17 @@ async fn only_what_users_call_runs_with_the_owners_rights() {
 #[tokio::test]
 async fn the_hot_functions_pin_their_plans() {
     let database = Database::create().await;
-    for name in
-        ["claim", "finish", "settle", "release_gates", "make_ready", "advance", "promote", "record"]
-    {
+    for name in [
+        "claim",
+        "finish",
+        "settle",
+        "release_gates",
+        "make_ready",
+        "advance",
+        "promote",
+        "record",
+        "succeed_singles",
+    ] {
         for setting in ["jit", "enable_seqscan", "enable_hashjoin", "enable_mergejoin"] {
             let condition = format!(
                 "p.proname = '{name}' and not coalesce('{setting}=off' = any (p.proconfig), false)"

@@ -106,15 +106,18 @@ class Call:
             await asyncio.wait({self._task})
 
     def _judge(self, task: asyncio.Task[Verdict]) -> None:
+        try:
+            self._resolve(self._judged(task))
+        except Exception as error:  # Of the handler's own exception, when it is looked at.
+            self._resolve(failure(error))
+
+    def _judged(self, task: asyncio.Task[Verdict]) -> Verdict:
         error = Cancelled() if task.cancelled() else task.exception()
         if error is None and task.result().outcome is Outcome.SUCCEEDED:
-            self._resolve(task.result())
-        elif self._stopped is not None:
-            self._resolve(Verdict(*self._stopped))
-        elif error is not None:
-            self._resolve(failure(error, self.handler.options.retry_on))
-        else:
-            self._resolve(task.result())
+            return task.result()
+        if self._stopped is not None:
+            return Verdict(*self._stopped)
+        return failure(error, self.handler.options.retry_on) if error else task.result()
 
     def _resolve(self, verdict: Verdict) -> None:
         """What comes first counts."""

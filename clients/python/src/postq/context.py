@@ -86,7 +86,7 @@ class Context:
         return self.backend.inputs()
 
 
-_one_at_a_time = threading.Lock()
+_one_at_a_time = threading.RLock()  # A signal may come while it is held.
 _current: contextvars.ContextVar[Context | None] = contextvars.ContextVar("postq", default=None)
 
 

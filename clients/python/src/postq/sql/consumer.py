@@ -144,6 +144,7 @@ class Consumer:
             yield sides
             await self._leave()
         finally:
+            self._waiting.clear()  # Where it was cancelled, nothing more begins.
             for side in sides:
                 side.cancel()
             await asyncio.gather(*sides, return_exceptions=True)
@@ -200,7 +201,12 @@ class Consumer:
 
     def _begin_some(self) -> None:
         while self._waiting and len(self._running) < self.concurrency:
-            self._begin(self._waiting.popleft())
+            delivery = self._waiting.popleft()
+            try:
+                self._begin(delivery)
+            except Exception:  # A hook of the application's, or one of its log handlers.
+                _log.exception("%s: an attempt could not be begun", delivery.id)
+                self._free.set()
 
     def _begin(self, delivery: Delivery) -> None:
         context = context_of(delivery, self._backend)
@@ -210,6 +216,7 @@ class Consumer:
             verdict = Verdict(Outcome.FAILED, unknown_handler(self.queue, delivery.task))
             note_end(context, verdict, 0)
             self._note_ended(delivery, verdict)
+            self._free.set()
             return
         if self.mode == "exactly_once":
             handler = self._with_ack(handler, delivery)
@@ -314,7 +321,8 @@ class Consumer:
             call.stop(outcome, reason)
         elif delivery in self._waiting:
             self._waiting.remove(delivery)
-            self._note_ended(delivery, Verdict(outcome, reason))
+            self._note_ended(delivery, Verdict(Outcome.RELEASED, reason))
+            self._free.set()
 
     async def _leave(self) -> None:
         while self._waiting:
