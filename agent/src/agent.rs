@@ -187,6 +187,7 @@ fn hello(config: &Config, agent_id: String, executors: &Executors) -> v1::Hello 
         slots: config.slots.into(),
         executors,
         fetches_ahead: config.file_limits.fetches_ahead,
+        reads_more: true,
         labels: config.labels.clone(),
         resources: config
             .resources

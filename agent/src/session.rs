@@ -3,7 +3,7 @@
 //! It holds no state of attempts: what it hears goes to the desk, what it says comes from the desk.
 //! Invariant: at most one stream is current, and nothing said on an older one counts any more.
 
-use std::time::Duration;
+use std::{iter, time::Duration};
 
 use backon::BackoffBuilder;
 use postq_proto::v1::{
@@ -143,10 +143,17 @@ impl Session {
     async fn hear(&self, number: StreamNumber, answers: &mut Streaming<ConnectResponse>) -> Status {
         loop {
             match answers.message().await {
-                Ok(Some(ConnectResponse { message: Some(message) })) => {
-                    let _ = self.desk.send(Command::Heard(number, Box::new(message))).await;
+                Ok(Some(said)) => {
+                    let more = said.more.into_iter().map(|next| next.message);
+                    let words: Vec<_> = iter::once(said.message).chain(more).collect();
+                    for word in words {
+                        let Some(message) = word.map(Box::new) else {
+                            debug!("a message of a kind this agent does not know is skipped");
+                            continue;
+                        };
+                        let _ = self.desk.send(Command::Heard(number, message)).await;
+                    }
                 }
-                Ok(Some(_)) => debug!("a message of a kind this agent does not know is skipped"),
                 Ok(None) => return Status::unavailable("the coordinator closed the stream"),
                 Err(status) => return status,
             }

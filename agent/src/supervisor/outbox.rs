@@ -31,7 +31,7 @@ impl Item {
             Self::Report(attempt) => Message::Report(report_of(attempt)?),
             Self::Holding(holding) => Message::Holding(holding),
         };
-        Some(ConnectRequest { message: Some(message) })
+        Some(ConnectRequest { message: Some(message), ..Default::default() })
     }
 }
 

@@ -149,7 +149,7 @@ pub(crate) fn joined(chunks: &Chunks, stream: v1::read_logs_response::Stream) ->
 
 impl Session {
     pub(crate) async fn send(&self, message: Message) {
-        let response = ConnectResponse { message: Some(message) };
+        let response = ConnectResponse { message: Some(message), ..Default::default() };
         self.to_agent.send(Ok(response)).await.expect("the stream is open");
     }
 
@@ -231,11 +231,13 @@ impl DispatchService for Service {
         let (to_agent, responses) = mpsc::channel(1024);
         let (inbox, from_agent) = mpsc::channel(1024);
         let session = 1 + self.numbers.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let welcome = v1::Welcome { session, coordinator: "fake".into() };
-        let welcome = ConnectResponse { message: Some(Message::Welcome(welcome)) };
+        let welcome = v1::Welcome { session, coordinator: "fake".into(), reads_more: true };
+        let welcome =
+            ConnectResponse { message: Some(Message::Welcome(welcome)), ..Default::default() };
         to_agent.send(Ok(welcome)).await.unwrap();
         tokio::spawn(async move {
-            while let Ok(Some(ConnectRequest { message: Some(message) })) = requests.message().await
+            while let Ok(Some(ConnectRequest { message: Some(message), .. })) =
+                requests.message().await
             {
                 if inbox.send(message).await.is_err() {
                     return;

@@ -1,8 +1,10 @@
 //! A language worker whose handler does nothing: what it is given it reports as succeeded at once.
 
+use std::iter;
+
 use anyhow::{Context, bail};
 use postq_proto::v1::{
-    ConnectRequest, ConnectResponse, Held, Hello, Report, attempt, connect_request,
+    Assignment, ConnectRequest, ConnectResponse, Held, Hello, Report, attempt, connect_request,
     connect_response::Message, dispatch_service_client::DispatchServiceClient,
 };
 use postq_runtime::channel::MESSAGE_LIMIT;
@@ -34,6 +36,7 @@ impl Worker {
             version: "bench".to_owned(),
             slots: i32::try_from(slots)?,
             handlers: vec![HANDLER.to_owned()],
+            reads_more: true,
             ..Default::default()
         };
         words.send(say(connect_request::Message::Hello(hello))).await?;
@@ -48,22 +51,30 @@ impl Worker {
         let mut recorded = 0;
         while recorded < tasks {
             let answer = self.answers.message().await?.context("the coordinator left")?;
-            match answer.message {
-                Some(Message::Assignment(task)) => {
-                    let of = Held { attempt: task.attempt, job_id: task.job_id, task: task.task };
-                    let outcome = attempt::Outcome::Succeeded.into();
-                    let report = Report { of: Some(of), outcome, ..Default::default() };
-                    self.words.send(say(connect_request::Message::Report(report))).await?;
+            let more = answer.more.into_iter().map(|next| next.message);
+            let mut reports = Vec::new();
+            for message in iter::once(answer.message).chain(more).flatten() {
+                match message {
+                    Message::Assignment(task) => reports.push(succeeded(task)),
+                    Message::Recorded(_) => recorded += 1,
+                    Message::Abandon(_) | Message::Cancel(_) => bail!("a task was taken away"),
+                    _ => {}
                 }
-                Some(Message::Recorded(_)) => recorded += 1,
-                Some(Message::Abandon(_) | Message::Cancel(_)) => bail!("a task was taken away"),
-                _ => {}
+            }
+            for report in reports {
+                self.words.send(report).await?;
             }
         }
         Ok(())
     }
 }
 
+fn succeeded(task: Assignment) -> ConnectRequest {
+    let of = Held { attempt: task.attempt, job_id: task.job_id, task: task.task };
+    let outcome = attempt::Outcome::Succeeded.into();
+    say(connect_request::Message::Report(Report { of: Some(of), outcome, ..Default::default() }))
+}
+
 fn say(message: connect_request::Message) -> ConnectRequest {
-    ConnectRequest { message: Some(message) }
+    ConnectRequest { message: Some(message), ..Default::default() }
 }

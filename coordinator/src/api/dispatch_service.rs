@@ -9,7 +9,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
-    dispatch::session::Sessions,
+    dispatch::{session::Sessions, words},
     store::{AttemptKey, NewChunk, Store},
     wire::{convert, status},
 };
@@ -44,7 +44,8 @@ impl DispatchService for DispatchApi {
         request: Request<Streaming<v1::ConnectRequest>>,
     ) -> Result<Response<Self::ConnectStream>, Status> {
         let outbox = self.sessions.open(request.into_inner()).await?;
-        Ok(Response::new(ReceiverStream::new(outbox).boxed()))
+        let said = ReceiverStream::new(outbox.said);
+        Ok(Response::new(if outbox.reads_more { words::pack(said).boxed() } else { said.boxed() }))
     }
 
     async fn push_logs(

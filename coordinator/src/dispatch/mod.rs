@@ -10,6 +10,7 @@
 //! | `inputs` | what those are given of the tasks they depend on |
 //! | `pace` | whether an agent's tasks are long, and of which waiting one it was told |
 //! | [`session`] | one agent's stream: reconcile, report, cancel |
+//! | [`words`] | what is said to agents, several words in one message |
 //! | [`committer`] | the one way in which an attempt ends |
 //!
 //! Everything kept here is a cache that a restart may lose.
@@ -23,6 +24,7 @@ pub mod lanes;
 mod pace;
 pub mod roster;
 pub mod session;
+pub mod words;
 
 pub use committer::{Committer, Finishes};
 pub use deliver::Delivery;

@@ -20,7 +20,7 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::pace::Pace;
+use super::{pace::Pace, words::say};
 use crate::store::Claimed;
 
 /// Words on their way to one agent: a few per slot, so a full channel means an agent that does not
@@ -344,8 +344,7 @@ impl Entry {
     }
 
     fn send(&self, message: Message) -> bool {
-        let sent =
-            self.seat.outbox.try_send(Ok(ConnectResponse { message: Some(message) })).is_ok();
+        let sent = self.seat.outbox.try_send(Ok(say(message))).is_ok();
         if !sent {
             warn!(agent.name = self.seat.name, "the agent does not read its stream; closing it");
             self.seat.closed.cancel();

@@ -6,6 +6,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    iter,
     str::FromStr,
     sync::Arc,
     time::Duration,
@@ -29,7 +30,7 @@ use tonic::{Status, Streaming};
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use super::{Finishes, Roster, Wake, Wakes, roster::OUTBOX, roster::Seat};
+use super::{Finishes, Roster, Wake, Wakes, roster::OUTBOX, roster::Seat, words::say};
 use crate::{
     errors,
     signals::Signals,
@@ -67,7 +68,13 @@ pub struct Sessions {
 }
 
 /// What the agent reads.
-pub type Outbox = mpsc::Receiver<Result<ConnectResponse, Status>>;
+#[derive(Debug)]
+pub struct Outbox {
+    /// One message each.
+    pub said: mpsc::Receiver<Result<ConnectResponse, Status>>,
+    /// Whether it reads several in one.
+    pub reads_more: bool,
+}
 
 impl Sessions {
     /// Opens a session for a new stream; it runs on its own from here.
@@ -86,6 +93,7 @@ impl Sessions {
         let mut first = vec![Message::Welcome(Welcome {
             session: session.0,
             coordinator: self.id.to_string(),
+            reads_more: true,
         })];
         for holding in compared {
             match holding {
@@ -99,7 +107,7 @@ impl Sessions {
         }
         for message in first {
             // The channel is new and larger than any agent's list; a full one closes the session.
-            if outbox.try_send(Ok(ConnectResponse { message: Some(message) })).is_err() {
+            if outbox.try_send(Ok(say(message))).is_err() {
                 return Err(Status::resource_exhausted("the agent holds too many attempts"));
             }
         }
@@ -136,7 +144,7 @@ impl Sessions {
         self.signals.waiting.notify_one();
         self.wakes.wake(Wake::Slot);
         self.shutdown.spawn("session", run.run(inbound));
-        Ok(answers)
+        Ok(Outbox { said: answers, reads_more: hello.reads_more })
     }
 }
 
@@ -153,7 +161,9 @@ fn died(key: AttemptKey) -> Finish {
 async fn first_word(inbound: &mut Streaming<ConnectRequest>) -> Result<Hello, Status> {
     let first = tokio::time::timeout(HELLO_WITHIN, inbound.message()).await;
     match first.map_err(|_| Status::deadline_exceeded("no Hello came"))?? {
-        Some(ConnectRequest { message: Some(connect_request::Message::Hello(hello)) }) => Ok(hello),
+        Some(ConnectRequest { message: Some(connect_request::Message::Hello(hello)), .. }) => {
+            Ok(hello)
+        }
         _ => Err(Status::invalid_argument("the first message of an agent must be Hello")),
     }
 }
@@ -220,8 +230,7 @@ impl Session {
                 () = self.closed.cancelled() => break "replaced or closed",
                 _ = ask.tick() => self.ask(),
                 message = inbound.next() => match message {
-                    Some(Ok(ConnectRequest { message: Some(message) })) => self.hear(message).await,
-                    Some(Ok(_)) => {}
+                    Some(Ok(said)) => self.hear_all(said).await,
                     Some(Err(_)) => break "the stream broke",
                     None => break "the agent left",
                 },
@@ -248,6 +257,13 @@ impl Session {
         self.all
             .roster
             .send(self.session, Message::WhatDoYouHold(WhatDoYouHold { question: self.question }));
+    }
+
+    async fn hear_all(&mut self, said: ConnectRequest) {
+        let more = said.more.into_iter().map(|next| next.message);
+        for message in iter::once(said.message).chain(more).flatten() {
+            self.hear(message).await;
+        }
     }
 
     async fn hear(&mut self, message: connect_request::Message) {

@@ -30,7 +30,7 @@ async fn connect(client: &Client) -> Result<(), tonic::Status> {
         slots: 1,
         ..Hello::default()
     };
-    let first = ConnectRequest { message: Some(Message::Hello(hello)) };
+    let first = ConnectRequest { message: Some(Message::Hello(hello)), ..Default::default() };
     let mut dispatch = DispatchServiceClient::new(client.channel());
     dispatch.connect(tokio_stream::once(first)).await.map(drop)
 }

@@ -46,6 +46,7 @@ mod e2e_time;
 mod e2e_trace;
 mod e2e_watch;
 mod e2e_webhooks;
+mod e2e_words;
 mod e2e_workspace;
 mod filled;
 mod house;

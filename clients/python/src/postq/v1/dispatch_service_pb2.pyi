@@ -14,17 +14,19 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ConnectRequest(_message.Message):
-    __slots__ = ("hello", "report", "holding")
+    __slots__ = ("hello", "report", "holding", "more")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     REPORT_FIELD_NUMBER: _ClassVar[int]
     HOLDING_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     report: Report
     holding: Holding
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., holding: _Optional[_Union[Holding, _Mapping]] = ...) -> None: ...
+    more: _containers.RepeatedCompositeFieldContainer[ConnectRequest]
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., report: _Optional[_Union[Report, _Mapping]] = ..., holding: _Optional[_Union[Holding, _Mapping]] = ..., more: _Optional[_Iterable[_Union[ConnectRequest, _Mapping]]] = ...) -> None: ...
 
 class ConnectResponse(_message.Message):
-    __slots__ = ("welcome", "assignment", "cancel", "abandon", "recorded", "what_do_you_hold", "drain", "prefetch")
+    __slots__ = ("welcome", "assignment", "cancel", "abandon", "recorded", "what_do_you_hold", "drain", "prefetch", "more")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     ASSIGNMENT_FIELD_NUMBER: _ClassVar[int]
     CANCEL_FIELD_NUMBER: _ClassVar[int]
@@ -33,6 +35,7 @@ class ConnectResponse(_message.Message):
     WHAT_DO_YOU_HOLD_FIELD_NUMBER: _ClassVar[int]
     DRAIN_FIELD_NUMBER: _ClassVar[int]
     PREFETCH_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     assignment: Assignment
     cancel: Cancel
@@ -41,10 +44,11 @@ class ConnectResponse(_message.Message):
     what_do_you_hold: WhatDoYouHold
     drain: Drain
     prefetch: Prefetch
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., assignment: _Optional[_Union[Assignment, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., abandon: _Optional[_Union[Abandon, _Mapping]] = ..., recorded: _Optional[_Union[Recorded, _Mapping]] = ..., what_do_you_hold: _Optional[_Union[WhatDoYouHold, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., prefetch: _Optional[_Union[Prefetch, _Mapping]] = ...) -> None: ...
+    more: _containers.RepeatedCompositeFieldContainer[ConnectResponse]
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., assignment: _Optional[_Union[Assignment, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., abandon: _Optional[_Union[Abandon, _Mapping]] = ..., recorded: _Optional[_Union[Recorded, _Mapping]] = ..., what_do_you_hold: _Optional[_Union[WhatDoYouHold, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., prefetch: _Optional[_Union[Prefetch, _Mapping]] = ..., more: _Optional[_Iterable[_Union[ConnectResponse, _Mapping]]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("agent_id", "boot_id", "name", "host", "version", "slots", "executors", "handlers", "labels", "held", "resources", "fetches_ahead")
+    __slots__ = ("agent_id", "boot_id", "name", "host", "version", "slots", "executors", "handlers", "labels", "held", "resources", "fetches_ahead", "reads_more")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -71,6 +75,7 @@ class Hello(_message.Message):
     HELD_FIELD_NUMBER: _ClassVar[int]
     RESOURCES_FIELD_NUMBER: _ClassVar[int]
     FETCHES_AHEAD_FIELD_NUMBER: _ClassVar[int]
+    READS_MORE_FIELD_NUMBER: _ClassVar[int]
     agent_id: str
     boot_id: str
     name: str
@@ -83,7 +88,8 @@ class Hello(_message.Message):
     held: _containers.RepeatedCompositeFieldContainer[Held]
     resources: _containers.ScalarMap[str, int]
     fetches_ahead: bool
-    def __init__(self, agent_id: _Optional[str] = ..., boot_id: _Optional[str] = ..., name: _Optional[str] = ..., host: _Optional[str] = ..., version: _Optional[str] = ..., slots: _Optional[int] = ..., executors: _Optional[_Iterable[str]] = ..., handlers: _Optional[_Iterable[str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., held: _Optional[_Iterable[_Union[Held, _Mapping]]] = ..., resources: _Optional[_Mapping[str, int]] = ..., fetches_ahead: bool = ...) -> None: ...
+    reads_more: bool
+    def __init__(self, agent_id: _Optional[str] = ..., boot_id: _Optional[str] = ..., name: _Optional[str] = ..., host: _Optional[str] = ..., version: _Optional[str] = ..., slots: _Optional[int] = ..., executors: _Optional[_Iterable[str]] = ..., handlers: _Optional[_Iterable[str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., held: _Optional[_Iterable[_Union[Held, _Mapping]]] = ..., resources: _Optional[_Mapping[str, int]] = ..., fetches_ahead: bool = ..., reads_more: bool = ...) -> None: ...
 
 class Held(_message.Message):
     __slots__ = ("attempt", "job_id", "task")
@@ -96,12 +102,14 @@ class Held(_message.Message):
     def __init__(self, attempt: _Optional[int] = ..., job_id: _Optional[str] = ..., task: _Optional[int] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("session", "coordinator")
+    __slots__ = ("session", "coordinator", "reads_more")
     SESSION_FIELD_NUMBER: _ClassVar[int]
     COORDINATOR_FIELD_NUMBER: _ClassVar[int]
+    READS_MORE_FIELD_NUMBER: _ClassVar[int]
     session: int
     coordinator: str
-    def __init__(self, session: _Optional[int] = ..., coordinator: _Optional[str] = ...) -> None: ...
+    reads_more: bool
+    def __init__(self, session: _Optional[int] = ..., coordinator: _Optional[str] = ..., reads_more: bool = ...) -> None: ...
 
 class Assignment(_message.Message):
     __slots__ = ("attempt", "job_id", "task", "task_name", "job_name", "queue", "attempt_number", "executor", "command", "image", "handler", "arguments", "env", "timeout", "grace", "input", "traceparent", "spec", "attributes", "data", "inputs", "resources", "is_exclusive", "ignore")

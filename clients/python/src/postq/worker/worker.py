@@ -157,6 +157,7 @@ class Worker:
             labels=self._labels,
             resources=self._resources,
             held=self._desk.held(),
+            reads_more=True,
         )
 
     def _hear(self, kind: str, message: Any) -> None:
