@@ -10,6 +10,9 @@ declare
     v_one record;
     v_row tid;
 begin
+    if not exists (select from postq.inbox) then
+        return;
+    end if;
     for v_one in
         select i.seq, i.job, i.reason, j.finished_at is not null as is_over
         from postq.inbox i

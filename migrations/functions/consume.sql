@@ -34,6 +34,7 @@ declare
     v_taken record;
     v_job uuid[] := '{}';
     v_n int[] := '{}';
+    v_queue record;
     v_room record;
     v_num int;
     v_many int;
@@ -53,9 +54,14 @@ begin
     perform pg_current_xact_id();
     v_now := postq.lease_start();
     perform postq.apply_cancels_of(consume.queue);
-    v_room := postq.consume_room(consume.queue, num, v_now);
-    v_num := least(num, v_room.o_room);
-    v_aging := coalesce((select q.aging from postq.queue q where q.name = consume.queue), 0);
+    select q.aging, q.is_paused or q.max_running is not null or q.rate_limit is not null as is_limited into v_queue
+    from postq.queue q where q.name = consume.queue;
+    v_aging := coalesce(v_queue.aging, 0);
+    v_num := num;
+    if v_queue.is_limited then
+        v_room := postq.consume_room(consume.queue, num, v_now);
+        v_num := least(num, v_room.o_room);
+    end if;
     loop
         -- Where tasks gain priority while they wait, the next one may be of any lane.
         v_many := case when v_aging > 0 then least(cardinality(v_n) + 1, v_num) else v_num end;
@@ -102,7 +108,7 @@ begin
     end if;
     perform postq.stay_awake(consume.queue);
     return query select * from postq.start_leased(v_job, v_n, consume.lease, consume.delivery = 'at_most_once');
-    if v_room.o_room is not null then
+    if v_queue.is_limited then
         perform postq.take_slots(v_room.o_pool, v_room.o_slot, v_job, v_n);
     end if;
 end;

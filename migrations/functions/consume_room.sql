@@ -1,7 +1,8 @@
 -- How many tasks a consume may take of a queue that is paused, has a limit on running tasks or a rate, and
 -- the slots for them, locked (see queue_room): no more than there is to be taken, so that others are not
 -- kept from the rest for as long as the caller's transaction is open. Attempts whose lease is over are
--- ended before, for they have slots too. o_room is null where it may take any number. Called by consume.
+-- ended before, for they have slots too. o_room is null where it may take any number. Called by consume for
+-- such queues only.
 create or replace function postq.consume_room(
     p_queue text, p_num int, p_now timestamptz, out o_room int, out o_pool text[], out o_slot int[]
 )
@@ -14,11 +15,6 @@ as $$
 declare
     v_wanted int;
 begin
-    perform 1 from postq.queue q
-    where q.name = p_queue and (q.is_paused or q.max_running is not null or q.rate_limit is not null);
-    if not found then
-        return;
-    end if;
     perform postq.expire_now(l.lane, l.floor, p_now, p_num)
     from (select array_agg(l.id) as lane, array_agg(l.lease_floor) as floor from postq.lane l
           where l.queue = p_queue and l.executor = 'handler' and l.needs = '{}') l

@@ -31,6 +31,9 @@ begin
             make_interval(secs => v_queue.rate_period_ms / 1000.0));
         o_room := cardinality(v_starts);
     end if;
+    if o_room is null then
+        return;  -- Its limits were taken away a moment ago.
+    end if;
     o_slot := v_places[1 : o_room] || v_starts;
     o_pool := array_fill('queue:' || p_queue, array[cardinality(v_places[1 : o_room])])
         || array_fill('starts:' || p_queue, array[cardinality(v_starts)]);

@@ -23,14 +23,15 @@ declare
 begin
     return query
         with given as materialized (
-            select x.ord, x.n, j.id, j.priority, j.created_at, s.task_count, s.attributes,
+            select x.ord, x.n, j.id, j.ctid as row, j.priority, j.created_at, s.task_count, s.attributes,
                    j.state in ('scheduled', 'queued') as is_first
             from unnest(p_job, p_n) with ordinality as x (job, n, ord)
             join postq.job j on j.id = x.job
             join postq.job_spec s on s.job = x.job
         ), started as (
             update postq.job j set state = 'running', started_at = postq.now()
-            from given g where j.id = g.id and g.is_first and g.task_count = 1
+            -- These are locked, so that they are where they were seen.
+            from given g where j.ctid = g.row and g.is_first and g.task_count = 1
         ), noted as (
             insert into postq.inbox (job, kind, n)
             select g.id, 'note', g.n from given g where g.is_first and g.task_count > 1
