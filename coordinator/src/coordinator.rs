@@ -36,7 +36,7 @@ use crate::{
         auth::{self, Tokens},
         dead_letter_service::DeadLetterApi,
         deadline,
-        dispatch_service::DispatchApi,
+        dispatch_service::{self, DispatchApi},
         job_service::JobApi,
         left::Leavings,
         queue_service::QueueApi,
@@ -354,7 +354,8 @@ impl Coordinator {
         let grpc =
             Routes::new(JobServiceServer::new(jobs).max_decoding_message_size(MESSAGE_LIMIT))
                 .add_service(
-                    DispatchServiceServer::new(dispatch).max_decoding_message_size(MESSAGE_LIMIT),
+                    DispatchServiceServer::new(dispatch)
+                        .max_decoding_message_size(dispatch_service::MESSAGE_LIMIT),
                 )
                 .add_service(
                     WorkspaceServiceServer::new(files).max_decoding_message_size(MESSAGE_LIMIT),

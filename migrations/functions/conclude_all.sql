@@ -2,6 +2,8 @@
 -- is nobody else's, so it ends here as well; of any other job nothing but the task is touched, and
 -- what follows waits in the inbox for the commit.
 -- Called by ack_many, expire_now and, for one, by conclude. Tells the attempts that were open and are ended.
+-- An earlier one had one time for all. It goes here, in the transaction that brings this one.
+drop function if exists postq.conclude_all(uuid[], bigint[], text, text, bytea, jsonb[], timestamptz, boolean);
 create or replace function postq.conclude_all(
     p_job uuid[], p_attempt bigint[], p_outcome text, p_reason text, p_errors bytea default null,
     p_result jsonb[] default '{}', p_retry_at timestamptz[] default '{}', p_is_final boolean default false,

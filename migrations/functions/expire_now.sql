@@ -7,6 +7,11 @@ create or replace function postq.expire_now(
 ) returns void
 language plpgsql volatile
 set search_path = pg_catalog, postq, pg_temp
+set jit = off
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
 declare
     v_over record;

@@ -1,7 +1,7 @@
 -- Closes attempts and moves their tasks by the table of finish, with the history, the snapshots, the
 -- retries and the dead letters; what follows from tasks that ended is left to the caller, and so are
 -- the tasks whose next state is ready: they are put to blocked, for make_ready.
--- Called by finish, which holds the jobs' rows, and by conclude, in a consumer's transaction, which
+-- Called by finish, which holds the jobs' rows, and by conclude_all, in a consumer's transaction, which
 -- holds those of one-task jobs only: nothing here is written but the rows of the task itself.
 -- An attempt without an agent is closed by p_session null. p_retry_at overrules the backoff.
 create or replace function postq.record(

@@ -449,18 +449,22 @@ def test_a_consumer_that_is_cancelled_begins_nothing_more(
         begun.append(i)
         if len(begun) == 2:
             both_begun.set()
-        await asyncio.sleep(60)
+        await go_on.wait()
 
-    for i in range(6):
+    for i in range(20):
         wait.push(i)
-    both_begun = asyncio.Event()
+    both_begun, go_on = asyncio.Event(), asyncio.Event()
 
     async def cancelled() -> None:
         running = asyncio.ensure_future(Consumer(q, concurrency=2, prefetch=4).run(asyncio.Event()))
         await asyncio.wait_for(both_begun.wait(), 30)
-        assert states(database, q.name) == {"running": 6}
+        assert states(database, q.name) == {"running": 6, "queued": 14}
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+        go_on.set()
+        here = asyncio.current_task()
+        await asyncio.wait({task for task in asyncio.all_tasks() if task is not here}, timeout=30)
+        assert asyncio.all_tasks() == {here}
 
     asyncio.run(cancelled())
     assert begun == [0, 1]

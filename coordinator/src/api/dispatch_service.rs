@@ -14,6 +14,9 @@ use crate::{
     wire::{convert, status},
 };
 
+/// The largest message of an agent, whose reports have some 2 MiB at most: what is opened takes many
+/// times as much where it has very many parts.
+pub(crate) const MESSAGE_LIMIT: usize = 8 * 1024 * 1024;
 /// Acknowledgements made ahead of an agent that reads slowly.
 const AHEAD: usize = 16;
 /// Chunks stored at a time.

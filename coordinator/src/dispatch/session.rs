@@ -45,6 +45,9 @@ const ASK_EVERY: Duration = Duration::from_secs(10);
 /// How long an agent whose stream broke may take to come back, here or elsewhere.
 const COME_BACK_WITHIN: Duration = Duration::from_secs(3);
 
+/// Words behind the first one of a message.
+const MORE: usize = 1000;
+
 /// Reports of one agent on their way to the committer: more than it has slots, as a rule.
 const REPORTS: usize = 256;
 
@@ -260,8 +263,19 @@ impl Session {
     }
 
     async fn hear_all(&mut self, said: ConnectRequest) {
+        if said.more.len() > MORE {
+            warn!(
+                agent.name = self.name,
+                "more than {MORE} words in one message; closing the stream"
+            );
+            self.closed.cancel();
+        }
+        let stop = self.all.shutdown.token();
         let more = said.more.into_iter().map(|next| next.message);
         for message in iter::once(said.message).chain(more).flatten() {
+            if self.closed.is_cancelled() || stop.is_cancelled() {
+                return;
+            }
             self.hear(message).await;
         }
     }

@@ -8,7 +8,7 @@ use tonic::Status;
 
 /// Words in one message.
 const WORDS: usize = 128;
-/// Bytes in one message, but for the first of its words, which may have as many as it needs.
+/// Bytes in one message, unless its first word alone has more.
 const BYTES: usize = 1024 * 1024;
 
 type Said = Result<ConnectResponse, Status>;
@@ -33,7 +33,8 @@ fn fold(said: Vec<Said>) -> Vec<Said> {
                 first.more.push(next);
             }
             (word, _) => {
-                room = BYTES;
+                let taken = word.as_ref().map_or(0, ConnectResponse::encoded_len);
+                room = BYTES.saturating_sub(taken);
                 packed.push(word);
             }
         }
@@ -78,7 +79,7 @@ mod tests {
     fn large_words_do_not_share_a_message() {
         let half = BYTES / 2 + 1;
         let said = vec![Ok(cancel(4 * BYTES)), Ok(cancel(half)), Ok(cancel(half)), Ok(abandon(1))];
-        assert_eq!(lengths(&fold(said)), [2, 2]);
+        assert_eq!(lengths(&fold(said)), [1, 1, 2]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, iter, time::Duration};
 
 use postq_proto::v1::{
-    ConnectRequest, ConnectResponse, Held, Hello, Report, attempt, connect_request,
+    ConnectRequest, ConnectResponse, Held, Hello, Holding, Report, attempt, connect_request,
     connect_response::Message, dispatch_service_client::DispatchServiceClient,
 };
 use postq_tests::{Cluster, Database};
@@ -102,4 +102,20 @@ async fn who_reads_several_words_in_one_message_is_given_them_so() {
 #[tokio::test]
 async fn who_does_not_say_so_is_given_one_at_a_time() {
     assert_eq!(work_off(false).await, 1);
+}
+
+#[tokio::test]
+async fn very_many_words_in_one_message_end_its_stream_and_nothing_else() {
+    let mut cluster = Cluster::create(Database::create().await);
+    cluster.add_coordinator(&[]).await;
+    let (said, mut heard) = connect(&cluster, true).await;
+    hear(&mut heard, 1, |message| matches!(message, Message::Welcome(_)).then_some(())).await;
+    let holding = || word(connect_request::Message::Holding(Holding::default()));
+    let mut all = holding();
+    all.more = iter::repeat_with(holding).take(20_000).collect();
+    said.send(all).await.unwrap();
+    let end = async { while heard.message().await.is_ok_and(|message| message.is_some()) {} };
+    tokio::time::timeout(Duration::from_secs(30), end).await.expect("the stream goes on");
+    let (_said, mut heard) = connect(&cluster, true).await;
+    hear(&mut heard, 1, |message| matches!(message, Message::Welcome(_)).then_some(())).await;
 }

@@ -106,10 +106,12 @@ class Consumer:
                 taking = asyncio.ensure_future(self._for_ever())
                 # None of them ends by itself but by something that nobody foresaw.
                 parts: set[asyncio.Future[Any]] = {leaving, taking, *sides}
-                await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
-                leaving.cancel()
-                taking.cancel()
-                await asyncio.gather(taking, return_exceptions=True)
+                try:
+                    await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    leaving.cancel()
+                    taking.cancel()
+                    await asyncio.gather(taking, return_exceptions=True)
             for part in (taking, *sides):
                 if not part.cancelled() and (problem := part.exception()) is not None:
                     raise problem

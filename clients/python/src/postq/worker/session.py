@@ -142,8 +142,8 @@ class Session:
 
     def _pack(self, message: wire.ConnectRequest) -> None:
         """Puts what waits behind it into the same message, up to the end of the stream."""
-        room = MOST_BYTES
-        while self._words and len(message.more) < MOST_AT_ONCE:
+        room = MOST_BYTES - message.ByteSize()
+        while self._words and 1 + len(message.more) < MOST_AT_ONCE:
             following = self._words[0]
             if following is None or (size := following.ByteSize()) > room:
                 return
