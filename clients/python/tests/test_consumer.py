@@ -368,6 +368,45 @@ def test_a_cancel_reaches_a_running_handler(q: SqlQueue, database: psycopg.Conne
     eventually(lambda: states(database, q.name) == {"cancelled": 1})
 
 
+def test_two_statements_take_no_more_than_may_be_held_and_miss_no_wake_up(
+    q: SqlQueue, database: psycopg.Connection
+) -> None:
+    go_on = threading.Event()
+
+    @q.handler()
+    def hold() -> None:
+        go_on.wait(60)
+
+    for _ in range(300):
+        hold.push()
+    with consuming(q, concurrency=3, prefetch=4, poll=3600):
+        eventually(lambda: states(database, q.name) == {"running": 7, "queued": 293})
+        time.sleep(0.5)
+        assert states(database, q.name) == {"running": 7, "queued": 293}
+        go_on.set()
+        eventually(lambda: states(database, q.name) == {"succeeded": 300})
+        time.sleep(0.5)
+        for _ in range(20):
+            hold.push()
+        eventually(lambda: states(database, q.name) == {"succeeded": 320})
+
+
+def test_one_at_a_time_keeps_the_order_of_the_queue(
+    q: SqlQueue, database: psycopg.Connection
+) -> None:
+    begun: list[int] = []
+
+    @q.handler()
+    async def note(i: int) -> None:
+        begun.append(i)
+
+    for i in range(200):
+        note.push(i)
+    with consuming(q, concurrency=1, prefetch=10):
+        eventually(lambda: states(database, q.name) == {"succeeded": 200})
+    assert begun == list(range(200))
+
+
 def test_unknown_handlers_that_fill_every_place_hold_up_nobody(
     q: SqlQueue, database: psycopg.Connection
 ) -> None:

@@ -1,7 +1,9 @@
 """`Consumer`: runs handlers for a queue by SQL alone, many at a time, woken by NOTIFY.
 
-Two connections of its own: one takes and sleeps, the other ends and renews, several at a time. With
-`exactly_once` each handler in work has one more, whose transaction also holds the ack.
+Two connections of its own: one takes and sleeps, the other ends and renews, several at a time. A
+third takes as well where tasks are held ready, so that a statement is under way while another one
+comes back. With `exactly_once` each handler in work has one more, whose transaction also holds the
+ack.
 Invariant: no transaction is open while a handler works, but that one.
 """
 
@@ -14,7 +16,7 @@ import functools
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Literal
 
 import psycopg
@@ -103,16 +105,20 @@ class Consumer:
         with stopping_on_signals(stopping) if stop is None else contextlib.nullcontext():
             async with self._working() as sides:
                 leaving = asyncio.ensure_future(stopping.wait())
-                taking = asyncio.ensure_future(self._for_ever())
+                taking = [asyncio.ensure_future(self._for_ever(self._round, self._taker))]
+                # One at a time keeps the order of the queue, which two statements do not.
+                if self.prefetch and self.concurrency > 1:
+                    helping = self._for_ever(self._helping_round, self._helper)
+                    taking.append(asyncio.ensure_future(helping))
                 # None of them ends by itself but by something that nobody foresaw.
-                parts: set[asyncio.Future[Any]] = {leaving, taking, *sides}
+                parts: set[asyncio.Future[Any]] = {leaving, *taking, *sides}
                 try:
                     await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
                 finally:
-                    leaving.cancel()
-                    taking.cancel()
-                    await asyncio.gather(taking, return_exceptions=True)
-            for part in (taking, *sides):
+                    for part in (leaving, *taking):
+                        part.cancel()
+                    await asyncio.gather(*taking, return_exceptions=True)
+            for part in (*taking, *sides):
                 if not part.cancelled() and (problem := part.exception()) is not None:
                     raise problem
 
@@ -120,7 +126,7 @@ class Consumer:
         """Runs what is ready until nothing is, and returns how many: for tests and scripts."""
         done = 0
         async with self._working() as sides:
-            while taken := await self._take(self.concurrency):
+            while taken := await self._take(self.concurrency, self._taker):
                 done += len(taken)
                 self._waiting.extend(taken)
                 self._begin_some()
@@ -139,10 +145,13 @@ class Consumer:
         self._loop = asyncio.get_running_loop()
         self._runners = Runners(self.concurrency)
         self._free = asyncio.Event()
+        self._is_deep = asyncio.Event()
+        self._asked = 0
         self._has_ended = asyncio.Event()
         self._all_told = asyncio.Event()
         self._all_told.set()
         self._taker = _Line(self.dsn, self.queue.name)
+        self._helper = _Line(self.dsn, self.queue.name)
         self._ender = _Line(self.dsn, self.queue.name)
         sides = [asyncio.ensure_future(self._end()), asyncio.ensure_future(self._renew())]
         try:
@@ -154,49 +163,67 @@ class Consumer:
                 side.cancel()
             await asyncio.gather(*sides, return_exceptions=True)
             await asyncio.to_thread(self._runners.close)
-            await self._taker.close()
-            await self._ender.close()
+            for line in (self._taker, self._helper, self._ender):
+                await line.close()
             for connection in self._idle[False]:
                 connection.close()
             for connection in self._idle[True]:
                 await connection.close()
 
-    async def _for_ever(self) -> None:
+    async def _for_ever(self, turn: Callable[[], Awaitable[None]], line: _Line) -> None:
         pauses = _rpc.pauses()
         while True:
             try:
-                await self._round()
+                await turn()
                 pauses = _rpc.pauses()
             except psycopg.OperationalError as error:
                 _log.warning("no database: %s; trying again", str(error).strip())
-                await self._taker.close()
+                await line.close()
                 await asyncio.sleep(next(pauses))
 
     async def _round(self) -> None:
-        self._free.clear()
-        room = self.concurrency + self.prefetch - len(self._waiting) - len(self._running)
-        # Half of it at a time: a statement costs nearly the same for one task as for twenty.
-        if room <= self.prefetch // 2:
-            await self._free.wait()
-            return
-        taken = await self._take(room)
+        taken = await self._take(await self._room(), self._taker)
         if not taken:
             channel = None
             if self.is_listening:
                 channel = await self._taker.say(verbs.listen(self.queue.name))
                 await self._taker.listen(channel)
                 # What came before we were registered woke nobody.
-                taken = await self._take(room)
+                taken = await self._take(await self._room(), self._taker)
             if not taken:
                 await self._taker.sleep(self.poll, channel)
         self._start(taken)
 
-    async def _take(self, num: int) -> list[Delivery]:
+    async def _helping_round(self) -> None:
+        await self._is_deep.wait()
+        self._start(await self._take(await self._room(), self._helper))
+
+    async def _room(self) -> int:
+        """How many may be taken, once that is worth a statement: one costs nearly the same for one
+        task as for twenty, so half of what is held ready is replaced at a time."""
+        while True:
+            self._free.clear()
+            held = len(self._waiting) + len(self._running) + self._asked
+            room = self.concurrency + self.prefetch - held
+            if room > self.prefetch // 2:
+                return room
+            await self._free.wait()
+
+    async def _take(self, num: int, line: _Line) -> list[Delivery]:
         delivery = "at_most_once" if self.mode == "at_most_once" else "at_least_once"
         verb = verbs.consume(
             num, self.queue.name, tasks=self.tasks, lease=self.lease, delivery=delivery
         )
-        taken: list[Delivery] = await self._taker.say(verb)
+        self._asked += num
+        try:
+            taken: list[Delivery] = await line.say(verb)
+        finally:
+            self._asked -= num
+            self._free.set()
+        if len(taken) == num:
+            self._is_deep.set()  # Where there was as much as was asked for, there is more.
+        else:
+            self._is_deep.clear()
         return taken
 
     def _start(self, taken: list[Delivery]) -> None:
