@@ -68,6 +68,24 @@ def states(database: psycopg.Connection, queue: str) -> dict[str, int]:
     return {str(state): count for state, count in rows.fetchall()}
 
 
+def busy(database: psycopg.Connection, queue: str) -> int:
+    """How many statements of its consumers are under way."""
+    row = database.execute(
+        "select count(*) from pg_stat_activity where application_name = %s and state <> 'idle'",
+        [f"postq consumer {queue}"],
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def sleepers(database: psycopg.Connection, queue: str) -> int:
+    row = database.execute(
+        "select count(*) from postq.sleeper where queue = %s", [queue]
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 @pytest.mark.parametrize("mode", ["at_least_once", "at_most_once", "exactly_once"])
 def test_sync_and_async_handlers_run_in_every_mode(
     q: SqlQueue, database: psycopg.Connection, mode: sql.consumer.Mode
@@ -381,11 +399,12 @@ def test_two_statements_take_no_more_than_may_be_held_and_miss_no_wake_up(
         hold.push()
     with consuming(q, concurrency=3, prefetch=4, poll=3600):
         eventually(lambda: states(database, q.name) == {"running": 7, "queued": 293})
-        time.sleep(0.5)
+        # Where there was room, a statement would be under way.
+        eventually(lambda: busy(database, q.name) == 0)
         assert states(database, q.name) == {"running": 7, "queued": 293}
         go_on.set()
         eventually(lambda: states(database, q.name) == {"succeeded": 300})
-        time.sleep(0.5)
+        eventually(lambda: sleepers(database, q.name) == 1)
         for _ in range(20):
             hold.push()
         eventually(lambda: states(database, q.name) == {"succeeded": 320})

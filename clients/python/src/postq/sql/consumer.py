@@ -187,7 +187,9 @@ class Consumer:
             channel = None
             if self.is_listening:
                 channel = await self._taker.say(verbs.listen(self.queue.name))
-                await self._taker.listen(channel)
+                if await self._taker.listen(channel):
+                    # Registered anew: the first time may be used up by a word that we did not hear.
+                    await self._taker.say(verbs.listen(self.queue.name))
                 # What came before we were registered woke nobody.
                 taken = await self._take(await self._room(), self._taker)
             if not taken:
@@ -435,11 +437,14 @@ class _Line:
         async with self.lock:
             return await arun(await self._connected(), verb)
 
-    async def listen(self, channel: str) -> None:
-        if channel != self._channel:
-            connection = await self._connected()
-            await connection.execute(f'listen "{channel}"')
-            self._channel = channel
+    async def listen(self, channel: str) -> bool:
+        """Whether it did not listen before."""
+        if channel == self._channel:
+            return False
+        connection = await self._connected()
+        await connection.execute(f'listen "{channel}"')
+        self._channel = channel
+        return True
 
     async def sleep(self, longest: float, channel: str | None) -> None:
         """Until a notification or the time is over."""
