@@ -3,7 +3,7 @@
 //! It holds no state of attempts: what it hears goes to the desk, what it says comes from the desk.
 //! Invariant: at most one stream is current, and nothing said on an older one counts any more.
 
-use std::{iter, time::Duration};
+use std::time::Duration;
 
 use backon::BackoffBuilder;
 use postq_proto::v1::{
@@ -144,9 +144,8 @@ impl Session {
         loop {
             match answers.message().await {
                 Ok(Some(said)) => {
-                    let more = said.more.into_iter().map(|next| next.message);
-                    let words: Vec<_> = iter::once(said.message).chain(more).collect();
-                    for word in words {
+                    // On the heap: what is kept over an await makes the task as large.
+                    for word in said.words().collect::<Vec<_>>() {
                         let Some(message) = word.map(Box::new) else {
                             debug!("a message of a kind this agent does not know is skipped");
                             continue;

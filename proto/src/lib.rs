@@ -6,11 +6,13 @@
 //! | [`v1`] | the generated types and services |
 //! | [`document`] | between text or JSON and the messages |
 //! | [`convert`] | between the messages and the types of `postq-common` |
+//! | `words` | messages of an agent's stream as the words they hold |
 //!
 //! Nothing here decides anything; the rules are in `postq-common`.
 
 pub mod convert;
 pub mod document;
+mod words;
 
 /// Generated from `proto/postq/v1`.
 #[allow(missing_docs, clippy::all, clippy::unwrap_used)] // generated code

@@ -1,7 +1,5 @@
 //! A language worker whose handler does nothing: what it is given it reports as succeeded at once.
 
-use std::iter;
-
 use anyhow::{Context, bail};
 use postq_proto::v1::{
     Assignment, ConnectRequest, ConnectResponse, Held, Hello, Report, attempt, connect_request,
@@ -51,9 +49,8 @@ impl Worker {
         let mut recorded = 0;
         while recorded < tasks {
             let answer = self.answers.message().await?.context("the coordinator left")?;
-            let more = answer.more.into_iter().map(|next| next.message);
             let mut reports = Vec::new();
-            for message in iter::once(answer.message).chain(more).flatten() {
+            for message in answer.words().flatten() {
                 match message {
                     Message::Assignment(task) => reports.push(succeeded(task)),
                     Message::Recorded(_) => recorded += 1,

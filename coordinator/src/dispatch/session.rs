@@ -6,7 +6,6 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    iter,
     str::FromStr,
     sync::Arc,
     time::Duration,
@@ -271,8 +270,7 @@ impl Session {
             self.closed.cancel();
         }
         let stop = self.all.shutdown.token();
-        let more = said.more.into_iter().map(|next| next.message);
-        for message in iter::once(said.message).chain(more).flatten() {
+        for message in said.words().flatten() {
             if self.closed.is_cancelled() || stop.is_cancelled() {
                 return;
             }

@@ -65,11 +65,8 @@ mod tests {
         let said: Vec<Said> = (0..200).map(|attempt| Ok(abandon(attempt))).collect();
         let packed: Vec<Said> = pack(stream::iter(said)).collect().await;
         assert_eq!(lengths(&packed), [128, 72]);
-        let mut heard = Vec::new();
-        for first in packed.into_iter().flatten() {
-            heard.extend(first.message);
-            heard.extend(first.more.into_iter().filter_map(|next| next.message));
-        }
+        let heard: Vec<_> =
+            packed.into_iter().flatten().flat_map(ConnectResponse::words).flatten().collect();
         let expected: Vec<Message> =
             (0..200).filter_map(|attempt| abandon(attempt).message).collect();
         assert_eq!(heard, expected);

@@ -51,8 +51,7 @@ async fn hear<T>(
         let message = heard.message().await.unwrap().expect("the coordinator left");
         most = most.max(1 + message.more.len());
         assert!(message.more.iter().all(|next| next.more.is_empty()));
-        let more = message.more.into_iter().map(|next| next.message);
-        chosen.extend(iter::once(message.message).chain(more).flatten().filter_map(&choose));
+        chosen.extend(message.words().flatten().filter_map(&choose));
     }
     (chosen, most)
 }
